@@ -3,11 +3,14 @@
 Runs inside the kernel, so it may import what the builder must not (matplotlib).
 """
 
+from typing import Any
+
 import figures
 import matplotlib.pyplot as plt
 import tables
 from IPython.core.getipython import get_ipython
 from IPython.display import display
+from IPython.lib.pretty import pretty
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
@@ -17,17 +20,18 @@ def prepare() -> None:
     plt.rcParams.update(figures.RC)
     shell = get_ipython()
     assert shell is not None, "only a kernel runs this"
-    formatter = shell.display_formatter
-    formatter.formatters["text/markdown"].for_type(list, _table)
+    formatter: Any = shell.display_formatter
+    show = formatter.ipython_display_formatter.for_type
+    show(Figure, lambda figure: display({"image/svg+xml": figures.draw(figure)}, raw=True))
     # `ax.set_title(...)` as a cell's last line would print a repr that no reader wants.
-    formatter.ipython_display_formatter.for_type(Artist, lambda artist: None)
-    formatter.ipython_display_formatter.for_type(Figure, _publish)
+    show(Artist, lambda artist: None)
+    show(list, _list)
 
 
-def _publish(figure: Figure) -> None:
-    display({"image/svg+xml": figures.draw(figure)}, raw=True)
-
-
-def _table(value: list) -> str | None:
-    rows = value and all(isinstance(row, dict) for row in value)
-    return tables.markdown(value) if rows else None
+def _list(value: list[Any]) -> None:
+    """Show rows as a table, what `ax.plot(...)` returns not at all, other lists as they are."""
+    shown = {"text/plain": pretty(value)}
+    if value and all(isinstance(row, dict) for row in value):
+        shown["text/markdown"] = tables.markdown(value)
+    if not value or not all(isinstance(item, Artist) for item in value):
+        display(shown, raw=True)

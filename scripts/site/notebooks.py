@@ -1,11 +1,10 @@
-"""Percent scripts as notebooks: read, run in a kernel, turn into Markdown and into .ipynb.
+"""Percent scripts as notebooks: read, and run in a kernel.
 
 The builder's process imports neither torch nor matplotlib; the kernel does (see kernel.py).
 """
 
 import os
 import re
-import sys
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,10 +16,8 @@ ROOT = SITE.parents[1]
 SECONDS_PER_CELL = 300
 
 _SETUP = f"__import__('sys').path.insert(0, {str(SITE)!r}); __import__('kernel').prepare()"
-_COMMENT = re.compile(r"\s*<!--\s*(figure|table):\s*(.*?)\s*-->\n?", re.DOTALL)
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _FRAME = re.compile(r"Cell In\[(\d+)\], line (\d+)")
-_REFERENCE = re.compile(r"(?<!!)\[([^\]]+)\](?:\[[\w.]*\]|\((?!https?:)[^)\s]+\))")
 
 
 class Cell(NamedTuple):
@@ -45,14 +42,6 @@ class Run(NamedTuple):
     problem: Problem | None = None
 
 
-class Rendered(NamedTuple):
-    """A run as a page: its Markdown, and its figures in the order they were drawn."""
-
-    markdown: str
-    figures: list[tuple[str, str]]
-    problems: list[Problem]
-
-
 def read(path: Path) -> list[Cell]:
     """Return the cells of a percent script; ValueError if the file is not one."""
     import jupytext
@@ -63,7 +52,7 @@ def read(path: Path) -> list[Cell]:
     cells = jupytext.reads(text, fmt="py:percent").cells
     if len(cells) != len(markers) or not cells or cells[0].cell_type != "markdown":
         raise ValueError("an example must open with a '# %% [markdown]' cell")
-    # A cell's text may begin later than its marker: jupytext drops blank lines and docstring quotes.
+    # A cell's text may begin below its marker: jupytext drops blank lines and docstring quotes.
     starts = []
     for cell, marker in zip(cells, markers, strict=True):
         first = cell.source.split("\n", 1)[0]
@@ -91,15 +80,16 @@ def run(cells: Sequence[Cell]) -> Run:
     from nbformat.v4 import new_code_cell, new_notebook
 
     sources = code(cells)
+    setup, *queue = map(new_code_cell, [_SETUP, *(cell.source for cell in sources)])
     outputs: list[list[dict[str, Any]]] = []
     cell: Cell | None = None
     with tempfile.TemporaryDirectory() as folder:
-        client = _client(new_notebook())
+        client = _client(new_notebook(cells=[setup, *queue]), folder)
         try:
-            with client.setup_kernel(env=_environment(folder), cwd=str(ROOT)):
-                client.execute_cell(new_code_cell(_SETUP), 0, store_history=False)
-                for index, cell in enumerate(sources, 1):
-                    ran = client.execute_cell(new_code_cell(cell.source), index)
+            with client.setup_kernel(env=_environment(folder), cwd=str(ROOT), cleanup_kc=True):
+                client.execute_cell(setup, 0, store_history=False)
+                for index, (cell, queued) in enumerate(zip(sources, queue, strict=True), 1):
+                    ran = client.execute_cell(queued, index)
                     outputs.append([dict(output) for output in ran.outputs])
                     if problem := _complaint(cell, outputs[-1]):
                         return Run(outputs, problem)
@@ -113,7 +103,7 @@ def run(cells: Sequence[Cell]) -> Run:
     return Run(outputs)
 
 
-def _client(notebook: Any) -> Any:
+def _client(notebook: Any, folder: str) -> Any:
     from ipykernel.kernelspec import make_ipkernel_cmd
     from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
     from jupyter_client.manager import AsyncKernelManager
@@ -126,6 +116,10 @@ def _client(notebook: Any) -> Any:
             return KernelSpec(argv=make_ipkernel_cmd(), language="python", name=kernel_name)
 
     manager = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=ThisInterpreter())
+    manager.connection_file = f"{folder}/kernel.json"
+    if os.name == "posix":
+        # Kernels that start at the same moment can be given the same TCP port.
+        manager.transport = "ipc"
     return NotebookClient(notebook, km=manager, timeout=SECONDS_PER_CELL, record_timing=False)
 
 
@@ -161,10 +155,3 @@ def _complaint(cell: Cell, outputs: Sequence[dict[str, Any]]) -> Problem | None:
 
 def _first_line(text: str) -> str:
     return text.strip().split("\n", 1)[0]
-
-
-def problem_text(path: Path, shown: str, problem: Problem) -> str:
-    """Return a problem as `file:line: message` and the source line beneath it."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    source = lines[problem.line - 1] if problem.line <= len(lines) else ""
-    return f"{shown}:{problem.line}: {problem.message}\n    {source.strip()}"

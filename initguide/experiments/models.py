@@ -1,0 +1,166 @@
+"""The guide's networks, and the initializations that every comparison uses."""
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from initguide.gains import FUNCTIONS, Nonlinearity
+from initguide.methods.kaiming import kaiming_normal_, kaiming_uniform_
+from initguide.methods.normal import normal_, uniform_
+from initguide.methods.xavier import xavier_normal_
+
+Initializer = Callable[[nn.Module, torch.Generator | None], None]
+Activation = Nonlinearity | type[nn.Module]
+
+
+class Elementwise(nn.Module):
+    """An activation given by name or as a function."""
+
+    def __init__(self, nonlinearity: Nonlinearity) -> None:
+        super().__init__()
+        if isinstance(nonlinearity, str) and nonlinearity not in FUNCTIONS:
+            names = ", ".join(sorted(FUNCTIONS))
+            raise ValueError(f"nonlinearity must be one of {names}; got {nonlinearity!r}")
+        if not callable(nonlinearity) and not isinstance(nonlinearity, str):
+            raise TypeError(f"nonlinearity must be a name or a callable; got {nonlinearity!r}")
+        self.name = nonlinearity if isinstance(nonlinearity, str) else repr(nonlinearity)
+        self.function = FUNCTIONS[nonlinearity] if isinstance(nonlinearity, str) else nonlinearity
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Apply the function to each entry."""
+        return self.function(z)
+
+    def extra_repr(self) -> str:
+        """Name the function in the model's printout."""
+        return self.name
+
+
+def activation(nonlinearity: Activation) -> nn.Module:
+    """Return an activation module: from its class, or whatever `gain` takes."""
+    if isinstance(nonlinearity, type):
+        return nonlinearity()
+    return nonlinearity if isinstance(nonlinearity, nn.Module) else Elementwise(nonlinearity)
+
+
+def each_linear(fill_: Callable[..., object]) -> Initializer:
+    r"""Return a whole-model initializer: `fill_` for every Linear weight, zero for every bias.
+
+    Args:
+        fill_: A function of a weight of shape `(out, in)` and the keyword `generator`, such as
+            [xavier_normal_][initguide.xavier_normal_].
+
+    Returns:
+        A function of a model and a generator (or None), fit for
+        [train][initguide.experiments.train] and
+        [signals_by_depth][initguide.experiments.signals_by_depth].
+
+    Examples:
+        ```python
+        from functools import partial
+
+        import initguide as init
+        from initguide.experiments import each_linear, mlp
+
+        model = mlp([64, 100, 10])
+        each_linear(partial(init.constant_, val=0.5))(model, None)
+        print(model[0].weight[0, :3].tolist(), model[0].bias[:2].tolist())
+        #> [0.5, 0.5, 0.5] [0.0, 0.0]
+        ```
+    """
+
+    @torch.no_grad()
+    def initialize_(model: nn.Module, generator: torch.Generator | None = None) -> None:
+        for layer in model.modules():
+            if isinstance(layer, nn.Linear):
+                fill_(layer.weight, generator=generator)
+                if layer.bias is not None:
+                    layer.bias.zero_()
+
+    return initialize_
+
+
+@torch.no_grad()
+def pytorch_default(model: nn.Module, generator: torch.Generator | None = None) -> None:
+    """Draw weights and biases of every Linear as `nn.Linear` does when it is made.
+
+    Both are uniform within 1 / sqrt(fan_in), the weights' variance thus 1 / (3 fan_in).
+    """
+    for layer in model.modules():
+        if isinstance(layer, nn.Linear):
+            kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)
+            if layer.bias is not None:
+                bound = 1 / math.sqrt(layer.in_features)
+                uniform_(layer.bias, -bound, bound, generator=generator)
+
+
+def _normal(std: float) -> Callable[..., Tensor]:
+    return lambda weight, generator: normal_(weight, std=std, generator=generator)
+
+
+def _he(weight: Tensor, generator: torch.Generator | None) -> Tensor:
+    return kaiming_normal_(weight, nonlinearity="relu", generator=generator)
+
+
+INITIALIZATIONS: dict[str, Initializer] = {
+    "PyTorch default": pytorch_default,
+    "Xavier": each_linear(xavier_normal_),
+    "He": each_linear(_he),
+    "std 0.01": each_linear(_normal(0.01)),
+    "std 1.0": each_linear(_normal(1.0)),
+}
+
+
+def mlp(
+    widths: Sequence[int],
+    nonlinearity: Activation = nn.ReLU,
+    *,
+    layer_norm: bool = False,
+    generator: torch.Generator | None = None,
+) -> nn.Sequential:
+    r"""Return a fully connected network: Linear, LayerNorm if wanted, activation; last a Linear.
+
+    $$h_l = f\bigl(W_l h_{l-1} + b_l\bigr), \qquad
+    h_l = f\bigl(\operatorname{LN}(W_l h_{l-1} + b_l)\bigr) \text{ with LayerNorm}$$
+
+    Args:
+        widths: The sizes from input to output: `(64, 100, 10)` has two Linear layers.
+        nonlinearity: The class of the activation module, or what [gain][initguide.gain] takes.
+        layer_norm: Whether a LayerNorm follows each hidden Linear.
+        generator: Where PyTorch's default weights are drawn from; None is torch's global one, as
+            for any `nn.Linear`.
+
+    Returns:
+        The network, an `nn.Sequential` with inputs of shape `(batch, widths[0])`.
+
+    Raises:
+        ValueError: There are fewer than two widths, or one is not positive.
+
+    Examples:
+        ```python
+        from initguide.experiments import mlp
+
+        print(mlp([64, 100, 10]))
+        '''
+        #> Sequential(
+          (0): Linear(in_features=64, out_features=100, bias=True)
+          (1): ReLU()
+          (2): Linear(in_features=100, out_features=10, bias=True)
+        )
+        '''
+        ```
+    """
+    if len(widths) < 2 or min(widths) < 1:
+        raise ValueError(f"widths must be at least two positive sizes; got {tuple(widths)}")
+    layers: list[nn.Module] = []
+    for fan_in, fan_out in pairwise(widths[:-1]):
+        layers.append(nn.utils.skip_init(nn.Linear, fan_in, fan_out))
+        if layer_norm:
+            layers.append(nn.LayerNorm(fan_out))
+        layers.append(activation(nonlinearity))
+    layers.append(nn.utils.skip_init(nn.Linear, widths[-2], widths[-1]))
+    model = nn.Sequential(*layers)
+    pytorch_default(model, generator)
+    return model

@@ -1,0 +1,173 @@
+r"""Fan-in and fan-out: how many terms a unit sums, forward and backward.
+
+A unit adds up fan_in products of an input and a weight, so the second moment of its output is
+fan_in times that of a product. Backward, the gradient of an input adds up fan_out products. Every
+scaled initialization divides by one of the two, or by their mean; taking the wrong one is the
+commonest bug of all.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+
+from initguide.checks import check_shape
+
+Layout = Literal["in_out", "out_in"]
+Mode = Literal["fan_in", "fan_out", "fan_avg"]
+
+
+class Fans(NamedTuple):
+    """The fans of a weight: the number of terms in an output, and in an input's gradient."""
+
+    fan_in: float
+    fan_out: float
+
+    def pick(self, mode: Mode) -> float:
+        """Return the fan that `mode` names.
+
+        Args:
+            mode: `"fan_in"` (keeps the signal), `"fan_out"` (keeps the gradient) or `"fan_avg"`
+                (the mean of both, Xavier's compromise).
+
+        Returns:
+            The number of terms.
+
+        Raises:
+            ValueError: `mode` is none of the three.
+        """
+        name = mode.lower() if isinstance(mode, str) else mode
+        if name == "fan_avg":
+            return (self.fan_in + self.fan_out) / 2
+        if name in ("fan_in", "fan_out"):
+            return getattr(self, name)
+        raise ValueError(f"mode must be 'fan_in', 'fan_out' or 'fan_avg'; got {mode!r}")
+
+
+def fans(shape: Sequence[int], layout: Layout = "out_in") -> Fans:
+    r"""Return the fans of a dense layer or a plain convolution, from its weight's shape.
+
+    $$\text{fan}_{in} = c_{in} \prod_i k_i, \qquad \text{fan}_{out} = c_{out} \prod_i k_i$$
+
+    A shape cannot tell groups, strides or packed gates: ask
+    [layer_fans][initguide.layer_fans] where there is a layer.
+
+    Args:
+        shape: The weight's shape: `(out, in, *kernel)` or `(*kernel, in, out)`.
+        layout: `"out_in"` for the first form (PyTorch), `"in_out"` for the second (`x @ W`, Keras,
+            JAX).
+
+    Returns:
+        `Fans(fan_in, fan_out)`.
+
+    Raises:
+        ValueError: The shape has fewer than two dimensions or a size below 1, or `layout` is
+            unknown.
+        TypeError: `shape` is not a sequence of integers.
+
+    Source:
+        X. Glorot, Y. Bengio (2010), *Understanding the Difficulty of Training Deep Feedforward
+        Neural Networks*; K. He et al. (2015), *Delving Deep into Rectifiers*, for convolutions.
+
+    Examples:
+        ```python
+        import initguide as init
+
+        print(init.fans((64, 32)))
+        #> Fans(fan_in=32, fan_out=64)
+        print(init.fans((3, 3, 16, 32), layout="in_out"))
+        #> Fans(fan_in=144, fan_out=288)
+        ```
+    """
+    sizes = check_shape(shape)
+    if len(sizes) < 2:
+        raise ValueError(f"shape must have at least 2 dimensions to have fans; got {sizes}")
+    check_layout(layout)
+    out, into, *kernel = sizes if layout == "out_in" else (*sizes[:-3:-1], *sizes[:-2])
+    return Fans(into * math.prod(kernel), out * math.prod(kernel))
+
+
+def check_layout(layout: Layout) -> None:
+    """Raise ValueError unless `layout` is known."""
+    if layout not in ("in_out", "out_in"):
+        raise ValueError(f"layout must be 'in_out' or 'out_in'; got {layout!r}")
+
+
+def layer_fans(module: nn.Module, name: str = "weight") -> Fans:
+    r"""Return the fans of a layer's parameter, counting what the shape alone does not tell.
+
+    $$\text{convolution: } \Big(\frac{c_{in}}{g} k^d,\; \frac{c_{out}}{g}\frac{k^d}{s^d}\Big),
+    \qquad \text{transposed: } \Big(\frac{c_{in}}{g}\frac{k^d}{s^d},\; \frac{c_{out}}{g} k^d\Big)$$
+
+    with $g$ groups, stride $s$ and $d$ dimensions. With a stride, the fan that it thins out is a
+    mean over positions. Packed projections and gates count one block: the fans of a query, of a
+    forget gate. An embedding's fan-in is 1, since a lookup sums nothing.
+
+    Args:
+        module: Any layer; `nn.MultiheadAttention`, `nn.RNN`, `nn.LSTM`, `nn.GRU` and their cells
+            hold several weights, so name one.
+        name: The parameter, as in `named_parameters`, dots included.
+
+    Returns:
+        `Fans(fan_in, fan_out)`.
+
+    Raises:
+        ValueError: The module has no such parameter, the parameter has fewer than two dimensions,
+            or it is not yet materialized (a lazy layer).
+
+    Source:
+        K. He et al. (2015), *Delving Deep into Rectifiers*, sections 2.2 and 2.3.
+
+    Examples:
+        ```python
+        from torch import nn
+
+        import initguide as init
+
+        depthwise = nn.Conv2d(64, 64, 3, groups=64)
+        print(init.layer_fans(depthwise), init.fans(depthwise.weight.shape))
+        #> Fans(fan_in=9, fan_out=9) Fans(fan_in=9, fan_out=576)
+        print(init.layer_fans(nn.LSTM(10, 20), "weight_hh_l0"))
+        #> Fans(fan_in=20, fan_out=20)
+        ```
+    """
+    *path, leaf = name.split(".")
+    for step in path:
+        module = getattr(module, step, module)
+    weight = getattr(module, leaf, None)
+    if not isinstance(weight, Tensor):
+        have = [key for key, value in module.named_parameters() if value.ndim > 1]
+        raise ValueError(f"name must be one of {have}; got {name!r}")
+    if nn.parameter.is_lazy(weight):
+        raise ValueError(f"{name} must have a shape; got a lazy {type(module).__name__}")
+    if isinstance(module, _ConvNd):
+        return _convolution(module)
+    if isinstance(module, (nn.Embedding, nn.EmbeddingBag)):
+        return Fans(1, weight.shape[1])
+    rows, *rest = weight.shape
+    return fans((rows // _blocks(module, leaf), *rest))
+
+
+def _convolution(module: _ConvNd) -> Fans:
+    kernel = math.prod(module.kernel_size)
+    into = module.in_channels // module.groups * kernel
+    out = module.out_channels // module.groups * kernel
+    stride = math.prod(module.stride)
+    if isinstance(module, _ConvTransposeNd):
+        return Fans(_whole(into / stride), out)
+    return Fans(into, _whole(out / stride))
+
+
+def _whole(value: float) -> float:
+    return int(value) if value == int(value) else value
+
+
+def _blocks(module: nn.Module, name: str) -> int:
+    """Return how many layers' weights are stacked in one tensor."""
+    if isinstance(module, nn.MultiheadAttention) and name == "in_proj_weight":
+        return 3
+    if isinstance(module, (nn.RNNBase, nn.RNNCellBase)) and not name.startswith("weight_hr"):
+        return getattr(module, name).shape[0] // module.hidden_size
+    return 1

@@ -1,0 +1,37 @@
+"""The record that describes a method: tables, fact boxes and tests are made from it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+from torch import Tensor
+
+from initguide.papers import Paper
+
+
+@dataclass(frozen=True)
+class Method:
+    """What there is to know about a method, each fact in one place.
+
+    Attributes:
+        title: Its name in prose.
+        names: Its names in this package: the PyTorch function, then the NumPy one.
+        array: The NumPy function.
+        tensor: The PyTorch function.
+        law: The law of one weight, in LaTeX.
+        paper: Where it comes from.
+        use_when: What it is good for.
+        avoid_when: Where it goes wrong.
+        page: Its page, under `docs`.
+    """
+
+    title: str
+    names: tuple[str, str]
+    array: Callable[..., NDArray[Any]]
+    tensor: Callable[..., Tensor]
+    law: str
+    paper: Paper
+    use_when: str
+    avoid_when: str
+    page: str

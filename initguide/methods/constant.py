@@ -1,0 +1,253 @@
+r"""Constants: zeros, ones, or one value everywhere; right for biases, wrong for hidden weights.
+
+If two units of a layer start with the same incoming and the same outgoing weights, they compute
+the same function and get the same gradient, at every step: a wide layer stays one unit. With all
+weights zero, behind ReLU or tanh, every gradient but the output bias's is zero as well.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import DTypeLike, NDArray
+from torch import Tensor
+
+from initguide.checks import check_dtype, check_number, check_shape
+from initguide.method import Method
+from initguide.papers import PAPERS
+
+
+def constant_(tensor: Tensor, val: float) -> Tensor:
+    r"""Fill a tensor with one value.
+
+    $$w_i = \text{val}$$
+
+    Args:
+        tensor: A tensor of any shape; an integer dtype takes whole numbers.
+        val: The value.
+
+    Returns:
+        `tensor`, changed in place.
+
+    Raises:
+        TypeError: `tensor` is not a tensor, or `val` not a number.
+        ValueError: `val` is NaN or infinite, or not whole for an integer tensor.
+
+    Source:
+        D. E. Rumelhart, G. E. Hinton, R. J. Williams (1986), *Learning Representations by
+        Back-Propagating Errors*: why weights must not start equal.
+
+    Examples:
+        ```python
+        import torch
+
+        import initguide as init
+
+        print(init.constant_(torch.empty(2, 3), 0.5).tolist())
+        #> [[0.5, 0.5, 0.5], [0.5, 0.5, 0.5]]
+        ```
+    """
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"tensor must be a torch.Tensor; got {type(tensor).__name__}")
+    check_number("val", val)
+    whole = not (tensor.is_floating_point() or tensor.is_complex())
+    if whole and val != int(val):
+        raise ValueError(f"val must be a whole number for {tensor.dtype}; got {val}")
+    with torch.no_grad():
+        return tensor.fill_(val)
+
+
+def zeros_(tensor: Tensor) -> Tensor:
+    r"""Fill a tensor with zeros: the usual start of a bias.
+
+    $$w_i = 0$$
+
+    Args:
+        tensor: A tensor of any shape and dtype.
+
+    Returns:
+        `tensor`, changed in place.
+
+    Raises:
+        TypeError: `tensor` is not a tensor.
+
+    Source:
+        H. Zhang, Y. N. Dauphin, T. Ma (2019), *Fixup Initialization: Residual Learning Without
+        Normalization*: zeros in the last layer of a residual branch.
+
+    Examples:
+        ```python
+        import torch
+
+        import initguide as init
+
+        print(init.zeros_(torch.empty(3)).tolist())
+        #> [0.0, 0.0, 0.0]
+        ```
+    """
+    return constant_(tensor, 0.0)
+
+
+def ones_(tensor: Tensor) -> Tensor:
+    r"""Fill a tensor with ones: the usual start of a normalization layer's scale.
+
+    $$w_i = 1$$
+
+    Args:
+        tensor: A tensor of any shape and dtype.
+
+    Returns:
+        `tensor`, changed in place.
+
+    Raises:
+        TypeError: `tensor` is not a tensor.
+
+    Source:
+        J. L. Ba, J. R. Kiros, G. E. Hinton (2016), *Layer Normalization*: the gains start at 1.
+
+    Examples:
+        ```python
+        import torch
+
+        import initguide as init
+
+        print(init.ones_(torch.empty(3)).tolist())
+        #> [1.0, 1.0, 1.0]
+        ```
+    """
+    return constant_(tensor, 1.0)
+
+
+def constant(
+    shape: Sequence[int], val: float, *, dtype: DTypeLike = np.float64
+) -> NDArray[np.floating]:
+    r"""Return an array that holds one value everywhere.
+
+    $$w_i = \text{val}$$
+
+    Args:
+        shape: The array's shape.
+        val: The value.
+        dtype: float16, float32 or float64.
+
+    Returns:
+        An array of shape `shape`.
+
+    Raises:
+        TypeError: `shape`, `val` or `dtype` is of the wrong kind.
+        ValueError: A size is below 1, or `val` is NaN or infinite.
+
+    Source:
+        D. E. Rumelhart, G. E. Hinton, R. J. Williams (1986), *Learning Representations by
+        Back-Propagating Errors*: why weights must not start equal.
+
+    Examples:
+        ```python
+        import initguide as init
+
+        print(init.constant((2, 2), 0.1).tolist())
+        #> [[0.1, 0.1], [0.1, 0.1]]
+        ```
+    """
+    check_number("val", val)
+    return np.full(check_shape(shape), val, check_dtype(dtype))
+
+
+def zeros(shape: Sequence[int], *, dtype: DTypeLike = np.float64) -> NDArray[np.floating]:
+    r"""Return an array of zeros: the usual start of a bias.
+
+    $$w_i = 0$$
+
+    Args:
+        shape: The array's shape.
+        dtype: float16, float32 or float64.
+
+    Returns:
+        An array of shape `shape`.
+
+    Raises:
+        TypeError: `shape` or `dtype` is of the wrong kind.
+        ValueError: A size is below 1.
+
+    Source:
+        H. Zhang, Y. N. Dauphin, T. Ma (2019), *Fixup Initialization: Residual Learning Without
+        Normalization*: zeros in the last layer of a residual branch.
+
+    Examples:
+        ```python
+        import initguide as init
+
+        print(init.zeros((3,)))
+        #> [0. 0. 0.]
+        ```
+    """
+    return constant(shape, 0.0, dtype=dtype)
+
+
+def ones(shape: Sequence[int], *, dtype: DTypeLike = np.float64) -> NDArray[np.floating]:
+    r"""Return an array of ones: the usual start of a normalization layer's scale.
+
+    $$w_i = 1$$
+
+    Args:
+        shape: The array's shape.
+        dtype: float16, float32 or float64.
+
+    Returns:
+        An array of shape `shape`.
+
+    Raises:
+        TypeError: `shape` or `dtype` is of the wrong kind.
+        ValueError: A size is below 1.
+
+    Source:
+        J. L. Ba, J. R. Kiros, G. E. Hinton (2016), *Layer Normalization*: the gains start at 1.
+
+    Examples:
+        ```python
+        import initguide as init
+
+        print(init.ones((3,)))
+        #> [1. 1. 1.]
+        ```
+    """
+    return constant(shape, 1.0, dtype=dtype)
+
+
+_PAGE = "guide/methods/constant.md"
+
+METHODS = (
+    Method(
+        title="Zeros",
+        names=("zeros_", "zeros"),
+        array=zeros,
+        tensor=zeros_,
+        law=r"w = 0",
+        paper=PAPERS["zhang2019"],
+        use_when="biases; the last layer of a residual branch",
+        avoid_when="any weight with another weight layer before or behind it",
+        page=_PAGE,
+    ),
+    Method(
+        title="Ones",
+        names=("ones_", "ones"),
+        array=ones,
+        tensor=ones_,
+        law=r"w = 1",
+        paper=PAPERS["ba2016"],
+        use_when="the scale of a normalization layer",
+        avoid_when="weights: all units stay copies of one",
+        page=_PAGE,
+    ),
+    Method(
+        title="Constant",
+        names=("constant_", "constant"),
+        array=constant,
+        tensor=constant_,
+        law=r"w = c",
+        paper=PAPERS["rumelhart1986"],
+        use_when="a bias with a known start: a forget gate, a class prior",
+        avoid_when="weights: all units stay copies of one",
+        page=_PAGE,
+    ),
+)

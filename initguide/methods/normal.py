@@ -1,0 +1,243 @@
+r"""Plain random weights, normal or uniform, with a spread that you choose.
+
+Random weights break the symmetry between units. But a fixed std knows nothing of the layer's
+width: each layer multiplies the second moment by $n \sigma^2$ (by half of it behind a ReLU), so the
+signal shrinks or grows geometrically with depth unless $\sigma \propto 1/\sqrt n$.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import DTypeLike, NDArray
+from torch import Tensor
+
+from initguide.checks import (
+    check_bounds,
+    check_dtype,
+    check_number,
+    check_shape,
+    check_std,
+    check_tensor,
+)
+from initguide.method import Method
+from initguide.papers import PAPERS
+from initguide.sampling import drawn_in, generator_from, inside
+
+
+def normal_(
+    tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: torch.Generator | None = None
+) -> Tensor:
+    r"""Fill a tensor from a normal distribution.
+
+    $$w_i \sim \mathcal{N}(\text{mean}, \text{std}^2)$$
+
+    The values are torch's own, bit for bit, in float32 and float64; half precision is drawn in
+    float32 and rounded.
+
+    Args:
+        tensor: A floating-point tensor of any shape.
+        mean: The mean.
+        std: The standard deviation.
+        generator: The source of randomness; torch's global one where None.
+
+    Returns:
+        `tensor`, changed in place.
+
+    Raises:
+        TypeError: `tensor` is not a floating-point tensor.
+        ValueError: `mean` or `std` is not finite, or `std` is negative.
+
+    Source:
+        A. Krizhevsky, I. Sutskever, G. E. Hinton (2012), *ImageNet Classification with Deep
+        Convolutional Neural Networks*: std 0.01.
+
+    Examples:
+        ```python
+        import torch
+
+        import initguide as init
+
+        weight = init.normal_(torch.empty(300, 200), std=0.01)
+        print(f"{weight.std().item():.3f}")
+        #> 0.010
+        ```
+    """
+    check_tensor(tensor)
+    check_number("mean", mean)
+    check_std(std)
+    with torch.no_grad():
+        if _is_half(tensor):
+            drawn = torch.empty_like(tensor, dtype=torch.float32)
+            return tensor.copy_(drawn.normal_(mean, std, generator=generator))
+        return tensor.normal_(mean, std, generator=generator)
+
+
+def uniform_(
+    tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: torch.Generator | None = None
+) -> Tensor:
+    r"""Fill a tensor from a uniform distribution.
+
+    $$w_i \sim \mathcal{U}(a, b), \qquad \operatorname{Var} w_i = \frac{(b - a)^2}{12}$$
+
+    The values are torch's own, bit for bit, in float32 and float64. In half precision torch's are
+    biased towards `a`; here they are drawn in float32 and rounded.
+
+    Args:
+        tensor: A floating-point tensor of any shape.
+        a: The lower bound.
+        b: The upper bound.
+        generator: The source of randomness; torch's global one where None.
+
+    Returns:
+        `tensor`, changed in place.
+
+    Raises:
+        TypeError: `tensor` is not a floating-point tensor.
+        ValueError: A bound is not finite, or `a` is above `b`.
+
+    Source:
+        Y. LeCun, L. Bottou, G. B. Orr, K.-R. Müller (1998), *Efficient BackProp*, section 4.6.
+
+    Examples:
+        ```python
+        import torch
+
+        import initguide as init
+
+        weight = init.uniform_(torch.empty(300, 200), -0.1, 0.1)
+        print(f"{weight.std().item():.3f} {0.2 / 12**0.5:.3f}")
+        #> 0.058 0.058
+        ```
+    """
+    check_tensor(tensor)
+    check_bounds(a, b)
+    with torch.no_grad():
+        if _is_half(tensor):
+            drawn = torch.empty_like(tensor, dtype=torch.float32)
+            return inside(tensor.copy_(drawn.uniform_(a, b, generator=generator)), a, b)
+        return tensor.uniform_(a, b, generator=generator)
+
+
+def normal(
+    shape: Sequence[int],
+    mean: float = 0.0,
+    std: float = 1.0,
+    *,
+    dtype: DTypeLike = np.float64,
+    rng: np.random.Generator | int | None = None,
+) -> NDArray[np.floating]:
+    r"""Draw an array from a normal distribution.
+
+    $$w_i \sim \mathcal{N}(\text{mean}, \text{std}^2)$$
+
+    Args:
+        shape: The array's shape.
+        mean: The mean.
+        std: The standard deviation.
+        dtype: float16, float32 or float64.
+        rng: A generator, a seed or None.
+
+    Returns:
+        An array of shape `shape`.
+
+    Raises:
+        TypeError: `shape`, `dtype` or `rng` is of the wrong kind.
+        ValueError: A size is below 1, `mean` or `std` is not finite, or `std` is negative.
+
+    Source:
+        A. Krizhevsky, I. Sutskever, G. E. Hinton (2012), *ImageNet Classification with Deep
+        Convolutional Neural Networks*: std 0.01.
+
+    Examples:
+        ```python
+        import initguide as init
+
+        print(init.normal((2, 2), std=0.01, rng=0).round(4).tolist())
+        #> [[0.0013, -0.0013], [0.0064, 0.001]]
+        ```
+    """
+    sizes, kind = check_shape(shape), check_dtype(dtype)
+    check_number("mean", mean)
+    check_std(std)
+    values = generator_from(rng).standard_normal(sizes, drawn_in(kind))
+    values *= std
+    values += mean
+    return values.astype(kind, copy=False)
+
+
+def uniform(
+    shape: Sequence[int],
+    a: float = 0.0,
+    b: float = 1.0,
+    *,
+    dtype: DTypeLike = np.float64,
+    rng: np.random.Generator | int | None = None,
+) -> NDArray[np.floating]:
+    r"""Draw an array from a uniform distribution.
+
+    $$w_i \sim \mathcal{U}(a, b), \qquad \operatorname{Var} w_i = \frac{(b - a)^2}{12}$$
+
+    Args:
+        shape: The array's shape.
+        a: The lower bound.
+        b: The upper bound.
+        dtype: float16, float32 or float64.
+        rng: A generator, a seed or None.
+
+    Returns:
+        An array of shape `shape`.
+
+    Raises:
+        TypeError: `shape`, `dtype` or `rng` is of the wrong kind.
+        ValueError: A size is below 1, a bound is not finite, or `a` is above `b`.
+
+    Source:
+        Y. LeCun, L. Bottou, G. B. Orr, K.-R. Müller (1998), *Efficient BackProp*, section 4.6.
+
+    Examples:
+        ```python
+        import initguide as init
+
+        print(init.uniform((3,), -1, 1, rng=0).round(3).tolist())
+        #> [0.274, -0.46, -0.918]
+        ```
+    """
+    sizes, kind = check_shape(shape), check_dtype(dtype)
+    check_bounds(a, b)
+    values = generator_from(rng).random(sizes, drawn_in(kind))
+    values *= b - a
+    values += a
+    return inside(torch.from_numpy(values.astype(kind, copy=False)), a, b).numpy()
+
+
+def _is_half(tensor: Tensor) -> bool:
+    return tensor.dtype in (torch.float16, torch.bfloat16)
+
+
+_PAGE = "guide/methods/random.md"
+
+METHODS = (
+    Method(
+        title="Normal",
+        names=("normal_", "normal"),
+        array=normal,
+        tensor=normal_,
+        law=r"\mathcal{N}(\mu, \sigma^2)",
+        paper=PAPERS["krizhevsky2012"],
+        use_when="the right std is known: embeddings, GPT-2's 0.02",
+        avoid_when="one std for all layers of a deep network: it knows no width",
+        page=_PAGE,
+    ),
+    Method(
+        title="Uniform",
+        names=("uniform_", "uniform"),
+        array=uniform,
+        tensor=uniform_,
+        law=r"\mathcal{U}(a, b)",
+        paper=PAPERS["lecun1998"],
+        use_when="weights must be bounded, the variance being the same",
+        avoid_when="the bound is taken for the std: that is smaller by √3",
+        page=_PAGE,
+    ),
+)

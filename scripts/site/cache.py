@@ -1,0 +1,74 @@
+"""Results kept between builds, each under a key that changes with whatever decides the result."""
+
+import hashlib
+import importlib.metadata
+import os
+import pickle
+import platform
+import sys
+import tempfile
+import time
+from functools import lru_cache
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = Path(os.environ.get("INITGUIDE_CACHE", ROOT / ".cache" / "site"))
+
+_DAYS_UNUSED = 30
+# What runs the code, draws its figures, or packs the outputs of a notebook.
+_DISTRIBUTIONS = (
+    *("torch", "numpy", "scipy", "scikit-learn", "matplotlib", "contourpy", "fonttools"),
+    *("ipython", "ipykernel", "matplotlib-inline", "jupytext", "nbclient", "nbformat"),
+)
+
+
+def key(*parts: str | bytes) -> str:
+    """Return a hash of the parts, our sources, the interpreter and the libraries' versions."""
+    digest = hashlib.sha256(_versions().encode())
+    sources = (*(ROOT / "initguide").rglob("*.py"), *(ROOT / "scripts" / "site").glob("*.py"))
+    named = [(path.relative_to(ROOT).as_posix(), path.read_bytes()) for path in sorted(sources)]
+    for part in (*(piece for pair in named for piece in pair), *parts):
+        encoded = part.encode() if isinstance(part, str) else part
+        # The length keeps ("ab", "c") and ("a", "bc") apart.
+        digest.update(f"{len(encoded)}:".encode() + encoded)
+    return digest.hexdigest()
+
+
+def load(key: str) -> object | None:
+    """Return what is stored under the key, or None."""
+    path = FOLDER / key
+    try:
+        value = pickle.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    os.utime(path)
+    return value
+
+
+def store(key: str, value: object) -> None:
+    """Keep a value under the key; an interrupted write leaves nothing behind."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    _prune()
+    with tempfile.NamedTemporaryFile(dir=FOLDER, delete=False) as file:
+        file.write(pickle.dumps(value))
+    os.replace(file.name, FOLDER / key)
+
+
+@lru_cache
+def _versions() -> str:
+    installed = {}
+    for name in _DISTRIBUTIONS:
+        try:
+            installed[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            installed[name] = "absent"
+    return repr((sys.version, platform.machine(), installed))
+
+
+@lru_cache
+def _prune() -> None:
+    """Drop entries that no build has used for a month; once a process is often enough."""
+    oldest = time.time() - _DAYS_UNUSED * 24 * 3600
+    for path in FOLDER.iterdir():
+        if path.stat().st_mtime < oldest:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,109 @@
+"""Figures as SVG: one look for the whole site, the same bytes on every build, light and dark."""
+
+import io
+import re
+from typing import Any
+
+# Colours that no plot uses by chance: each is replaced by the theme's own (see `variants`).
+INK = "#13263b"
+GRID = "#c7d0db"
+
+_LIGHT = {INK: "#1f2933", GRID: "#d3d9e0"}
+_DARK = {INK: "#e4e7eb", GRID: "#49515d"}
+
+RC: dict[str, Any] = {
+    # About the width of a page's text; on a phone the whole figure is scaled to half of it,
+    # where letters of this size can still be read.
+    "figure.figsize": (6.8, 3.8),
+    "font.size": 12,
+    "axes.titlesize": 12,
+    "axes.labelsize": 12,
+    "xtick.labelsize": 11,
+    "ytick.labelsize": 11,
+    "legend.fontsize": 11,
+    "figure.constrained_layout.use": True,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "savefig.facecolor": "none",
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "legend.labelcolor": INK,
+    "legend.frameon": False,
+    "axes.grid": True,
+    "grid.color": GRID,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "lines.linewidth": 2,
+    # A reader's own settings, fonts and clock must not change a figure.
+    "font.family": "DejaVu Sans",
+    "svg.fonttype": "path",
+    "svg.hashsalt": "initguide",
+}
+
+
+def draw(figure: Any) -> str:
+    """Return a matplotlib figure as SVG text that depends on nothing but the figure."""
+    import matplotlib as mpl
+
+    buffer = io.StringIO()
+    with mpl.rc_context(RC):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
+    # Inside an <img> the XML header and the document type are dead weight.
+    return text[text.index("<svg") :]
+
+
+def variants(svg: str) -> tuple[str, str]:
+    """Return the figure as it looks on a light page and on a dark one."""
+    light, dark = (
+        re.sub(f"{INK}|{GRID}", lambda found: colours[found[0]], svg)  # noqa: B023 - used at once
+        for colours in (_LIGHT, _DARK)
+    )
+    return light, dark
+
+
+def size(svg: str) -> tuple[int, int]:
+    """Return the width and height in CSS pixels."""
+    found = re.match(r'<svg [^>]*?\bheight="([\d.]+)pt"[^>]*?\bwidth="([\d.]+)pt"', svg)
+    found = found or re.match(r'<svg [^>]*?\bwidth="([\d.]+)pt"[^>]*?\bheight="([\d.]+)pt"', svg)
+    if not found:
+        raise ValueError(f"an SVG must state its size in points; got {svg[:200]!r}")
+    first, second = (round(float(points) * 4 / 3) for points in found.groups())
+    return (second, first) if "height" in found[0].split("pt")[0] else (first, second)
+
+
+def markup(name: str, caption: str, svg: str, base: str) -> str:
+    """Return Markdown for `assets/figures/<name>.{light,dark}.svg`, below the site's `base`.
+
+    Blocks of pymdownx, not HTML: Python-Markdown leaves indented HTML, as in a tab, unparsed.
+    """
+    width, height = size(svg)
+    images = "\n".join(
+        f'<img src="{base}assets/figures/{name}.{theme}.svg#only-{theme}" alt="{_plain(caption)}" '
+        f'width="{width}" height="{height}" loading="lazy">'
+        for theme in ("light", "dark")
+    )
+    return f"""\
+//// html | figure
+
+{images}
+
+/// html | figcaption
+
+{caption}
+
+///
+
+////"""
+
+
+def _plain(caption: str) -> str:
+    """Return the caption for an attribute, every sign that Markdown or HTML could read encoded."""
+    text = re.sub(r"\[([^\]]+)\](\[[^\]]*\]|\([^)]*\))", r"\1", caption)
+    text = re.sub(r"[$`]|\*\*?(?=\S)|(?<=\S)\*\*?", "", text)
+    return re.sub(r"[^\w\s.,:;()–—%/-]", lambda sign: f"&#{ord(sign[0])};", text)

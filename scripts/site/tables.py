@@ -1,0 +1,49 @@
+"""Rows as a Markdown table."""
+
+import math
+from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
+from typing import Any
+
+
+def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return a table with one column for each key of the rows, in their order.
+
+    Numbers have three significant digits and stand at the right; None becomes a dash.
+    """
+    if not rows:
+        raise ValueError("a table must have at least one row; got none")
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    cells = [[_cell(row.get(name)) for name in columns] for row in rows]
+    rules = ["--:" if all(_is_number(row.get(name)) for row in rows) else ":--" for name in columns]
+    lines = [[name.replace("_", " ") for name in columns], rules, *cells]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def number(value: Real) -> str:
+    """Return a number with three significant digits, or all of an integer's."""
+    if isinstance(value, Integral):
+        return f"{int(value):,}"
+    value = float(value)
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}"
+    if 1e3 <= abs(value) < 1e6:
+        return f"{value:,.0f}"
+    return f"{value:#.3g}".removesuffix(".")
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "—"
+    text = number(_scalar(value)) if _is_number(value) else str(value)
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _is_number(value: Any) -> bool:
+    value = _scalar(value)
+    return value is None or (isinstance(value, Real) and not isinstance(value, bool))
+
+
+def _scalar(value: Any) -> Any:
+    """Return a Python number for an array or tensor of one element."""
+    return value.item() if getattr(value, "shape", None) == () else value
