@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from initguide.checks import check_number
-from initguide.gains import Nonlinearity, derivative_of, expectation, function_of
+from initguide.activations import Nonlinearity, derivative_of, function_of
+from initguide.gains import expectation
 
 Array = NDArray[np.float64]
 Function = Callable[[Tensor], Tensor]

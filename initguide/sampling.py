@@ -182,10 +182,17 @@ def truncated(
             flat[outside] = again
             outside = outside[(again < low) | (again > high)]
         return values
-    if low + high > 0:
-        return -truncated(shape, -high, -low, normal, uniform)
-    bottom, top = torch.special.ndtr(torch.tensor([low, high], dtype=torch.float64)).tolist()
-    return torch.special.ndtri(uniform(shape).double().mul_(top - bottom).add_(bottom))
+    # The lower tail is where the distribution function has all its digits.
+    sign = 1 if low + high <= 0 else -1
+    ends = torch.tensor(sorted((sign * low, sign * high)), dtype=torch.float64)
+    bottom, top = torch.special.ndtr(ends).tolist()
+    if top <= bottom:
+        raise ValueError(
+            "[a, b] must hold some of the distribution; "
+            f"got {low:g} to {high:g} standard deviations from the mean"
+        )
+    values = torch.special.ndtri(uniform(shape).double().mul_(top - bottom).add_(bottom))
+    return sign * values
 
 
 def inside(value: Tensor, a: float, b: float) -> Tensor:

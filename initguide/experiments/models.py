@@ -1,5 +1,6 @@
 """The guide's networks, and the initializations that every comparison uses."""
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -7,7 +8,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from initguide.gains import FUNCTIONS, Nonlinearity
+from initguide.activations import FUNCTIONS, Nonlinearity
 from initguide.methods.kaiming import kaiming_normal_, kaiming_uniform_
 from initguide.methods.normal import normal_, uniform_
 from initguide.methods.xavier import xavier_normal_
@@ -42,7 +43,9 @@ def activation(nonlinearity: Activation) -> nn.Module:
     """Return an activation module: from its class, or whatever `gain` takes."""
     if isinstance(nonlinearity, type):
         return nonlinearity()
-    return nonlinearity if isinstance(nonlinearity, nn.Module) else Elementwise(nonlinearity)
+    if isinstance(nonlinearity, nn.Module):
+        return copy.deepcopy(nonlinearity)
+    return Elementwise(nonlinearity)
 
 
 def each_linear(fill_: Callable[..., object]) -> Initializer:

@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 from torch.nn import functional as F
 
+from initguide.checks import check_number
 from initguide.experiments.data import Data, digits
 from initguide.experiments.models import Activation, Initializer, mlp
 
@@ -87,40 +88,155 @@ def train(
             generator = torch.Generator().manual_seed(seed)
             model = mlp(widths, nonlinearity, layer_norm=layer_norm, generator=generator)
             initialize_(model, generator)
-            runs.append(
-                {"initialization": name, "layer_norm": layer_norm, "lr": lr, "seed": seed}
-            )
+            runs.append({"initialization": name, "layer_norm": layer_norm, "lr": lr, "seed": seed})
             models.append(model.to(data.x_train.dtype))
             orders.append(_batches(len(data.x_train), batch, seed))
     if not models:
         return []
-    parameters, buffers = stack_module_state(models)
+    parameters, _ = stack_module_state(models)
     skeleton = copy.deepcopy(models[0]).to("meta")
 
     def predict(parameters: dict[str, Tensor], x: Tensor) -> Tensor:
-        return functional_call(skeleton, (parameters, buffers), (x,))
+        return functional_call(skeleton, parameters, (x,))
 
     def loss_of(parameters: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
         return F.cross_entropy(predict(parameters, x), y)
 
-    def accuracy() -> list[float]:
-        return _accuracy(vmap(predict, (0, None))(parameters, data.x_test), data.y_test).tolist()
+    slopes_and_losses = vmap(grad_and_value(loss_of))
 
-    step_of = vmap(grad_and_value(loss_of))
-    log = _Log(steps, every)
+    def update() -> Tensor:
+        index = torch.stack([next(order) for order in orders])
+        slopes, losses = slopes_and_losses(parameters, data.x_train[index], data.y_train[index])
+        for name, parameter in parameters.items():
+            parameter -= lr * slopes[name]
+        return losses
+
+    def accuracy() -> Tensor:
+        return _accuracy(vmap(predict, (0, None))(parameters, data.x_test), data.y_test)
+
     with torch.no_grad():
-        for step in range(steps):
-            index = torch.stack([next(order) for order in orders])
-            slopes, losses = step_of(parameters, data.x_train[index], data.y_train[index])
-            if step == 0:
-                log.add(0, losses, accuracy())
-            for name, parameter in parameters.items():
-                parameter -= lr * slopes[name]
-            log.collect(losses)
-            if log.due(step + 1):
-                log.flush(step + 1, accuracy())
+        points = _curve(update, accuracy, steps, every)
     return [
-        run | {"step": step, "loss": loss[i], "accuracy": right[i]}
+        run | {"step": step, "loss": losses[i].item(), "accuracy": right[i].item()}
         for i, run in enumerate(runs)
-        for step, loss, right in log.entries
+        for step, losses, right in points
     ]
+
+
+def fit(
+    model: nn.Module,
+    data: Data | None = None,
+    *,
+    lr: float = 0.1,
+    steps: int = 300,
+    batch: int = 50,
+    seed: int = 0,
+    every: int = 10,
+) -> Rows:
+    r"""Train one model of any kind, in place, and return its learning curve.
+
+    $$\theta \leftarrow \theta - \eta\, \nabla_\theta\, \ell(\theta), \qquad
+    \ell = -\frac1n \sum_{i=1}^n \log p_\theta(y_i \mid x_i)$$
+
+    The same plain stochastic gradient descent as [train][initguide.experiments.train], one step
+    after the other.
+
+    Args:
+        model: Any module from inputs to class scores, shape `(batch, classes)`. Accuracy is
+            measured in its evaluation mode.
+        data: What to learn; None is [digits][initguide.experiments.digits].
+        lr: The learning rate.
+        steps: The number of updates.
+        batch: The number of inputs in each step.
+        seed: The order of the data.
+        every: The number of steps from row to row.
+
+    Returns:
+        Rows at step 0, `every`, 2 `every`, … and at the end: `step`, `loss` (the mean over the
+        training batches since the row before) and `accuracy` on the held-out data.
+
+    Raises:
+        ValueError: `lr`, `steps`, `batch` or `every` is not positive, or the batch is larger than
+            the data.
+
+    Examples:
+        ```python
+        import torch
+
+        from initguide.experiments import INITIALIZATIONS, fit, mlp
+
+        model = mlp([64, 100, 10])
+        INITIALIZATIONS["He"](model, torch.Generator().manual_seed(0))
+        rows = fit(model, lr=0.1, steps=200)
+        print(rows[0]["accuracy"] < 0.3, rows[-1]["accuracy"] > 0.9)
+        #> True True
+        ```
+    """
+    data = digits() if data is None else data
+    _check_training(lr, steps, batch, every, data)
+    order = _batches(len(data.x_train), batch, seed)
+    optimizer = torch.optim.SGD(model.parameters(), lr=lr)
+    training = model.training
+
+    def update() -> Tensor:
+        index = next(order)
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(data.x_train[index]), data.y_train[index])
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    def accuracy() -> Tensor:
+        model.eval()
+        with torch.no_grad():
+            scores = model(data.x_test)
+        model.train(training)
+        return _accuracy(scores, data.y_test)
+
+    with torch.enable_grad():
+        points = _curve(update, accuracy, steps, every)
+    return [
+        {"step": step, "loss": loss.item(), "accuracy": right.item()}
+        for step, loss, right in points
+    ]
+
+
+def _curve(
+    update: Callable[[], Tensor], accuracy: Callable[[], Tensor], steps: int, every: int
+) -> list[tuple[int, Tensor, Tensor]]:
+    at_start = accuracy()
+    points: list[tuple[int, Tensor, Tensor]] = []
+    losses: list[Tensor] = []
+    for step in range(1, steps + 1):
+        losses.append(update())
+        if step == 1:
+            points.append((0, losses[0], at_start))
+        if step % every == 0 or step == steps:
+            points.append((step, torch.stack(losses).mean(0), accuracy()))
+            losses = []
+    return points
+
+
+def _batches(size: int, batch: int, seed: int) -> Iterator[Tensor]:
+    """Yield indices without end, each input once an epoch; what does not fill a batch is left."""
+    generator = torch.Generator().manual_seed(seed)
+    while True:
+        yield from torch.randperm(size, generator=generator)[: size - size % batch].split(batch)
+
+
+def _accuracy(scores: Tensor, y: Tensor) -> Tensor:
+    right = (scores.argmax(-1) == y).double().mean(-1)
+    # The largest of scores that are not numbers is no prediction.
+    return right.masked_fill(scores.isnan().any(-1).any(-1), math.nan)
+
+
+def _check_training(lr: float, steps: int, batch: int, every: int, data: Data) -> None:
+    check_number("lr", lr)
+    if lr <= 0:
+        raise ValueError(f"lr must be positive; got {lr}")
+    if min(steps, batch, every) < 1:
+        raise ValueError(
+            f"steps, batch and every must be positive; got {steps}, {batch} and {every}"
+        )
+    if batch > len(data.x_train):
+        raise ValueError(f"batch must be at most the {len(data.x_train)} inputs; got {batch}")

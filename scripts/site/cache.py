@@ -25,9 +25,7 @@ _DISTRIBUTIONS = (
 def key(*parts: str | bytes) -> str:
     """Return a hash of the parts, our sources, the interpreter and the libraries' versions."""
     digest = hashlib.sha256(_versions().encode())
-    sources = (*(ROOT / "initguide").rglob("*.py"), *(ROOT / "scripts" / "site").glob("*.py"))
-    named = [(path.relative_to(ROOT).as_posix(), path.read_bytes()) for path in sorted(sources)]
-    for part in (*(piece for pair in named for piece in pair), *parts):
+    for part in (*_sources(ROOT / "initguide"), *_SITE, *parts):
         encoded = part.encode() if isinstance(part, str) else part
         # The length keeps ("ab", "c") and ("a", "bc") apart.
         digest.update(f"{len(encoded)}:".encode() + encoded)
@@ -52,6 +50,18 @@ def store(key: str, value: object) -> None:
     with tempfile.NamedTemporaryFile(dir=FOLDER, delete=False) as file:
         file.write(pickle.dumps(value))
     os.replace(file.name, FOLDER / key)
+
+
+def _sources(folder: Path) -> list[str | bytes]:
+    """Return the names and the contents of the Python files below the folder."""
+    paths = sorted(folder.rglob("*.py"))
+    return [
+        part for path in paths for part in (path.relative_to(ROOT).as_posix(), path.read_bytes())
+    ]
+
+
+# Read once: what runs is what was imported, even if a file of ours is edited under `mkdocs serve`.
+_SITE = _sources(Path(__file__).parent)
 
 
 @lru_cache

