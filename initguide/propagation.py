@@ -9,7 +9,6 @@ $\chi_1 = \sigma_w^2\, \mathbb{E}[f'(z)^2]$, by which the gradient's second mome
 and at which two nearly equal inputs part. $\chi_1 = 1$ is the edge of chaos.
 """
 
-import functools
 import math
 from collections.abc import Callable
 from typing import NamedTuple
@@ -17,14 +16,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from initguide.checks import check_number
 from initguide.activations import Nonlinearity, derivative_of, function_of
-from initguide.gains import expectation
+from initguide.checks import check_number
+from initguide.moments import moment_slope, product, ratio, second_moment
 
 Array = NDArray[np.float64]
-Function = Callable[[Tensor], Tensor]
 
 
 class Propagation(NamedTuple):
@@ -139,13 +136,13 @@ def propagate(
     f, df = function_of(nonlinearity), derivative_of(nonlinearity)
     # Products, since Python's power raises where a product overflows to infinity.
     w, b = float(sigma_w) * float(sigma_w), float(sigma_b) * float(sigma_b)
-    q, c = w * q0 + b, _ratio(w * q0 * c0 + b, w * q0 + b)
+    q, c = w * q0 + b, ratio(w * q0 * c0 + b, w * q0 + b)
     layers = []
     for _ in range(depth):
-        activation, derivative = _second_moment(f, q), _second_moment(df, q)
-        layers.append((q, c, w * derivative, w * _moment_slope(f, q), activation, derivative))
+        activation, derivative = second_moment(f, q), second_moment(df, q)
+        layers.append((q, c, w * derivative, w * moment_slope(f, q), activation, derivative))
         q_next = w * activation + b
-        c = _ratio(w * _product(f, q, c, activation) + b, q_next)
+        c = ratio(w * product(f, q, c, activation) + b, q_next)
         q = q_next
     moments, correlation, chi_1, slope, activations, derivatives = np.array(layers).T
     with np.errstate(over="ignore", invalid="ignore"):
@@ -206,8 +203,8 @@ def critical(
     f, df = function_of(nonlinearity), derivative_of(nonlinearity)
 
     def bias_variance(q: float) -> float:
-        derivative = _second_moment(df, q)
-        return q - _second_moment(f, q) / derivative if derivative > 0 else -math.inf
+        derivative = second_moment(df, q)
+        return q - second_moment(f, q) / derivative if derivative > 0 else -math.inf
 
     if q is not None:
         check_number("q", q)
@@ -227,10 +224,10 @@ def critical(
         q, found = SMALLEST, 0.0
     else:
         q = found = _first_root(lambda q: bias_variance(q) - sigma_b**2, nonlinearity, sigma_b)
-    derivative = _second_moment(df, q)
+    derivative = second_moment(df, q)
     if not (math.isfinite(derivative) and derivative > 0):
         raise ValueError(f"nonlinearity must have a finite, non-zero slope; got {nonlinearity!r}")
-    slope = _moment_slope(f, q) / derivative
+    slope = moment_slope(f, q) / derivative
     return Critical(derivative**-0.5, float(sigma_b), float(found), slope)
 
 
@@ -254,53 +251,6 @@ def _first_root(
         middle = (low + high) / 2
         low, high = (low, middle) if function(middle) >= 0 else (middle, high)
     return float(high)
-
-
-def _second_moment(f: Function, q: float) -> float:
-    root = math.sqrt(q) if q >= 0 else math.nan
-    return expectation(lambda z: f(root * z) ** 2)
-
-
-def _moment_slope(f: Function, q: float) -> float:
-    root = math.sqrt(q) if q >= 0 else math.nan
-    # Stein's identity: the derivative with respect to q without the derivative of f.
-    return _ratio(expectation(lambda z: (z**2 - 1) * f(root * z) ** 2), 2 * q)
-
-
-def _product(f: Function, q: float, c: float, same: float) -> float:
-    r"""Return E f(u) f(v) for normals of second moment `q` and correlation `c`.
-
-    With $u = \sqrt{|c|}\, s + \sqrt{1-|c|}\, t$ and $v$ alike with its own $t'$ (and the sign of
-    c), the expectation is that of a product of two means over t, given s. `same` is the exact
-    value at c = 1, so that the grid's own error there is known.
-    """
-    if not (math.isfinite(q) and math.isfinite(c)):
-        return math.nan
-    # Different spacings, lest the kinks of f meet the two grids in step.
-    (s, density_s), (t, density_t) = _grid(301), _grid(233)
-    error = (density_s @ f(math.sqrt(q) * s) ** 2).item() - same
-    u = math.sqrt(q * abs(c)) * s[:, None] + math.sqrt(q * (1 - abs(c))) * t
-    first = f(u.flatten()).reshape(u.shape) @ density_t
-    second = first if c >= 0 else f(-u.flatten()).reshape(u.shape) @ density_t
-    return (density_s @ (first * second)).item() - error
-
-
-@functools.cache
-def _grid(size: int) -> tuple[Tensor, Tensor]:
-    """Return equidistant nodes: as good as Gauss's for smooth functions, and kinks average out.
-
-    The offset is a root of 1/12 - x(1 - x)/2: with it a kink at zero costs nothing.
-    """
-    middle = (size - 1) / 2 - (0.5 - 12**-0.5)
-    nodes = (torch.arange(size, dtype=torch.float64) - middle) * (16 / size)
-    density = torch.exp(-(nodes**2) / 2)
-    return nodes, density / density.sum()
-
-
-def _ratio(numerator: float, denominator: float) -> float:
-    if denominator == 0:
-        return math.nan
-    return numerator / denominator
 
 
 def _check_not_negative(name: str, value: float) -> None:

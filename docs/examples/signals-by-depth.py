@@ -43,12 +43,11 @@ theory = {
 }
 
 # %%
-fig, ax = plt.subplots()
-plotting.signals(rows, theory={name: predicted.rms for name, predicted in theory.items()}, ax=ax)
+plotting.signals(rows, theory=theory)
 
 # %% [markdown]
 # <!-- figure: The signal by layer: only He keeps its size. Bands: range over 5 seeds, width 256;
-# dashed: theory. -->
+# dotted: theory. -->
 #
 # ## The gradient takes the same road back
 #
@@ -56,14 +55,11 @@ plotting.signals(rows, theory={name: predicted.rms for name, predicted in theory
 # $\sqrt{\chi_1} = \sigma_w/\sqrt2$: for a ReLU that is the factor of the way up.
 
 # %%
-fig, ax = plt.subplots()
-plotting.gradients(
-    rows, theory={name: predicted.gradient_rms for name, predicted in theory.items()}, ax=ax
-)
+plotting.gradients(rows, theory=theory)
 
 # %% [markdown]
 # <!-- figure: The gradient by layer: under PyTorch's default it vanishes like Xavier's, though the
-# signal did not. Bands: range over 5 seeds; dashed: theory. -->
+# signal did not. Bands: range over 5 seeds; dotted: theory. -->
 #
 # ## The factor, measured
 #

@@ -10,6 +10,7 @@ import tempfile
 import time
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = Path(os.environ.get("INITGUIDE_CACHE", ROOT / ".cache" / "site"))
@@ -32,7 +33,7 @@ def key(*parts: str | bytes) -> str:
     return digest.hexdigest()
 
 
-def load(key: str) -> object | None:
+def load(key: str) -> Any:
     """Return what is stored under the key, or None."""
     path = FOLDER / key
     try:

@@ -1,4 +1,4 @@
-"""A page's Markdown as parts: text, code that runs, values in the prose, and captions.
+"""A page's Markdown as what runs in it and the text between.
 
 What a page may hold, beyond plain Markdown:
 
@@ -14,7 +14,7 @@ What a page may hold, beyond plain Markdown:
 
 import re
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import figures
@@ -22,11 +22,12 @@ import tables
 
 
 class Step(NamedTuple):
-    """What the page's process does: run code, evaluate an expression, generate a block."""
+    """What the page's process does: run `code`, evaluate an `expression`, make a `generated`."""
 
     kind: str
     source: str
     line: int
+    indent: str = ""
 
 
 class Output(NamedTuple):
@@ -44,15 +45,23 @@ class Problem(NamedTuple):
     message: str
 
 
-class Part(NamedTuple):
-    """A stretch of the page: text as it is shown, and the step or the caption in it."""
+class Fence(NamedTuple):
+    """A fence as the page shows it, and its code if that runs."""
 
-    text: str
+    shown: str
     step: Step | None = None
-    # The kind of what is captioned, the line, and the indent that all that replaces it takes.
-    caption: str | None = None
-    line: int = 0
-    indent: str = ""
+
+
+class Caption(NamedTuple):
+    """The comment that captions a figure or a table: its text, with the values still to come."""
+
+    kind: str
+    text: list[str | Step]
+    line: int
+    indent: str
+
+
+Part = str | Step | Fence | Caption
 
 
 class Page(NamedTuple):
@@ -63,16 +72,16 @@ class Page(NamedTuple):
     problems: list[Problem]
 
 
-_OPEN = re.compile(r"^(?P<indent>[ \t]*)(?P<ticks>`{3,}|~{3,})[ \t]*(?P<info>[^`\n]*)$")
-_PYTHON = re.compile(r"\{?[ .]*(?:python|py)\b")
-_SETTINGS = re.compile(r"[ \t]*\{[^}\n]*\}")
+_OPEN = re.compile(r"[ \t]*(?P<ticks>`{3,}|~{3,})(?P<info>[^`\n]*)$")
+_PYTHON = re.compile(r"\s*\{?\s*\.?(?:python|py)\b")
+_SKIP = re.compile(r"""\btest=["']skip["']""")
+_SETTINGS = re.compile(r"(?<=\w)[ \t]*\{[^}\n]*\}")
 _TOKEN = re.compile(
     r"""
       \\. | (?P<ticks>`+)(?!`) .+? (?<!`)(?P=ticks)(?!`)
     | \$\$ .+? \$\$ | \$(?![\s$]) (?:\\.|[^\\$\n]|\n(?!\s*\n))+? (?<!\s)\$(?!\d)
-    | ^(?P<indent>[ \t]*) <!--\s*(?P<kind>figure|table|generated):\s*(?P<said>.*?)\s*-->
-    | <!-- .*? -->
-    | \{\{\s*(?P<expression>.+?)\s*\}\}
+    | (?P<indent>^[ \t]*|) <!--\s* (?P<kind>figure|table|generated): \s*(?P<said>.*?)\s* -->
+    | \{\{\s* (?P<expression>.+?) \s*\}\}
     """,
     re.DOTALL | re.MULTILINE | re.VERBOSE,
 )
@@ -82,64 +91,118 @@ def parse(markdown: str) -> list[Part]:
     """Return the page's parts, in order."""
     lines = markdown.splitlines(keepends=True)
     parts: list[Part] = []
-    text_from = index = 0
+    after = index = 0
     while index < len(lines):
-        opened = _OPEN.match(lines[index].rstrip("\n"))
+        opened = _OPEN.match(lines[index])
+        start = index = index + 1
         if not opened:
-            index += 1
             continue
-        closing = re.compile(rf"[ \t]*{re.escape(opened['ticks'][0])}{{{len(opened['ticks'])},}}\s*$")
-        end = next((i for i in range(index + 1, len(lines)) if closing.match(lines[i])), len(lines))
-        parts += _text("".join(lines[text_from:index]), text_from + 1)
-        parts.append(_fence(opened, lines[index : end + 1], index + 1))
-        text_from = index = end + 1
-    return [*parts, *_text("".join(lines[text_from:]), text_from + 1)]
+        closing = re.compile(rf"[ \t]*{opened['ticks']}{opened['ticks'][0]}*[ \t]*$")
+        while index < len(lines) and not closing.match(lines[index]):
+            index += 1
+        parts += _tokens("".join(lines[after : start - 1]), after + 1)
+        parts.append(_fence(opened["info"], lines[start - 1 : index + 1], start + 1))
+        after = index = index + 1
+    return [*parts, *_tokens("".join(lines[after:]), after + 1)]
 
 
-def steps(parts: Iterable[Part]) -> list[Step]:
-    """Return what there is to run."""
-    return [part.step for part in parts if part.step]
+def steps(parts: Sequence[Part]) -> list[Step]:
+    """Return what there is to run, in order."""
+    found: list[Step] = []
+    for part in parts:
+        if isinstance(part, Caption):
+            found += steps(part.text)
+        elif isinstance(part, Fence) and part.step:
+            found.append(part.step)
+        elif isinstance(part, Step):
+            found.append(part)
+    return found
 
 
 def weave(parts: Sequence[Part], outputs: Sequence[Output], name: str, base: str) -> Page:
     """Put the outputs into the page; figures are named `<name>-1`, … below the site's `base`.
 
-    A run that failed has fewer outputs than steps; what it did not reach is left out.
+    A run that failed has fewer outputs than steps: what it did not reach is left out.
     """
     given = iter(outputs)
     written: list[str] = []
     drawn: dict[str, str] = {}
     problems: list[Problem] = []
-    pending: dict[str, str] = {}
-    reached, fence_line = True, 0
+    # What the last fence gave and no caption has claimed yet; None once the run has stopped.
+    pending: dict[str, str] | None = {}
+    line = 0
     for part in parts:
-        if part.caption is None and (part.step or part.text.strip()):
-            problems += _uncaptioned(pending, fence_line)
-            pending = {}
+        if isinstance(part, Caption):
+            caption = " ".join(_filled(part.text, given).split())
+            value = pending.pop(part.kind, None) if pending is not None else ""
+            if value is None:
+                message = f"a {part.kind} caption must stand right below the fence that gives one"
+                problems.append(Problem(part.line, message))
+            elif value and part.kind == "figure":
+                figure = f"{name}-{len(drawn) + 1}"
+                drawn[figure] = value
+                written.append(_block(figures.markup(figure, caption, value, base), part.indent))
+            elif value:
+                written.append(_block(tables.captioned(value, caption), part.indent))
+            continue
+        if not isinstance(part, str) or part.strip():
+            problems += _uncaptioned(pending, line)
+            pending = {} if pending is not None else None
+        if not isinstance(part, Fence):
+            written.append(_filled([part], given))
+            continue
+        written.append(part.shown)
         if part.step:
-            output = next(given, None)
-            reached = output is not None
-            output = output or Output()
-            if part.step.kind != "code":
-                written.append(textwrap.indent(output.text, part.indent))
-                continue
-            shown = {"figure": output.figure, "table": output.table}
-            pending = {kind: value for kind, value in shown.items() if value is not None}
-            fence_line = part.line
-        if part.caption is None:
-            written.append(part.text)
-        elif part.caption in pending:
-            value = pending.pop(part.caption)
-            caption = "".join(_filled(part.text, given))
-            if part.caption == "figure":
-                drawn[f"{name}-{len(drawn) + 1}"] = value
-                block = figures.markup(f"{name}-{len(drawn)}", caption, value, base)
-            else:
-                block = tables.captioned(value, caption)
-            written.append(textwrap.indent(f"\n{block}\n", part.indent))
-        elif reached:
-            problems.append(
-                Problem(part.line, f"a {part.caption} caption must stand below a fence that gives one")
-            )
-    problems += _uncaptioned(pending, fence_line)
-    return Page("".join(written), drawn, problems)
+            output, line = next(given, None), part.step.line
+            pending = None if output is None else _results(output)
+    return Page("".join(written), drawn, problems + _uncaptioned(pending, line))
+
+
+def _tokens(text: str, line: int) -> Iterator[str | Step | Caption]:
+    end = 0
+    for found in _TOKEN.finditer(text):
+        if not found["kind"] and not found["expression"]:
+            continue
+        yield text[end : found.start()]
+        end = found.end()
+        at = line + text.count("\n", 0, found.start("said" if found["kind"] else "expression"))
+        if found["kind"] in ("figure", "table"):
+            said = [part for part in _tokens(found["said"], at) if not isinstance(part, Caption)]
+            yield Caption(found["kind"], said, at, found["indent"])
+        elif found["kind"]:
+            yield Step("generated", found["said"], at, found["indent"])
+        else:
+            yield Step("expression", found["expression"], at)
+    yield text[end:]
+
+
+def _fence(info: str, lines: Sequence[str], line: int) -> Fence:
+    # Braces behind the language are for the tests alone; Material would make attributes of them.
+    shown = "".join([_SETTINGS.sub("", lines[0]), *lines[1:]])
+    if not _PYTHON.match(info) or _SKIP.search(info):
+        return Fence(shown)
+    return Fence(shown, Step("code", textwrap.dedent("".join(lines[1:-1])), line))
+
+
+def _filled(text: Sequence[str | Step], given: Iterator[Output]) -> str:
+    """Join the text, each step replaced by what it gave."""
+    return "".join(
+        part if isinstance(part, str) else textwrap.indent(next(given, Output()).text, part.indent)
+        for part in text
+    )
+
+
+def _results(output: Output) -> dict[str, str]:
+    results = {"figure": output.figure, "table": output.table}
+    return {kind: text for kind, text in results.items() if text is not None}
+
+
+def _block(markdown: str, indent: str) -> str:
+    return "\n" + textwrap.indent(markdown, indent) + "\n"
+
+
+def _uncaptioned(pending: dict[str, str] | None, line: int) -> list[Problem]:
+    return [
+        Problem(line, f"a {kind} needs a comment `<!-- {kind}: … -->` right below its fence")
+        for kind in pending or ()
+    ]

@@ -11,7 +11,7 @@ GRID = "#c7d0db"
 _LIGHT = {INK: "#1f2933", GRID: "#d3d9e0"}
 _DARK = {INK: "#e4e7eb", GRID: "#49515d"}
 
-RC: dict[str, Any] = {
+RC: Any = {
     # About the width of a page's text; on a phone the whole figure is scaled to half of it,
     # where letters of this size can still be read.
     "figure.figsize": (6.8, 3.8),

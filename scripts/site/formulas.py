@@ -116,10 +116,12 @@ def _place(page: Page, formula: katex.Formula, config: MkDocsConfig) -> str:
     """Return file and line of a formula: in the page's source, or in a docstring it shows."""
     root = Path(config.config_file_path).parent
     source = Path(config.docs_dir, page.file.src_uri)
-    first = formula.tex.splitlines()[0].strip()
+    first, *others = formula.tex.splitlines()
+    if not formula.display:
+        first = f"${first}" if others else f"${first}$"
     for path in (source, *sorted((root / "initguide").rglob("*.py"))):
         text = path.read_text(encoding="utf-8") if path.is_file() else ""
         for number, line in enumerate(text.splitlines(), 1):
-            if first in line:
+            if first.strip() in line:
                 return f"{path.relative_to(root).as_posix()}:{number}"
     return source.relative_to(root).as_posix()

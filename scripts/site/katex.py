@@ -15,7 +15,7 @@ PACKAGE = ROOT / "node_modules" / "katex"
 
 _BATCH = SITE / "katex_batch.mjs"
 _OLD_FONTS = re.compile(r',url\([^)]*\.(?:woff|ttf)\) format\("\w+"\)')
-_RELATIONS = frozenset("=≠≈≃∼∝<>≤≥≪≫→↦∈+−±")
+_RELATIONS = frozenset("=≠≈≃∼∝<>≤≥≪≫→↦∈")
 _INVISIBLE = dict.fromkeys(map(ord, "\u2061\u2062\u200b"))
 
 

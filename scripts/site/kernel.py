@@ -7,6 +7,7 @@ from typing import Any
 
 import figures
 import matplotlib.pyplot as plt
+import numpy as np
 import tables
 from IPython.core.getipython import get_ipython
 from IPython.display import display
@@ -25,13 +26,16 @@ def prepare() -> None:
     show(Figure, lambda figure: display({"image/svg+xml": figures.draw(figure)}, raw=True))
     # `ax.set_title(...)` as a cell's last line would print a repr that no reader wants.
     show(Artist, lambda artist: None)
-    show(list, _list)
+    show(list, _sequence)
+    show(np.ndarray, _sequence)
 
 
-def _list(value: list[Any]) -> None:
-    """Show rows as a table, what `ax.plot(...)` returns not at all, other lists as they are."""
+def _sequence(value: list[Any] | np.ndarray) -> None:
+    """Show rows as a table, Artists, as `ax.plot(...)` returns, not at all, the rest as it is."""
+    items = list(value.flat) if isinstance(value, np.ndarray) else value
+    if items and all(isinstance(item, Artist) for item in items):
+        return
     shown = {"text/plain": pretty(value)}
-    if value and all(isinstance(row, dict) for row in value):
+    if items and all(isinstance(item, dict) for item in items):
         shown["text/markdown"] = tables.markdown(value)
-    if not value or not all(isinstance(item, Artist) for item in value):
-        display(shown, raw=True)
+    display(shown, raw=True)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, TypeGuard
 
 
 def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -14,13 +14,13 @@ def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     if not rows:
         raise ValueError("a table must have at least one row; got none")
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    cells = [[_cell(row.get(name)) for name in columns] for row in rows]
+    cells = [[cell(row.get(name)) for name in columns] for row in rows]
     rules = ["--:" if all(_is_number(row.get(name)) for row in rows) else ":--" for name in columns]
     lines = [[name.replace("_", " ") for name in columns], rules, *cells]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def number(value: Real) -> str:
+def number(value: float) -> str:
     """Return a number with three significant digits, or all of an integer's."""
     if isinstance(value, Integral):
         return f"{int(value):,}"
@@ -32,7 +32,29 @@ def number(value: Real) -> str:
     return f"{value:#.3g}".removesuffix(".")
 
 
-def _cell(value: Any) -> str:
+def are_rows(value: object) -> TypeGuard[list[dict[str, Any]]]:
+    """Return whether a value is what a table is made of: a list of dicts, not empty."""
+    return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)
+
+
+def captioned(table: str, caption: str) -> str:
+    """Return Markdown for a table and its caption; in blocks, as figures are (see figures.py)."""
+    return f"""\
+//// html | figure
+
+{table}
+
+/// html | figcaption
+
+{caption}
+
+///
+
+////"""
+
+
+def cell(value: Any) -> str:
+    """Return a value as it stands in a table."""
     if value is None:
         return "—"
     text = number(_scalar(value)) if _is_number(value) else str(value)

@@ -1,0 +1,161 @@
+"""Panels: histograms of activations or gradients, and a weight matrix as an image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from initguide.plotting.style import axes_or_new, colours_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def histograms(
+    rows_by_initialization: Mapping[str, Sequence[Mapping[str, Any]]],
+    *,
+    layers: Sequence[int] | None = None,
+    bins: int = 60,
+) -> NDArray[Any]:
+    r"""Draw a histogram for each initialization (row) and layer (column), mean and std written in.
+
+    Each panel has its own horizontal axis. Exact zeros, of which ReLU makes many, are one line at
+    zero whose share is written beside it; the bars are the other values.
+
+    Args:
+        rows_by_initialization: Rows as from
+            [activations][initguide.experiments.activations], by name.
+        layers: Which layers; None: the first and the last.
+        bins: The number of bars.
+
+    Returns:
+        The Axes, an array of shape `(initializations, layers)`.
+
+    Raises:
+        ValueError: There are no rows, or a layer is not among them.
+
+    Examples:
+        ```python
+        import torch
+
+        from initguide import plotting
+        from initguide.experiments import INITIALIZATIONS, activations, mlp
+
+        generator = torch.Generator().manual_seed(0)
+        model, x = mlp([100, 100, 10]), torch.randn(1000, 100, generator=generator)
+        rows = {}
+        for name, initialize_ in INITIALIZATIONS.items():
+            initialize_(model, generator)
+            rows[name] = activations(model, x)
+        print(plotting.histograms(rows).shape)
+        #> (5, 2)
+        ```
+    """
+    import matplotlib.pyplot as plt
+
+    tables = {name: {r["layer"]: r for r in rows} for name, rows in rows_by_initialization.items()}
+    if not tables or not all(tables.values()):
+        raise ValueError("rows_by_initialization must hold rows for each name; got none")
+    last = max(max(table) for table in tables.values())
+    wanted = list(dict.fromkeys((1, last))) if layers is None else list(layers)
+    for name, table in tables.items():
+        for layer in wanted:
+            if layer not in table:
+                raise ValueError(f"layers must be among {sorted(table)} of {name!r}; got {layer}")
+    width = plt.rcParams["figure.figsize"][0]
+    _, axes = plt.subplots(
+        len(tables),
+        len(wanted),
+        figsize=(width, 1.75 * len(tables) + 0.2),
+        squeeze=False,
+        layout="constrained",
+    )
+    colours = colours_of(list(tables))
+    for panels, (name, table) in zip(axes, tables.items(), strict=True):
+        for ax, layer in zip(panels, wanted, strict=True):
+            _histogram(ax, table[layer], colours[name], bins)
+            ax.set_title(f"{name}, {'output' if layer == last else f'layer {layer}'}", loc="left")
+    return axes
+
+
+def matrix(weights: ArrayLike, *, ax: Axes | None = None) -> Axes:
+    r"""Draw a weight matrix: a row for each unit, red above zero, blue below.
+
+    Args:
+        weights: Shape `(out, in)`; a tensor that does not require gradients will do.
+        ax: Where to draw; None makes a figure.
+
+    Returns:
+        The Axes.
+
+    Raises:
+        ValueError: `weights` is not a matrix.
+
+    Examples:
+        ```python
+        import initguide as init
+        from initguide import plotting
+
+        ax = plotting.matrix(init.orthogonal((8, 8), rng=0))
+        print(ax.get_ylabel(), ax.get_xlabel())
+        #> unit input
+        ```
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    values = np.asarray(weights, dtype=np.float64)
+    if values.ndim != 2 or values.size == 0:
+        raise ValueError(f"weights must be a matrix; got shape {values.shape}")
+    ax = axes_or_new(ax)
+    finite = np.abs(values[np.isfinite(values)])
+    limit = float(finite.max(initial=0.0)) or 1.0
+    image = ax.imshow(
+        values, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto", interpolation="nearest"
+    )
+    ax.grid(visible=False)
+    ax.set(xlabel="input", ylabel="unit")
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(MaxNLocator(nbins=5, integer=True))
+    bar = ax.figure.colorbar(image, ax=ax, ticks=MaxNLocator(nbins=5))
+    bar.outline.set_visible(False)
+    return ax
+
+
+def _histogram(ax: Axes, row: Mapping[str, Any], colour: str, bins: int) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    values = np.asarray(row["values"], dtype=np.float64).ravel()
+    finite = values[np.isfinite(values)]
+    others = finite[finite != 0]
+    zeros = (len(finite) - len(others)) / len(values)
+    top = 1.0
+    if len(others):
+        top = ax.hist(others, bins=bins, histtype="stepfilled", color=colour, alpha=0.75)[0].max()
+    if zeros > 0:
+        ax.vlines(0, 0, 1.15 * top, color=colour, linewidth=4)
+    notes = [f"mean {_number(row['mean'])}", f"std {_number(row['std'])}"]
+    if zeros > 0:
+        notes.append(f"{zeros:.0%} zeros")
+    if len(finite) < len(values):
+        notes.append(f"{1 - len(finite) / len(values):.0%} not finite")
+    ax.annotate(
+        ", ".join(notes),
+        (1, 1),
+        xycoords="axes fraction",
+        ha="right",
+        va="top",
+    )
+    # Room for the line of text.
+    ax.set_ylim(0, 1.5 * top)
+    ax.margins(x=0.05)
+    ax.grid(visible=False)
+    ax.set_yticks([])
+    ax.spines["left"].set_visible(False)
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10]))
+
+
+def _number(value: float) -> str:
+    return f"{float(f'{value:.2g}'):g}".replace("-", "−")

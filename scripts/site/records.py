@@ -1,0 +1,83 @@
+"""Markdown made from the package's records: an overview, fact boxes, the bibliography."""
+
+import posixpath
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from initguide.method import Method
+    from initguide.papers import Paper
+
+
+def block(request: str, page: str) -> str:
+    """Return the block that a page asks for: `overview`, `facts TITLE`, or `bibliography`."""
+    name, _, argument = request.partition(" ")
+    if name == "overview" and not argument:
+        return _overview(page)
+    if name == "facts" and argument:
+        return _facts(argument, page)
+    if name == "bibliography" and not argument:
+        return _bibliography()
+    raise ValueError(
+        f"a generated block must be 'overview', 'facts TITLE' or 'bibliography'; got {request!r}"
+    )
+
+
+def _overview(page: str) -> str:
+    from initguide.methods import METHODS
+
+    head = ["| Method | Law of one weight | Good for | Source |", "| :-- | :-- | :-- | :-- |"]
+    rows = [
+        f"| [{method.title}]({_link(method.page, page)}) | {_law(method)} | {method.use_when} "
+        f"| {_cite(method.paper, page)} |"
+        for method in METHODS
+    ]
+    return "\n".join([*head, *rows])
+
+
+def _facts(title: str, page: str) -> str:
+    from initguide.methods import METHODS
+
+    found = [method for method in METHODS if title in (method.title, *method.names)]
+    if not found:
+        titles = ", ".join(method.title for method in METHODS)
+        raise ValueError(f"facts must name one of {titles}; got {title!r}")
+    method = found[0]
+    tensor, array = method.names
+    lines = [
+        f"**Law of one weight:** {_law(method)}",
+        f"**PyTorch:** {_api(tensor)} · **NumPy:** {_api(array)}",
+        f"**Good for:** {method.use_when}",
+        f"**Goes wrong:** {method.avoid_when}",
+        f"**Source:** {_cite(method.paper, page)}, *{method.paper.title}*",
+    ]
+    return f'!!! abstract "{method.title}"\n\n' + "\n".join(f"    - {line}" for line in lines)
+
+
+def _bibliography() -> str:
+    from initguide.papers import PAPERS
+
+    return "\n".join(
+        f"- {paper.authors} ({paper.year}). [*{paper.title}*]({paper.url}). {paper.venue}."
+        f"\n{{ #{paper.key} }}\n"
+        for paper in sorted(PAPERS.values(), key=lambda paper: (paper.authors, paper.year))
+    )
+
+
+def _law(method: "Method") -> str:
+    # A bar would end the table's cell.
+    return "$" + method.law.replace("|", r"\vert ") + "$"
+
+
+def _cite(paper: "Paper", page: str) -> str:
+    """Return the link to the entry in the bibliography: 'He et al., 2015'."""
+    names = [name.split()[-1] for name in paper.authors.split(", ")]
+    who = f"{names[0]} et al." if len(names) > 2 else " and ".join(names)
+    return f"[{who}, {paper.year}]({_link('references.md', page)}#{paper.key})"
+
+
+def _api(name: str) -> str:
+    return f"[`{name}`][initguide.{name}]"
+
+
+def _link(target: str, page: str) -> str:
+    return posixpath.relpath(target, posixpath.dirname(page) or ".")

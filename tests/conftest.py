@@ -1,0 +1,37 @@
+"""What all tests share: one thread, no windows, closed figures, errors that name their page."""
+
+import os
+
+# Before torch and matplotlib are imported: the machine's cores and screen must not matter.
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["MPLBACKEND"] = "Agg"
+
+import sys
+import traceback
+
+import pytest
+import pytest_examples.run_code
+from pytest_examples import CodeExample
+
+
+def note_the_page(error: Exception, module_path: str, example: CodeExample) -> None:
+    """Add the page, line and source line of an example's error to its message.
+
+    pytest-examples 0.0.18 forges a frame instead, and on Python 3.11 passes it `co_lnotab` where
+    `co_linetable` belongs, so that an example that raises takes pytest down with it.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    for frame in frames:
+        if frame.filename == module_path:
+            line = (frame.lineno or 0) + example.start_line
+            error.add_note(f"{example.path}:{line}: {frame.line}")
+
+
+pytest_examples.run_code.create_example_traceback = note_the_page
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")

@@ -1,0 +1,52 @@
+// What a reader of the open page could see wrong, as sentences: one function of the page.
+() => {
+  const problems = [];
+  const say = (element, what) =>
+    problems.push(`${what}: ${(element.innerText || element.outerHTML).trim().slice(0, 80)}`);
+  const shown = (element) => element.checkVisibility() && element.getClientRects().length > 0;
+  // What lies in a closed box or behind a tab is for its own moment.
+  const folded = (element) =>
+    element.closest("details:not([open])") ||
+    [...document.querySelectorAll(".tabbed-block")].some((b) => b.contains(element) && !shown(b));
+
+  const root = document.documentElement;
+  if (root.scrollWidth > root.clientWidth) {
+    const inBox = (element) => {
+      for (let up = element.parentElement; up; up = up.parentElement)
+        if (getComputedStyle(up).overflowX !== "visible") return true;
+      return false;
+    };
+    for (const element of document.querySelectorAll(".md-content *"))
+      if (element.getBoundingClientRect().right > root.clientWidth && !inBox(element))
+        say(element, `wider than the page, <${element.tagName.toLowerCase()}>`);
+    problems.push(`scrolls sideways: ${root.scrollWidth} px of content in ${root.clientWidth}`);
+  }
+
+  const content = document.querySelector(".md-content");
+  if (content.innerText.trim().length < 40) say(content, "hardly any text");
+  for (const formula of content.querySelectorAll(".katex")) {
+    if (folded(formula)) continue;
+    const box = formula.querySelector(".katex-html").getBoundingClientRect();
+    if (!shown(formula) || box.width < 2 || box.height < 2) say(formula, "invisible formula");
+  }
+  if (content.querySelector(".katex") && !document.fonts.check("1em KaTeX_Main"))
+    problems.push("KaTeX's fonts are not there");
+
+  const words = document.createTreeWalker(content, NodeFilter.SHOW_TEXT);
+  while (words.nextNode()) {
+    const { textContent, parentElement } = words.currentNode;
+    if (!parentElement.closest("code, pre, script, style, .katex, .doc-signature"))
+      if (/\$[^$]+\$|\\[a-zA-Z]+|\\[([]/.test(textContent)) say(parentElement, "raw TeX");
+  }
+
+  for (const image of content.querySelectorAll("img")) {
+    if (!image.alt.trim()) say(image, "image without alt text");
+    if (shown(image) && !image.naturalWidth) say(image, "image that did not load");
+  }
+  for (const figure of content.querySelectorAll("figure")) {
+    if (!figure.querySelector("figcaption")?.textContent.trim()) say(figure, "figure without caption");
+    if (!folded(figure) && ![...figure.querySelectorAll("img")].some(shown))
+      say(figure, "figure without a visible image");
+  }
+  return problems;
+};

@@ -1,0 +1,57 @@
+"""Small copies of the site, to be broken on purpose."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def make(
+    root: Path,
+    files: Mapping[str, str],
+    hooks: Sequence[str] = ("pages",),
+    extensions: Sequence[str] = (),
+) -> Path:
+    """Write files, by their paths, below `root` beside our site's scripts and settings.
+
+    The settings are the site's own, but for the nav; `initguide` is what `files` make of it.
+    """
+    config = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+    del config["nav"], config["watch"]
+    config["hooks"] = [f"scripts/site/{hook}.py" for hook in hooks]
+    config["markdown_extensions"] += extensions
+    write(root, {"mkdocs.yml": yaml.safe_dump(config), "initguide/__init__.py": "", **files})
+    ignored = shutil.ignore_patterns("__pycache__", "theme")
+    shutil.copytree(ROOT / "scripts" / "site", root / "scripts" / "site", ignore=ignored)
+    (root / "scripts" / "site" / "theme").mkdir()
+    return root
+
+
+def write(root: Path, files: Mapping[str, str]) -> None:
+    """Write files, by their paths, below `root`."""
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+def build(root: Path) -> tuple[int, str]:
+    """Build the site as `make build` does; return the exit code and the log."""
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1", "OMP_NUM_THREADS": "1"}
+    environment.pop("INITGUIDE_CACHE", None)
+    ran = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict"],
+        cwd=root,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    return ran.returncode, ran.stdout + ran.stderr
