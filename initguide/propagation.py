@@ -121,7 +121,7 @@ def propagate(
         #> 2.000 1.000
         tanh = init.propagate("tanh", 5 / 3, depth=100)
         print(f"{tanh.second_moment[-1]:.3f} {tanh.chi_1[-1]:.2f} {tanh.slope[-1]:.2f}")
-        #> 1.178 1.21 0.48
+        #> 1.178 1.21 0.43
         ```
     """
     for name, value in (("sigma_w", sigma_w), ("sigma_b", sigma_b), ("q0", q0)):
@@ -196,7 +196,7 @@ def critical(
         #> 1.41421 1.00000
         edge = init.critical("tanh", sigma_b=0.3)
         print(f"{edge.sigma_w:.3f} {edge.second_moment:.3f}")
-        #> 1.395 0.560
+        #> 1.396 0.763
         ```
     """
     _check_not_negative("sigma_b", sigma_b)

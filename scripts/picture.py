@@ -19,7 +19,7 @@ def picture() -> str:
     """Return the picture: a code host may be dark, so it brings its own white card."""
     names = ["std 0.01", "Xavier", "He", "std 1.0"]
     chosen = {name: INITIALIZATIONS[name] for name in names}
-    rows = signals_by_depth(chosen, depth=50, width=256, seeds=range(5))
+    rows = signals_by_depth(chosen, depth=50, width=128, seeds=range(5))
     with plt.rc_context(figures.RC):
         fig, ax = plt.subplots()
         plotting.signals(rows, ax=ax)

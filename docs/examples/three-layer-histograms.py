@@ -2,8 +2,8 @@
 # # Three-layer histograms
 #
 # Three layers are too few to ruin a network, but enough to see where each initialization leads:
-# the spread of the activations already grows or shrinks at every layer. At 20 layers the same
-# trend has emptied or overfilled all histograms but He's, and the gradients' with them.
+# the spread of the activations already grows or shrinks from layer to layer. At 20 layers only He's
+# activations, and only He's gradients, still have about the spread that they began with.
 
 # %%
 import numpy as np
@@ -127,8 +127,8 @@ sigma_w = {
 #
 # - One histogram tells little; two of them, layers apart, tell the factor between. Watch how the
 #   spread *changes* with depth, not the shape of one layer.
-# - What shrinks the signal shrinks the gradient: the first layer of a network that starts with
-#   std 0.01 would hear nothing of the loss, however healthy its own activations look.
+# - The first layer looks healthy in all five. It still hears of the loss only as much as the layers
+#   above it let through: under std 0.01 nothing, under std 1.0 far too much.
 # - PyTorch's default keeps a visible spread at layer 20, because its biases spread the units
 #   apart. That is a spread over units, not over inputs: see
 #   [signals by depth](signals-by-depth.py).

@@ -52,8 +52,8 @@ def each_linear(fill_: Callable[..., object]) -> Initializer:
     r"""Return a whole-model initializer: `fill_` for every Linear weight, zero for every bias.
 
     Args:
-        fill_: A function of a weight of shape `(out, in)` and the keyword `generator`, such as
-            [xavier_normal_][initguide.xavier_normal_].
+        fill_: Fills a weight of shape `(out, in)` in place and takes the keyword `generator`, as
+            [xavier_normal_][initguide.xavier_normal_] does.
 
     Returns:
         A function of a model and a generator (or None), fit for
@@ -62,13 +62,12 @@ def each_linear(fill_: Callable[..., object]) -> Initializer:
 
     Examples:
         ```python
-        from functools import partial
-
         import initguide as init
         from initguide.experiments import each_linear, mlp
 
         model = mlp([64, 100, 10])
-        each_linear(partial(init.constant_, val=0.5))(model, None)
+        constant_ = each_linear(lambda weight, generator: init.constant_(weight, 0.5))
+        constant_(model, None)
         print(model[0].weight[0, :3].tolist(), model[0].bias[:2].tolist())
         #> [0.5, 0.5, 0.5] [0.0, 0.0]
         ```
@@ -145,14 +144,9 @@ def mlp(
         ```python
         from initguide.experiments import mlp
 
-        print(mlp([64, 100, 10]))
-        '''
-        #> Sequential(
-          (0): Linear(in_features=64, out_features=100, bias=True)
-          (1): ReLU()
-          (2): Linear(in_features=100, out_features=10, bias=True)
-        )
-        '''
+        model = mlp([64, 100, 10], layer_norm=True)
+        print([type(layer).__name__ for layer in model])
+        #> ['Linear', 'LayerNorm', 'ReLU', 'Linear']
         ```
     """
     if len(widths) < 2 or min(widths) < 1:

@@ -54,13 +54,9 @@ def signals_by_depth(
         from initguide.experiments import INITIALIZATIONS, signals_by_depth
 
         rows = signals_by_depth(INITIALIZATIONS, depth=20, width=100, seeds=[0])
-        for row in rows:
-            if row["layer"] == 20 and row["initialization"] in ("He", "Xavier"):
-                print(row["initialization"], f"{row['rms']:.1g}")
-        '''
-        #> Xavier 0.0008
-        He 0.8
-        '''
+        last = {row["initialization"]: row["rms"] for row in rows if row["layer"] == 20}
+        print(f"He {last['He']:.1g}, Xavier {last['Xavier']:.1g}")
+        #> He 1, Xavier 0.001
         ```
     """
     if min(depth, width, batch) < 1:

@@ -65,13 +65,9 @@ def train(
         from initguide.experiments import INITIALIZATIONS, train
 
         rows = train(INITIALIZATIONS, steps=200, seeds=[0])
-        for row in rows:
-            if row["step"] == 200 and row["initialization"] in ("He", "std 0.01"):
-                print(f"{row['initialization']}: {row['accuracy']:.1f}")
-        '''
-        #> He: 1.0
-        std 0.01: 0.1
-        '''
+        last = {row["initialization"]: row["accuracy"] for row in rows if row["step"] == 200}
+        print(f"He {last['He']:.1f}, std 0.01 {last['std 0.01']:.1f}")
+        #> He 1.0, std 0.01 0.1
         ```
     """
     data = digits() if data is None else data

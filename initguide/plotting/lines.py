@@ -70,14 +70,16 @@ def _runs(
     return runs
 
 
-def _line(ax: Axes, name: str, x: Array, values: Array, colour: str, index: int, log: bool) -> None:
+def _line(
+    ax: Axes, name: str, x: Array, values: Array, colour: str, index: int, log: bool
+) -> list[Note]:
     usable = np.isfinite(values) & ((values > 0) | (not log))
     drawn = usable.any(0)
     lost = _lost(values, usable)
     # An underscore keeps an unnamed line out of the legend.
     label = name or "_"
     if not drawn.any():
-        label = f"{name} ({lost} throughout)"
+        label = f"{name} ({'always zero' if lost == 'zero' else 'never finite'})"
     shown = np.where(usable, values, np.nan)[:, drawn]
     middle = np.exp(np.nanmean(np.log(shown), 0)) if log else np.nanmean(shown, 0)
     # Marks at different places, so that lines that coincide can still be told apart.

@@ -133,7 +133,8 @@ def _histogram(ax: Axes, row: Mapping[str, Any], colour: str, bins: int) -> None
     zeros = (len(finite) - len(others)) / len(values)
     top = 1.0
     if len(others):
-        top = ax.hist(others, bins=bins, histtype="stepfilled", color=colour, alpha=0.75)[0].max()
+        heights, *_ = ax.hist(others, bins, histtype="stepfilled", color=colour, alpha=0.75)
+        top = float(np.max(heights))
     if zeros > 0:
         ax.vlines(0, 0, 1.15 * top, color=colour, linewidth=4)
     notes = [f"mean {_number(row['mean'])}", f"std {_number(row['std'])}"]

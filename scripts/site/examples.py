@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
+from mkdocs.utils import get_relative_url
 
 SITE = Path(__file__).resolve().parent
 if str(SITE) not in sys.path:
@@ -47,23 +48,26 @@ def _is_script(file: File) -> bool:
 
 def _runs(parsed: list[list[notebooks.Cell]]) -> list[notebooks.Run]:
     """Run what is not in the cache; an error is never stored."""
-    keys = [
-        cache.key("example", *(cell.source for cell in notebooks.code(cells))) for cells in parsed
-    ]
+    keys = [_key(cells) for cells in parsed]
     runs = {key: cached for key in keys if isinstance(cached := cache.load(key), notebooks.Run)}
     missing = {key: cells for key, cells in zip(keys, parsed, strict=True) if key not in runs}
     for key, run in zip(missing, notebooks.run_all(list(missing.values())), strict=True):
         runs[key] = run
-        if run.problem is None:
+        # The package may have been edited while the example ran.
+        if run.problem is None and _key(missing[key]) == key:
             cache.store(key, run)
     return [runs[key] for key in keys]
+
+
+def _key(cells: list[notebooks.Cell]) -> str:
+    return cache.key("example", *(cell.source for cell in notebooks.code(cells)))
 
 
 def _fill(
     file: File, cells: list[notebooks.Cell], run: notebooks.Run, files: Files, config: MkDocsConfig
 ) -> None:
     name = file.src_uri.removesuffix(".py").replace("/", "-")
-    page = export.page(cells, run, name, "../" * file.url.count("/") or "./")
+    page = export.page(cells, run, name, get_relative_url(".", file.url).rstrip("/") + "/")
     for problem in page.problems:
         _report(file, problem, config)
     for figure, svg in page.figures.items():
@@ -82,12 +86,14 @@ def _add(files: Files, config: MkDocsConfig, uri: str, content: str) -> None:
 
 
 def _with_downloads(markdown: str, name: str) -> str:
-    title, _, rest = markdown.partition("\n")
+    """Put the links below the title and the paragraph that sums the page up."""
     links = " · ".join(
         f'[{label}]({name}/{name}.{suffix}){{ download="{name}.{suffix}" }}'
-        for label, suffix in (("notebook with its outputs", "ipynb"), ("script", "py"))
+        for label, suffix in (("notebook with outputs", "ipynb"), ("script", "py"))
     )
-    return f"{title}\n\nDownload: {links}\n\n{rest.lstrip()}"
+    title, _, rest = markdown.partition("\n\n")
+    summary, _, rest = rest.partition("\n\n")
+    return f"{title}\n\n{summary}\n\nDownload: {links}\n\n{rest}"
 
 
 def _report(file: File, problem: notebooks.Problem, config: MkDocsConfig) -> None:

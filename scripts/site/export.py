@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import figures
+import tables
 from notebooks import Cell, Problem, Run, code
 
 _COMMENT = re.compile(r"\s*<!--\s*(figure|table):\s*(.*?)\s*-->[ \t]*\n?", re.DOTALL)
@@ -40,7 +41,7 @@ def page(cells: Sequence[Cell], run: Run, name: str, base: str) -> Page:
             elif not captions or captions[0][0] != kind:
                 problems.append(Problem(cell.line, f"a {kind} needs a `<!-- {kind}: … -->` below"))
             elif kind == "table":
-                parts.append(f"{text.strip()}\n\n*{captions.pop(0)[1]}*")
+                parts.append(tables.captioned(text, captions.pop(0)[1]))
             else:
                 figure = f"{name}-{len(drawn) + 1}"
                 drawn[figure] = text

@@ -52,15 +52,15 @@ def read(path: Path) -> list[Cell]:
     cells = jupytext.reads(text, fmt="py:percent").cells
     if len(cells) != len(markers) or not cells or cells[0].cell_type != "markdown":
         raise ValueError("an example must open with a '# %% [markdown]' cell")
-    # A cell's text may begin below its marker: jupytext drops blank lines and docstring quotes.
-    starts = []
+    # A cell's text may begin below its marker: blank lines and docstring quotes are dropped.
+    found = []
     for cell, marker in zip(cells, markers, strict=True):
-        first = cell.source.split("\n", 1)[0]
+        source = cell.source.strip("\n")
+        first = source.split("\n", 1)[0]
         later = range(marker + 1, len(lines) + 1)
-        starts.append(next((n for n in later if lines[n - 1].endswith(first)), marker + 1))
-    return [
-        Cell(cell.cell_type, cell.source, start) for cell, start in zip(cells, starts, strict=True)
-    ]
+        start = next((line for line in later if lines[line - 1].endswith(first)), marker + 1)
+        found.append(Cell(cell.cell_type, source, start))
+    return found
 
 
 def code(cells: Sequence[Cell]) -> list[Cell]:
