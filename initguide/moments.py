@@ -25,22 +25,35 @@ def moment_slope(f: Function, q: float) -> float:
     return ratio(expectation(lambda z: (z**2 - 1) * f(root * z) ** 2), 2 * q)
 
 
-def product(f: Function, q: float, c: float, same: float) -> float:
-    r"""Return E f(u) f(v) for normals of second moment `q` and correlation `c`.
+def parted(f: Function, q: float, d: float, same: float, slope: float) -> float:
+    r"""Return E f(u)² − E f(u) f(v) for normals of second moment `q` and correlation 1 − `d`.
 
-    With $u = \sqrt{|c|}\, s + \sqrt{1-|c|}\, t$ and $v$ alike with its own $t'$ (and the sign of
-    c), the expectation is that of a product of two means over t, given s. `same` is the exact
-    value at c = 1, so that the grid's own error there is known.
+    With $c = 1 - d$, $u = \sqrt{|c|}\, s + \sqrt{1-|c|}\, t$ and $v$ alike with its own $t'$ (and
+    the sign of c), this is for positive c the variance over t, averaged over s: a difference of
+    two nearly equal numbers is never taken.
+
+    Args:
+        f: The activation.
+        q: The second moment of u and of v.
+        d: One minus their correlation, from 0 to 2.
+        same: E f(u)².
+        slope: E f'(u)².
     """
-    if not (math.isfinite(q) and math.isfinite(c)):
+    if not (math.isfinite(q) and math.isfinite(d)):
         return math.nan
+    if d < 1e-10:
+        # The grid's nodes would coincide in floating point; f is linear between u and v.
+        return q * d * slope
+    c = 1 - d
     # Different spacings, lest the kinks of f meet the two grids in step.
     (s, density_s), (t, density_t) = _grid(301), _grid(233)
-    error = (density_s @ f(math.sqrt(q) * s) ** 2).item() - same
     u = math.sqrt(q * abs(c)) * s[:, None] + math.sqrt(q * (1 - abs(c))) * t
-    first = f(u.flatten()).reshape(u.shape) @ density_t
-    second = first if c >= 0 else f(-u.flatten()).reshape(u.shape) @ density_t
-    return (density_s @ (first * second)).item() - error
+    values = f(u.flatten()).reshape(u.shape)
+    means = values @ density_t
+    if c >= 0:
+        return (density_s @ ((values - means[:, None]) ** 2 @ density_t)).item()
+    others = f(-u.flatten()).reshape(u.shape) @ density_t
+    return same - (density_s @ (means * others)).item()
 
 
 @functools.cache

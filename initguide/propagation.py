@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from initguide.activations import Nonlinearity, derivative_of, function_of
 from initguide.checks import check_number
-from initguide.moments import moment_slope, product, ratio, second_moment
+from initguide.moments import moment_slope, parted, ratio, second_moment
 
 Array = NDArray[np.float64]
 
@@ -35,6 +35,8 @@ class Propagation(NamedTuple):
             moment on its way down through this layer.
         slope: Of the map from this layer's second moment to the next layer's.
         activation: The second moment of the activations, E f(z)².
+        spread: The variance of an activation over inputs of that correlation: what of it depends on
+            the input. It shrinks where the biases or the activation's mean take over.
         gradient: The second moment of the gradient with respect to the pre-activations, where a
             gradient of unit variance arrives at the last activation.
     """
@@ -45,12 +47,18 @@ class Propagation(NamedTuple):
     chi_1: Array
     slope: Array
     activation: Array
+    spread: Array
     gradient: Array
 
     @property
     def rms(self) -> Array:
         """Root mean square of the activations."""
         return np.sqrt(self.activation)
+
+    @property
+    def std(self) -> Array:
+        """Standard deviation of an activation over the inputs, of which `c0` is the correlation."""
+        return np.sqrt(np.maximum(self.spread, 0))
 
     @property
     def gradient_rms(self) -> Array:
@@ -136,15 +144,18 @@ def propagate(
     f, df = function_of(nonlinearity), derivative_of(nonlinearity)
     # Products, since Python's power raises where a product overflows to infinity.
     w, b = float(sigma_w) * float(sigma_w), float(sigma_b) * float(sigma_b)
-    q, c = w * q0 + b, ratio(w * q0 * c0 + b, w * q0 + b)
+    q = w * q0 + b
+    # One minus the correlation: near a correlation of one it keeps the digits that matter.
+    d = ratio(w * q0 * (1 - c0), q)
     layers = []
     for _ in range(depth):
         activation, derivative = second_moment(f, q), second_moment(df, q)
-        layers.append((q, c, w * derivative, w * moment_slope(f, q), activation, derivative))
-        q_next = w * activation + b
-        c = ratio(w * product(f, q, c, activation) + b, q_next)
-        q = q_next
-    moments, correlation, chi_1, slope, activations, derivatives = np.array(layers).T
+        spread = parted(f, q, d, activation, derivative)
+        layers.append((q, 1 - d, w * moment_slope(f, q), activation, spread, derivative))
+        q = w * activation + b
+        d = ratio(w * spread, q)
+    moments, correlation, slope, activations, spreads, derivatives = np.array(layers).T
+    chi_1 = w * derivatives
     with np.errstate(over="ignore", invalid="ignore"):
         gradient = np.append(chi_1[:-1], derivatives[-1])[::-1].cumprod()[::-1]
     return Propagation(
@@ -154,6 +165,7 @@ def propagate(
         chi_1=chi_1,
         slope=slope,
         activation=activations,
+        spread=spreads,
         gradient=gradient,
     )
 

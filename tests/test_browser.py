@@ -33,12 +33,12 @@ NO_BROWSER = (
     "THE BROWSER TESTS DID NOT RUN: no Chromium was found. "
     "Get one with `apt-get install chromium`, or without root with `playwright install chromium`."
 )
-EAGER = """async () => {
+# Images load when scrolled to; here, at once. True when all that is shown has arrived.
+ARRIVED = """async () => {
   const images = [...document.querySelectorAll('.md-content img')];
   for (const image of images) image.loading = 'eager';
-  const shown = images.filter((image) => image.checkVisibility());
-  await Promise.all([document.fonts.ready, ...shown.map((image) => image.decode().catch(() => 0))]);
-  await new Promise(requestAnimationFrame);
+  await document.fonts.ready;
+  return images.every((image) => image.complete || !image.checkVisibility());
 }"""
 
 
@@ -145,7 +145,11 @@ def _watched(context: BrowserContext, address: str, visits: Visits) -> Page:
 
 
 def _look(page: Page, where: str) -> list[str]:
-    page.evaluate(EAGER)
+    # A page without scripts has no timers either, so the waiting is done here.
+    for _ in range(100):
+        if page.evaluate(ARRIVED):
+            break
+        page.wait_for_timeout(20)
     return [f"{where}: {problem}" for problem in page.evaluate(OBSERVE)]
 
 

@@ -30,12 +30,12 @@ def prepare() -> None:
     show(np.ndarray, _sequence)
 
 
-def _sequence(value: list[Any] | np.ndarray) -> None:
+def _sequence(value: Any) -> None:
     """Show rows as a table, Artists, as `ax.plot(...)` returns, not at all, the rest as it is."""
     items = list(value.flat) if isinstance(value, np.ndarray) else value
     if items and all(isinstance(item, Artist) for item in items):
         return
     shown = {"text/plain": pretty(value)}
     if items and all(isinstance(item, dict) for item in items):
-        shown["text/markdown"] = tables.markdown(value)
+        shown["text/markdown"] = tables.markdown(items)
     display(shown, raw=True)

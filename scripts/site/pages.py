@@ -6,6 +6,7 @@ ran without an error is kept (see cache.py): prose may change, and nothing has t
 
 import logging
 import sys
+import textwrap
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -39,13 +40,14 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         name = file.src_uri.removesuffix(".md").replace("/", "-")
         base = get_relative_url(".", file.url).rstrip("/") + "/"
         page = fences.weave(parts, run.outputs, name, base)
-        for problem in sorted([*run.problems, *page.problems]):
-            _report(file, problem)
+        problems = [_placed(file, problem) for problem in sorted([*run.problems, *page.problems])]
+        for problem in problems:
+            log.error("%s", problem)
         for figure, svg in page.figures.items():
             for theme, variant in zip(("light", "dark"), figures.variants(svg), strict=True):
                 uri = f"assets/figures/{figure}.{theme}.svg"
                 files.append(File.generated(config, uri, content=variant))
-        _woven[file.src_uri] = page.markdown
+        _woven[file.src_uri] = _with_problems(page.markdown, problems)
     return files
 
 
@@ -72,7 +74,15 @@ def _key(uri: str, steps: list[fences.Step]) -> str:
     return cache.key("page", uri, *(text for step in steps for text in (step.kind, step.source)))
 
 
-def _report(file: File, problem: fences.Problem) -> None:
+def _placed(file: File, problem: fences.Problem) -> str:
     lines = file.content_string.splitlines()
     source = lines[problem.line - 1].strip() if 0 < problem.line <= len(lines) else ""
-    log.error("docs/%s:%d: %s\n    %s", file.src_uri, problem.line, problem.message, source)
+    return f"docs/{file.src_uri}:{problem.line}: {problem.message}\n    {source}"
+
+
+def _with_problems(markdown: str, problems: list[str]) -> str:
+    """Put the problems at the page's end, for whoever reads it under `mkdocs serve`."""
+    if not problems:
+        return markdown
+    shown = textwrap.indent("\n".join(problems), "        ")
+    return f'{markdown}\n\n!!! failure "The code of this page failed"\n\n{shown}\n'

@@ -29,10 +29,10 @@ def check(step: Step, printed: Sequence[tuple[int, str]]) -> list[Problem]:
         got = "\n".join(line.rstrip() for line in text.removesuffix("\n").split("\n"))
         same = _without_layout(said) == _without_layout(got) if in_block else said == got
         if below == end:
-            message = f"what is printed must stand below as `#> …`; printed {got!r}"
+            message = f"what is printed must stand below as `#> …`; printed {_shown(got)}"
             problems.append(Problem(step.line + end - 1, message))
         elif not same:
-            message = f"the page says that this prints {said!r}; printed {got!r}"
+            message = f"the page says that this prints {_shown(said)}; printed {_shown(got)}"
             problems.append(Problem(step.line + end, message))
     problems += [
         Problem(step.line + index, "the page says that something is printed here; nothing was")
@@ -72,6 +72,10 @@ def _said(lines: Sequence[str], end: int) -> tuple[str, int, bool]:
             break
         index += 1
     return "\n".join(line.rstrip() for line in said), index, in_block
+
+
+def _shown(text: str) -> str:
+    return "\n" + textwrap.indent(text, "    ") + "\n" if "\n" in text else repr(text)
 
 
 def _without_layout(text: str) -> str:
