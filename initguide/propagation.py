@@ -155,8 +155,8 @@ def propagate(
         q = w * activation + b
         d = ratio(w * spread, q)
     moments, correlation, slope, activations, spreads, derivatives = np.array(layers).T
-    chi_1 = w * derivatives
     with np.errstate(over="ignore", invalid="ignore"):
+        chi_1 = w * derivatives
         gradient = np.append(chi_1[:-1], derivatives[-1])[::-1].cumprod()[::-1]
     return Propagation(
         layer=np.arange(1, depth + 1),

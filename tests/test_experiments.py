@@ -145,6 +145,17 @@ def test_signals_follow_the_theory(deep):
                 assert abs(math.log(mean / predicted[layer - 1])) < 0.6
 
 
+def test_the_default_follows_the_theory_over_the_batch(deep):
+    theory = init.propagate("relu", 3**-0.5, (3 * 200) ** -0.5, depth=30, c0=0.0)
+    for layer in (1, 10, 30):
+        measured = [
+            row["std"] for row in deep
+            if row["initialization"] == "PyTorch default" and row["layer"] == layer
+        ]  # fmt: skip
+        mean = np.exp(np.mean(np.log(measured)))
+        assert abs(math.log(mean / theory.std[layer - 1])) < 0.6
+
+
 def test_signals_are_those_of_a_plain_loop():
     (row,) = signals_by_depth(
         {"He": INITIALIZATIONS["He"]}, depth=1, width=8, batch=5, nonlinearity="tanh", seeds=[3]
@@ -282,6 +293,26 @@ def test_the_seed_decides(data):
     assert set(rows[0]) == {
         "initialization", "layer_norm", "lr", "seed", "step", "loss", "accuracy",
     }  # fmt: skip
+
+
+def test_each_epoch_has_every_input_once_in_the_seed_s_order(data):
+    seen = []
+
+    class Recorder(nn.Linear):
+        def forward(self, x):
+            if self.training:
+                seen.append((x * torch.arange(64)).sum(1))
+            return super().forward(x)
+
+    small = Data(data.x_train[:20], data.y_train[:20], data.x_test, data.y_test)
+    for seed in (0, 1):
+        model = nn.utils.skip_init(Recorder, 64, 10)
+        pytorch_default(model, seeded())
+        fit(model, small, steps=4, batch=10, seed=seed)
+    epochs = [torch.cat(seen[i : i + 2]) for i in range(0, 8, 2)]
+    for i, epoch in enumerate(epochs):
+        assert torch.equal(epoch.sort().values, epochs[0].sort().values)
+        assert not any(torch.equal(epoch, other) for other in epochs[:i])
 
 
 def test_divergence_is_said(data):

@@ -123,15 +123,13 @@ def test_a_method_keeps_its_colour_and_marker():
         assert len({line(ax, name).get_color() for name in names}) == len(names)
 
 
-def contrast(colour, other):
-    def luminance(colour):
-        channels = np.array(to_rgb(colour))
-        linear = np.where(
-            channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4
-        )
-        return linear @ [0.2126, 0.7152, 0.0722]
+def linear(colour):
+    channels = np.array(to_rgb(colour))
+    return np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
 
-    low, high = sorted((luminance(colour), luminance(other)))
+
+def contrast(colour, other):
+    low, high = sorted(linear(one) @ [0.2126, 0.7152, 0.0722] for one in (colour, other))
     return (high + 0.05) / (low + 0.05)
 
 
@@ -159,11 +157,7 @@ SIGHTS = {
 def test_the_five_differ_to_every_eye(sight):
     # Distances in CIELAB, in which 2.3 is just noticeable.
     def lab(colour):
-        channels = np.array(to_rgb(colour))
-        linear = np.where(
-            channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4
-        )
-        linear = np.clip(np.array(SIGHTS[sight]) @ linear, 0, 1)
+        seen = np.clip(np.array(SIGHTS[sight]) @ linear(colour), 0, 1)
         to_xyz = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
         xyz = np.array(to_xyz) @ seen / [0.9505, 1, 1.089]
         x, y, z = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)

@@ -155,6 +155,8 @@ def test_what_overflows_is_said():
     assert np.isinf(wild.second_moment[-1])
     assert np.isnan(wild.correlation[-1])
     assert np.isinf(wild.gradient[0])
+    with np.errstate(all="raise"):
+        assert np.isinf(init.propagate("relu", 1e200, depth=3).second_moment[0])
     dead = init.propagate("relu", 0.0, depth=3)
     assert dead.second_moment.tolist() == [0, 0, 0]
 

@@ -23,7 +23,7 @@ def network(widths, name, seed):
     return model
 
 
-x = torch.randn(1000, 100, generator=torch.Generator().manual_seed(0))
+x = torch.randn(1000, 100, generator=torch.Generator().manual_seed(100))
 
 # %% [markdown]
 # ## Five initializations, three layers
@@ -83,7 +83,7 @@ plotting.histograms(deep, layers=(1, 20))
 # classes, in the first and in the last hidden layer.
 
 # %%
-y = torch.randint(0, 10, (1000,), generator=torch.Generator().manual_seed(1))
+y = torch.randint(0, 10, (1000,), generator=torch.Generator().manual_seed(101))
 slopes = {name: gradients(network(DEEP, name, 0), x, y) for name in INITIALIZATIONS}
 plotting.histograms(slopes, layers=(1, 20))
 

@@ -174,7 +174,7 @@ def gradients(model: nn.Module, x: Tensor, y: Tensor) -> Rows:
         INITIALIZATIONS["std 0.01"](model, torch.Generator().manual_seed(0))
         data = digits()
         print([f"{row['rms']:.0e}" for row in gradients(model, data.x_train, data.y_train)])
-        #> ['2e-05', '3e-04', '3e-03', '3e-01']
+        #> ['5e-05', '6e-04', '1e-02', '3e-01']
         ```
     """
     with torch.enable_grad():

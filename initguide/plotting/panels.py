@@ -65,19 +65,22 @@ def histograms(
         for layer in wanted:
             if layer not in table:
                 raise ValueError(f"layers must be among {sorted(table)} of {name!r}; got {layer}")
-    width = plt.rcParams["figure.figsize"][0]
+    # From three columns on, the words need lines of their own.
+    narrow = len(wanted) > 2
+    size = (plt.rcParams["figure.figsize"][0], (2.3 if narrow else 1.75) * len(tables) + 0.2)
     _, axes = plt.subplots(
         len(tables),
         len(wanted),
-        figsize=(width, 1.75 * len(tables) + 0.2),
+        figsize=size,
         squeeze=False,
         layout="constrained",
     )
     colours = colours_of(list(tables))
     for panels, (name, table) in zip(axes, tables.items(), strict=True):
         for ax, layer in zip(panels, wanted, strict=True):
-            _histogram(ax, table[layer], colours[name], bins)
-            ax.set_title(f"{name}, {'output' if layer == last else f'layer {layer}'}", loc="left")
+            place = "output" if layer == last else f"layer {layer}"
+            ax.set_title(f"{name}\n{place}" if narrow else f"{name}, {place}", loc="left")
+            _histogram(ax, table[layer], colours[name], bins, narrow)
     return axes
 
 
@@ -124,7 +127,7 @@ def matrix(weights: ArrayLike, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def _histogram(ax: Axes, row: Mapping[str, Any], colour: str, bins: int) -> None:
+def _histogram(ax: Axes, row: Mapping[str, Any], colour: str, bins: int, narrow: bool) -> None:
     from matplotlib.ticker import MaxNLocator
 
     values = np.asarray(row["values"], dtype=np.float64).ravel()
@@ -143,19 +146,20 @@ def _histogram(ax: Axes, row: Mapping[str, Any], colour: str, bins: int) -> None
     if len(finite) < len(values):
         notes.append(f"{1 - len(finite) / len(values):.0%} not finite")
     ax.annotate(
-        ", ".join(notes),
+        ("\n" if narrow else ", ").join(notes),
         (1, 1),
         xycoords="axes fraction",
         ha="right",
         va="top",
     )
-    # Room for the line of text.
-    ax.set_ylim(0, 1.5 * top)
+    # Room for the words.
+    ax.set_ylim(0, (1.9 if narrow else 1.5) * top)
     ax.margins(x=0.05)
     ax.grid(visible=False)
     ax.set_yticks([])
     ax.spines["left"].set_visible(False)
-    ax.xaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10]))
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=3 if narrow else 4, steps=[1, 2, 5, 10]))
+    ax.ticklabel_format(axis="x", scilimits=(-2, 4))
 
 
 def _number(value: float) -> str:

@@ -36,10 +36,25 @@ def check(step: Step, printed: Sequence[tuple[int, str]]) -> list[Problem]:
             problems.append(Problem(step.line + end, message))
     problems += [
         Problem(step.line + index, "the page says that something is printed here; nothing was")
-        for index, line in enumerate(lines)
-        if line.strip().startswith("#>") and index not in claimed
+        for index in _outputs(step.source)
+        if index not in claimed
     ]
     return problems
+
+
+def _outputs(source: str) -> list[int]:
+    """Return where outputs are written: lines with `#>`, and strings that are no docstring."""
+    written = [
+        index for index, line in enumerate(source.splitlines()) if line.strip().startswith("#>")
+    ]
+    for node in ast.walk(ast.parse(source)):
+        body = getattr(node, "body", None)
+        # What follows another statement documents nothing.
+        for statement in body[1:] if isinstance(body, list) else ():
+            value = getattr(statement, "value", None) if isinstance(statement, ast.Expr) else None
+            if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                written.append(value.lineno - 1)
+    return sorted(written)
 
 
 def _end(source: str, line: int) -> int:
