@@ -13,6 +13,7 @@ from initguide.layers import forget_bias_ as forget_bias_
 from initguide.layers import per_gate as per_gate
 from initguide.layers import per_gate_ as per_gate_
 from initguide.layers import recurrent_ as recurrent_
+from initguide.lsuv import lsuv_ as lsuv_
 from initguide.method import Method as Method
 from initguide.methods import METHODS as METHODS
 from initguide.methods.constant import constant as constant

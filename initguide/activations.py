@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -124,7 +125,10 @@ def _raw(nonlinearity: Nonlinearity) -> Callable[[Any], Any]:
 def _call(raw: Callable[[Any], Any], z: Tensor, nonlinearity: Nonlinearity) -> Tensor:
     """Call with a copy of `z` (an activation may work in place): a tensor, else an array."""
     try:
-        value = raw(z.clone())
+        with warnings.catch_warnings():
+            # NumPy takes a tensor too, and warns that it should not.
+            warnings.simplefilter("error", DeprecationWarning)
+            value = raw(z.clone())
     except Exception:
         try:
             value = raw(z.numpy().copy())

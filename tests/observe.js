@@ -44,9 +44,9 @@
     if (shown(image) && !image.naturalWidth) say(image, "image that did not load");
   }
   for (const figure of content.querySelectorAll("figure")) {
-    if (!figure.querySelector("figcaption")?.textContent.trim()) say(figure, "figure without caption");
-    if (!folded(figure) && ![...figure.querySelectorAll("img")].some(shown))
-      say(figure, "figure without a visible image");
+    if (!figure.querySelector("figcaption")?.textContent.trim()) say(figure, "no caption");
+    if (!folded(figure) && ![...figure.querySelectorAll("img, table")].some(shown))
+      say(figure, "figure that shows nothing");
   }
   return problems;
 };

@@ -110,9 +110,9 @@ def visits(browser: Browser, address: str, pages: list[str]) -> Visits:
     context = browser.new_context(viewport={"width": WIDE, "height": 900}, color_scheme="light")
     page = _watched(context, address, visits)
     for url in pages:
-        page.goto(address + url)
         for width in (WIDE, PHONE):
             page.set_viewport_size({"width": width, "height": 900})
+            page.goto(address + url)
             for scheme in ("light", "dark"):
                 page.emulate_media(color_scheme=scheme)
                 visits.looks.extend(_look(page, f"{url or '/'} ({width} px, {scheme})"))

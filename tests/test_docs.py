@@ -103,6 +103,17 @@ def test_a_skip_has_a_reason_beside_it(path):
         )
 
 
+@pytest.mark.parametrize("page", PAGES[1:], ids=name)
+def test_the_site_runs_the_same_blocks(page, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "scripts" / "site")
+    import fences
+
+    steps = fences.steps(fences.parse(page.read_text(encoding="utf-8")))
+    built = [(step.line - 1, step.source) for step in steps if step.kind == "code"]
+    tested = [(e.start_line, e.source) for e in examples(page) if not is_skipped(e)]
+    assert built == tested
+
+
 # The tests above must be able to fail: each of these plants what one of them is there to find.
 
 MISSED = {

@@ -28,7 +28,10 @@ SEEDS = range(3)
 
 
 def lsuv(model, generator):
-    """Initialize by LSUV on 256 training images."""
+    """Initialize by LSUV on 256 training images, with biases of zero like the others."""
+    for layer in model:
+        if isinstance(layer, nn.Linear):
+            init.zeros_(layer.bias)
     init.lsuv_(model, data.x_train[:256], generator=generator)
 
 

@@ -29,6 +29,12 @@ log = logging.getLogger("mkdocs.hooks.pages")
 _woven: dict[str, str] = {}
 
 
+def on_startup(command: str, dirty: bool) -> None:
+    """Get ready for the first edit of code while the reader still reads."""
+    if command == "serve":
+        runner.start()
+
+
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Run every page, and add the figures to the site."""
     _woven.clear()

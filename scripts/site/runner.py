@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from multiprocessing import get_all_start_methods, get_context
+from multiprocessing import forkserver, get_all_start_methods, get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -35,10 +35,22 @@ def run_all(pages: Mapping[str, Sequence[Step]]) -> dict[str, Run]:
         return dict(zip(pages, pool.map(_in_a_process, pages, pages.values()), strict=True))
 
 
-def _in_a_process(page: str, steps: Sequence[Step]) -> Run:
+def start() -> None:
+    """Start the server in the background, so that the first page need not wait for it."""
+    with _surroundings():
+        if _context().get_start_method() == "forkserver":
+            forkserver.ensure_running()
+
+
+def _context() -> Any:
     method = next(name for name in ("forkserver", "spawn") if name in get_all_start_methods())
-    context: Any = get_context(method)
+    context = get_context(method)
     context.set_forkserver_preload(_PRELOADED)
+    return context
+
+
+def _in_a_process(page: str, steps: Sequence[Step]) -> Run:
+    context = _context()
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_send, args=(sender, page, steps))
     process.start()

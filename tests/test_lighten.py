@@ -1,0 +1,26 @@
+"""Pages lose weight, never what they say."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts" / "site"))
+
+from lighten import on_post_page
+
+
+@pytest.mark.parametrize(
+    ("page", "lighter"),
+    [
+        ("<p>\n\n    a  b\n   c</p>", "<p>\na  b\nc</p>"),
+        ("<pre>x\n\n    y</pre>\n\n  <p>", "<pre>x\n\n    y</pre>\n<p>"),
+        ('<span class="n">f</span><span class="p">(</span>', "f("),
+        ('<span class="k">def</span><span class="w"> </span>', '<span class="k">def</span> '),
+        ('<span class="n"><span title="int">int</span></span>', None),
+        ("<script>\n\n  1</script>", None),
+        ("<table><tr>", '<table tabindex="0"><tr>'),
+    ],
+)
+def test_only_what_changes_nothing_goes(page, lighter):
+    assert on_post_page(page) == (page if lighter is None else lighter)
