@@ -49,7 +49,7 @@ def public_names(package: str) -> list[str]:
 
 def documented() -> list[tuple[str, object]]:
     """Return name and object of each `:::` directive of the API pages."""
-    pages = "\n".join(path.read_text(encoding="utf-8") for path in DOCS.glob("api/*.md"))
+    pages = "\n".join(path.read_text(encoding="utf-8") for path in DOCS.glob("api/**/*.md"))
     found = []
     for path in re.findall(r"^ *::: +([\w.]+) *$", pages, re.MULTILINE):
         module, _, name = path.rpartition(".")

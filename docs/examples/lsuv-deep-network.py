@@ -100,8 +100,7 @@ def final(rows, name):
 
 
 curves = train(maxout_network, choices, lr=0.01, steps=150)
-ax = plotting.curves(curves, chance=np.log(10))
-ax.set_ylim(0.03, 1e4)
+plotting.curves(curves, chance=np.log(10))
 
 # %% [markdown]
 # <!-- figure: Training loss of the maxout network: LSUV trains, Xavier barely leaves chance, He
