@@ -14,13 +14,13 @@ setup: .venv/ready
 	touch $@
 
 serve: setup
-	$(BIN)/mkdocs serve
+	$(BIN)/python -m mkdocs serve --no-strict
 
 test: setup
 	$(BIN)/python -m pytest
 
 build: setup
-	$(BIN)/mkdocs build --strict
+	$(BIN)/python -m mkdocs build --strict
 
 check: setup
 	$(BIN)/ruff check

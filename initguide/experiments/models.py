@@ -14,6 +14,8 @@ from initguide.methods.normal import normal_, uniform_
 from initguide.methods.xavier import xavier_normal_
 
 Initializer = Callable[[nn.Module, torch.Generator | None], None]
+"""A whole-model initializer: a function of a model, changed in place, and a generator or None."""
+
 Activation = Nonlinearity | type[nn.Module]
 
 
