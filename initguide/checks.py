@@ -1,7 +1,9 @@
 """The checks that many functions share: each error says the rule, then the value."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from numbers import Real
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,36 +15,74 @@ def check_tensor(tensor: Tensor) -> None:
     """Raise TypeError unless `tensor` is a tensor of real or complex floating-point numbers."""
     if not isinstance(tensor, Tensor):
         raise TypeError(f"tensor must be a torch.Tensor; got {type(tensor).__name__}")
-    if not (tensor.is_floating_point() or tensor.is_complex()):
+    if not (tensor.dtype.is_floating_point or tensor.dtype.is_complex):
         raise TypeError(f"tensor must have a floating-point dtype; got {tensor.dtype}")
 
 
-def check_number(name: str, value: float) -> None:
-    """Raise unless `value` is a finite real number."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"{name} must be a number; got {value!r}")
+def check_real(tensor: Tensor) -> None:
+    """Raise TypeError unless `tensor` is a tensor of real floating-point numbers."""
+    if not (isinstance(tensor, Tensor) and tensor.dtype.is_floating_point):
+        check_tensor(tensor)
+        raise TypeError(f"tensor must be real: this law has no complex form; got {tensor.dtype}")
+
+
+def check_dimensions(tensor: Tensor, *allowed: int) -> None:
+    """Raise ValueError unless the number of dimensions of `tensor` is allowed."""
+    if tensor.ndim not in allowed:
+        rule = " or ".join(map(str, allowed))
+        raise ValueError(f"tensor must have {rule} dimensions; got shape {tuple(tensor.shape)}")
+
+
+def check_number(name: str, value: float) -> float:
+    """Return `value`, a real number or a tensor or array that holds one, as a finite float."""
+    if type(value) is not float:
+        number: Any = value
+        if isinstance(value, (Tensor, np.ndarray)) and value.ndim == 0:
+            number = value.item()
+        if isinstance(number, bool) or not isinstance(number, Real):
+            raise TypeError(f"{name} must be a number; got {value!r}")
+        value = float(number)
     if not math.isfinite(value):
         raise ValueError(f"{name} must be finite; got {value}")
+    return value
 
 
-def check_std(value: float, *, zero: bool = True) -> None:
-    """Raise unless `value` is a standard deviation: finite, and not negative (or positive)."""
-    check_number("std", value)
+def check_std(value: float, *, zero: bool = True) -> float:
+    """Return a standard deviation: finite, and not negative (or positive)."""
+    value = check_number("std", value)
     if value < 0 or (value == 0 and not zero):
         raise ValueError(f"std must be {'at least 0' if zero else 'positive'}; got {value}")
+    return value
 
 
-def check_bounds(a: float, b: float, *, equal: bool = True) -> None:
-    """Raise unless `a` and `b` are finite and in order."""
-    check_number("a", a)
-    check_number("b", b)
+def check_bounds(a: float, b: float, *, equal: bool = True) -> tuple[float, float]:
+    """Return `a` and `b`, finite and in order."""
+    a, b = check_number("a", a), check_number("b", b)
     if a > b or (a == b and not equal):
-        rule = "at most" if equal else "less than"
-        raise ValueError(f"a must be {rule} b; got a={a} and b={b}")
+        raise ValueError(f"a must be {'at most' if equal else 'less than'} b; got a={a} and b={b}")
+    return a, b
+
+
+def check_count(name: str, value: int) -> int:
+    """Return a positive integer."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise ValueError(f"{name} must be a positive integer; got {value!r}")
+    return int(value)
+
+
+def one_of(names: Iterable[str]) -> str:
+    """Return the names as an error lists them: 'a', 'b' or 'c'."""
+    *most, last = map(repr, names)
+    return f"{', '.join(most)} or {last}"
 
 
 def check_shape(shape: Sequence[int]) -> tuple[int, ...]:
     """Return `shape` as a tuple of positive integers."""
+    if isinstance(shape, Tensor):
+        raise TypeError(
+            "shape must be a sequence of integers; got a tensor, which the functions whose names "
+            "end in an underscore fill"
+        )
     if isinstance(shape, str) or not isinstance(shape, (Sequence, torch.Size)):
         raise TypeError(f"shape must be a sequence of integers; got {shape!r}")
     sizes = tuple(shape)

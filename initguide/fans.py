@@ -7,16 +7,16 @@ commonest bug of all.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
-from initguide.checks import check_shape
+from initguide.checks import check_shape, one_of
 
 Layout = Literal["in_out", "out_in"]
-Mode = Literal["fan_in", "fan_out", "fan_avg"]
+Mode = Literal["fan_in", "fan_out", "fan_avg", "fan_geo_avg"]
 
 
 class Fans(NamedTuple):
@@ -29,21 +29,27 @@ class Fans(NamedTuple):
         """Return the fan that `mode` names.
 
         Args:
-            mode: `"fan_in"` (keeps the signal), `"fan_out"` (keeps the gradient) or `"fan_avg"`
-                (the mean of both, Xavier's compromise).
+            mode: `"fan_in"` (keeps the signal), `"fan_out"` (keeps the gradient), `"fan_avg"` (the
+                mean of both, Xavier's compromise) or `"fan_geo_avg"` (their geometric mean).
 
         Returns:
             The number of terms.
 
         Raises:
-            ValueError: `mode` is none of the three.
+            ValueError: `mode` is none of these.
         """
-        name = mode.lower() if isinstance(mode, str) else mode
-        if name == "fan_avg":
-            return (self.fan_in + self.fan_out) / 2
-        if name in ("fan_in", "fan_out"):
-            return getattr(self, name)
-        raise ValueError(f"mode must be 'fan_in', 'fan_out' or 'fan_avg'; got {mode!r}")
+        pick = _PICK.get(mode.lower()) if isinstance(mode, str) else None
+        if pick is None:
+            raise ValueError(f"mode must be {one_of(_PICK)}; got {mode!r}")
+        return pick(self)
+
+
+_PICK: dict[str, Callable[[Fans], float]] = {
+    "fan_in": lambda fans: fans.fan_in,
+    "fan_out": lambda fans: fans.fan_out,
+    "fan_avg": lambda fans: (fans.fan_in + fans.fan_out) / 2,
+    "fan_geo_avg": lambda fans: math.sqrt(fans.fan_in * fans.fan_out),
+}
 
 
 def fans(shape: Sequence[int], layout: Layout = "out_in") -> Fans:
@@ -82,11 +88,23 @@ def fans(shape: Sequence[int], layout: Layout = "out_in") -> Fans:
         ```
     """
     sizes = check_shape(shape)
+    check_layout(layout)
     if len(sizes) < 2:
         raise ValueError(f"shape must have at least 2 dimensions to have fans; got {sizes}")
-    check_layout(layout)
     out, into, *kernel = sizes if layout == "out_in" else (*sizes[:-3:-1], *sizes[:-2])
-    return Fans(into * math.prod(kernel), out * math.prod(kernel))
+    terms = math.prod(kernel)
+    return Fans(into * terms, out * terms)
+
+
+def tensor_fans(tensor: Tensor) -> Fans:
+    """Return the fans of a weight `(out, in, *kernel)`; its sizes need no check, but may be 0."""
+    shape = tensor.shape
+    if len(shape) < 2:
+        raise ValueError(
+            f"tensor must have at least 2 dimensions to have fans; got shape {tuple(shape)}"
+        )
+    terms = math.prod(shape[2:])
+    return Fans(shape[1] * terms, shape[0] * terms)
 
 
 def check_layout(layout: Layout) -> None:

@@ -124,22 +124,25 @@ def calculate_gain(nonlinearity: Nonlinearity, param: float | None = None) -> fl
             raise ValueError(f"negative_slope must be a number; got {slope!r}")
         check_number("negative_slope", slope)
         return math.sqrt(2.0 / (1 + slope**2))
-    if isinstance(nonlinearity, str) and nonlinearity in (*LINEAR, "sigmoid"):
-        return 1.0
     if isinstance(nonlinearity, str) and nonlinearity in _TORCH:
         return _TORCH[nonlinearity]
     return gain(nonlinearity)
 
 
-_TORCH = {"tanh": 5.0 / 3, "relu": math.sqrt(2.0), "selu": 3.0 / 4}
+_TORCH = {
+    **dict.fromkeys((*LINEAR, "sigmoid"), 1.0),
+    "tanh": 5.0 / 3,
+    "relu": math.sqrt(2.0),
+    "selu": 3.0 / 4,
+}
 
 
-def as_gain(value: float | Nonlinearity) -> float:
+def as_gain(value: float | Nonlinearity, *, signed: bool = False) -> float:
     """Return a `gain=` argument as a number: itself, or the gain of the activation it names."""
     if isinstance(value, str) or callable(value):
         return gain(value)
-    check_number("gain", value)
-    if value < 0:
+    value = check_number("gain", value)
+    if value < 0 and not signed:
         raise ValueError(f"gain must be at least 0; got {value}")
     return value
 

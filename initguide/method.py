@@ -23,6 +23,7 @@ class Method:
         paper: Where it comes from.
         use_when: What it is good for.
         avoid_when: Where it goes wrong.
+        elsewhere: Its names in Keras and JAX, and where their law differs; empty where it has none.
         page: Its page, under `docs`.
     """
 
@@ -34,4 +35,5 @@ class Method:
     paper: Paper
     use_when: str
     avoid_when: str
+    elsewhere: str
     page: str

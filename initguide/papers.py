@@ -16,6 +16,14 @@ class Paper(NamedTuple):
 
 _ALL = (
     Paper(
+        "aitken2017",
+        "A. Aitken, C. Ledig, L. Theis, J. Caballero, Z. Wang, W. Shi",
+        2017,
+        "Checkerboard Artifact Free Sub-Pixel Convolution",
+        "arXiv preprint",
+        "https://arxiv.org/abs/1707.02937",
+    ),
+    Paper(
         "ba2016",
         "J. L. Ba, J. R. Kiros, G. E. Hinton",
         2016,
@@ -227,6 +235,14 @@ _ALL = (
         "Convolutional Neural Networks",
         "ICML",
         "https://arxiv.org/abs/1806.05393",
+    ),
+    Paper(
+        "zagoruyko2017",
+        "S. Zagoruyko, N. Komodakis",
+        2017,
+        "DiracNets: Training Very Deep Neural Networks Without Skip-Connections",
+        "arXiv preprint",
+        "https://arxiv.org/abs/1706.00388",
     ),
     Paper(
         "zhang2019",

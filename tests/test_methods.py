@@ -13,6 +13,9 @@ import initguide as init
 
 ROOT = Path(__file__).parents[1]
 SCALED = [method for method in init.METHODS if "fan" in method.law]
+TORCHS = {name for name in nn.init.__all__ if name.endswith("_")}
+CONVOLUTIONAL = {"Dirac", "Delta-orthogonal", "ICNR"}
+FLAT = {"Eye", "Sparse, by input", "Sparse, by unit"}
 TWINS = [
     (name, options)
     for name, choices in {
@@ -35,14 +38,22 @@ TWINS = [
 ]
 
 
+def shape_for(method):
+    return (8, 4, 3, 3) if method.title in CONVOLUTIONAL else (6, 4)
+
+
 def call(method, generator=None, **tensor_options):
     """Call a method's torch function with what it needs beyond the tensor."""
-    tensor = torch.empty(6, 4, **tensor_options)
+    tensor = torch.empty(shape_for(method), **tensor_options)
     return method.tensor(tensor, **needed(method), **source(method.tensor, generator=generator))
 
 
 def needed(method):
-    return {"val": 0.5} if method.title == "Constant" else {}
+    return {
+        "Constant": {"val": 0.5},
+        "Sparse, by input": {"sparsity": 0.5},
+        "Sparse, by unit": {"connections": 2},
+    }.get(method.title, {})
 
 
 def source(function, **options):
@@ -67,7 +78,7 @@ def test_signatures_are_torchs():
     for method in init.METHODS:
         twin = getattr(nn.init, method.names[0], None)
         if twin is None:
-            assert method.title.startswith("LeCun")
+            assert method.names[0] not in TORCHS
             continue
         ours, theirs = (
             list(inspect.signature(f).parameters.values()) for f in (method.tensor, twin)
@@ -125,7 +136,9 @@ class TestContract:
         np.random.seed(0)  # noqa: NPY002 - the legacy global state is what must not move
         before = np.random.get_state()[1].copy()  # noqa: NPY002
         more = [source(method.array, rng=rng) for rng in (0, np.random.default_rng(0), 1)]
-        draws = [method.array((6, 4), **needed(method), **options) for options in more]
+        # (*kernel, in, out) from (out, in, *kernel).
+        shape = shape_for(method)[::-1]
+        draws = [method.array(shape, **needed(method), **options) for options in more]
         assert (np.random.get_state()[1] == before).all()  # noqa: NPY002
         np.testing.assert_array_equal(draws[0], draws[1])
         assert (draws[0] != draws[2]).any() == bool(more[0])
@@ -138,12 +151,12 @@ class TestContract:
 
     @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
     def test_array_dtypes(self, method, dtype):
-        array = method.array((6, 4), **needed(method), dtype=dtype)
+        array = method.array(shape_for(method)[::-1], **needed(method), dtype=dtype)
         assert array.dtype == dtype
         assert np.isfinite(array).all()
 
     def test_a_parameter_stays_a_leaf_and_the_tensor_is_returned(self, method):
-        parameter = nn.Parameter(torch.full((6, 4), torch.nan))
+        parameter = nn.Parameter(torch.full(shape_for(method), torch.nan))
         assert method.tensor(parameter, **needed(method)) is parameter
         assert parameter.is_leaf
         assert parameter.requires_grad
@@ -153,21 +166,26 @@ class TestContract:
         before = torch.get_rng_state()
         assert call(method, device="meta").is_meta
         assert torch.equal(torch.get_rng_state(), before)
-        empty = torch.empty(0, 4)
-        if method.title.startswith("Kaiming"):
+        empty = torch.empty(0, *shape_for(method)[1:])
+        if method.title.startswith("Kaiming") or method.title == "ICNR":
             with pytest.warns(UserWarning, match="zero-element tensors is a no-op"):
                 method.tensor(empty)
         else:
             assert method.tensor(empty, **needed(method)) is empty
 
     def test_views_fill_only_themselves(self, method):
-        whole = torch.full((12, 8), 7.0)
+        out, into, *kernel = shape_for(method)
+        whole = torch.full((2 * out, 2 * into, *kernel), 7.0)
         method.tensor(whole[::2, ::2], **needed(method))
         assert (whole[1::2] == 7).all()
         assert (whole[:, 1::2] == 7).all()
         assert (whole[::2, ::2] != 7).all()
 
     def test_channels_last(self, method):
+        if method.title in FLAT:
+            with pytest.raises(ValueError, match="must have 2 dimensions; got shape"):
+                method.tensor(torch.empty(8, 4, 3, 3), **needed(method))
+            return
         weight = torch.empty(8, 4, 3, 3).to(memory_format=torch.channels_last)
         method.tensor(weight, **needed(method))
         assert weight.is_contiguous(memory_format=torch.channels_last)

@@ -1,14 +1,34 @@
 """The methods, one file each; METHODS lists their records in the order of the guide."""
 
 from initguide.method import Method
-from initguide.methods import constant, kaiming, lecun, normal, orthogonal, truncated, xavier
+from initguide.methods import (
+    constant,
+    delta_orthogonal,
+    icnr,
+    identity,
+    kaiming,
+    lecun,
+    normal,
+    orthogonal,
+    sparse,
+    truncated,
+    truncated_normal,
+    variance_scaling,
+    xavier,
+)
 
 METHODS: tuple[Method, ...] = (
     *constant.METHODS,
     *normal.METHODS,
     *truncated.METHODS,
+    *truncated_normal.METHODS,
     *xavier.METHODS,
     *lecun.METHODS,
     *kaiming.METHODS,
+    *variance_scaling.METHODS,
     *orthogonal.METHODS,
+    *delta_orthogonal.METHODS,
+    *identity.METHODS,
+    *sparse.METHODS,
+    *icnr.METHODS,
 )

@@ -6,14 +6,16 @@ weights zero, behind ReLU or tanh, every gradient but the output bias's is zero 
 """
 
 from collections.abc import Sequence
+from numbers import Number, Real
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
-from initguide.checks import check_dtype, check_number, check_shape
+from initguide.checks import check_dtype, check_shape
 from initguide.method import Method
+from initguide.overrides import is_overridden, overridden
 from initguide.papers import PAPERS
 
 
@@ -24,14 +26,14 @@ def constant_(tensor: Tensor, val: float) -> Tensor:
 
     Args:
         tensor: A tensor of any shape; an integer dtype takes whole numbers.
-        val: The value.
+        val: The value; NaN and infinities too, as masks and tests want them.
 
     Returns:
         `tensor`, changed in place.
 
     Raises:
-        TypeError: `tensor` is not a tensor, or `val` not a number.
-        ValueError: `val` is NaN or infinite, or not whole for an integer tensor.
+        TypeError: `tensor` is not a tensor, or `val` not a number (a real one, if `tensor` is).
+        ValueError: `val` is not whole for an integer tensor.
 
     Source:
         D. E. Rumelhart, G. E. Hinton, R. J. Williams (1986), *Learning Representations by
@@ -47,14 +49,15 @@ def constant_(tensor: Tensor, val: float) -> Tensor:
         #> [[0.5, 0.5, 0.5], [0.5, 0.5, 0.5]]
         ```
     """
-    if not isinstance(tensor, Tensor):
-        raise TypeError(f"tensor must be a torch.Tensor; got {type(tensor).__name__}")
-    check_number("val", val)
-    whole = not (tensor.is_floating_point() or tensor.is_complex())
-    if whole and val != int(val):
-        raise ValueError(f"val must be a whole number for {tensor.dtype}; got {val}")
-    with torch.no_grad():
-        return tensor.fill_(val)
+    if is_overridden(tensor):
+        return overridden("constant_", tensor, val=val)
+    _check(tensor)
+    dtype = tensor.dtype
+    number = _number(val, real=not dtype.is_complex)
+    if not (dtype.is_floating_point or dtype.is_complex) and number != number // 1:
+        raise ValueError(f"val must be a whole number for {dtype}; got {number}")
+    tensor.detach().fill_(number)
+    return tensor
 
 
 def zeros_(tensor: Tensor) -> Tensor:
@@ -85,7 +88,9 @@ def zeros_(tensor: Tensor) -> Tensor:
         #> [0.0, 0.0, 0.0]
         ```
     """
-    return constant_(tensor, 0.0)
+    _check(tensor)
+    tensor.detach().zero_()
+    return tensor
 
 
 def ones_(tensor: Tensor) -> Tensor:
@@ -115,7 +120,9 @@ def ones_(tensor: Tensor) -> Tensor:
         #> [1.0, 1.0, 1.0]
         ```
     """
-    return constant_(tensor, 1.0)
+    _check(tensor)
+    tensor.detach().fill_(1.0)
+    return tensor
 
 
 def constant(
@@ -127,7 +134,7 @@ def constant(
 
     Args:
         shape: The array's shape.
-        val: The value.
+        val: The value; NaN and infinities too.
         dtype: float16, float32 or float64.
 
     Returns:
@@ -135,7 +142,7 @@ def constant(
 
     Raises:
         TypeError: `shape`, `val` or `dtype` is of the wrong kind.
-        ValueError: A size is below 1, or `val` is NaN or infinite.
+        ValueError: A size is below 1.
 
     Source:
         D. E. Rumelhart, G. E. Hinton, R. J. Williams (1986), *Learning Representations by
@@ -149,8 +156,7 @@ def constant(
         #> [[0.1, 0.1], [0.1, 0.1]]
         ```
     """
-    check_number("val", val)
-    return np.full(check_shape(shape), val, check_dtype(dtype))
+    return np.full(check_shape(shape), _number(val), check_dtype(dtype))
 
 
 def zeros(shape: Sequence[int], *, dtype: DTypeLike = np.float64) -> NDArray[np.floating]:
@@ -214,6 +220,22 @@ def ones(shape: Sequence[int], *, dtype: DTypeLike = np.float64) -> NDArray[np.f
     return constant(shape, 1.0, dtype=dtype)
 
 
+def _check(tensor: Tensor) -> None:
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"tensor must be a torch.Tensor; got {type(tensor).__name__}")
+
+
+def _number(val: Any, *, real: bool = True) -> Any:
+    """Return a number, or the one that a tensor or array of no dimensions holds."""
+    if type(val) is float:
+        return val
+    one = isinstance(val, (Tensor, np.ndarray)) and val.ndim == 0
+    number = val.item() if one else val
+    if not isinstance(number, Real if real else Number):
+        raise TypeError(f"val must be a {'real ' if real else ''}number; got {val!r}")
+    return number
+
+
 _PAGE = "guide/methods/constant.md"
 
 METHODS = (
@@ -226,6 +248,7 @@ METHODS = (
         paper=PAPERS["zhang2019"],
         use_when="biases; the last layer of a residual branch",
         avoid_when="any weight with another weight layer before or behind it",
+        elsewhere="Keras `Zeros`, JAX `zeros`",
         page=_PAGE,
     ),
     Method(
@@ -237,6 +260,7 @@ METHODS = (
         paper=PAPERS["ba2016"],
         use_when="the scale of a normalization layer",
         avoid_when="weights: all units stay copies of one",
+        elsewhere="Keras `Ones`, JAX `ones`",
         page=_PAGE,
     ),
     Method(
@@ -248,6 +272,7 @@ METHODS = (
         paper=PAPERS["rumelhart1986"],
         use_when="a bias with a known start: a forget gate, a class prior",
         avoid_when="weights: all units stay copies of one",
+        elsewhere="Keras `Constant`, JAX `constant`",
         page=_PAGE,
     ),
 )

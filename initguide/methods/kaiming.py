@@ -14,11 +14,12 @@ import torch
 from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
-from initguide.checks import check_tensor
-from initguide.fans import Fans, Layout, Mode, fans
+from initguide.checks import check_real, check_tensor
+from initguide.fans import Fans, Layout, Mode, fans, tensor_fans
 from initguide.gains import Nonlinearity, calculate_gain
 from initguide.method import Method
-from initguide.methods.normal import normal, normal_, uniform, uniform_
+from initguide.methods.normal import draw_normal_, draw_uniform_, normal, uniform
+from initguide.overrides import is_overridden, overridden
 from initguide.papers import PAPERS
 
 RELU_GAIN = math.sqrt(2.0)
@@ -31,12 +32,11 @@ def kaiming_std(fans: Fans, gain: float = RELU_GAIN, mode: Mode = "fan_in") -> f
 
 def _tensor_std(tensor: Tensor, a: float, mode: Mode, nonlinearity: Nonlinearity) -> float | None:
     """Return the std for a tensor; None where it is empty, with torch's warning."""
-    check_tensor(tensor)
     gain = calculate_gain(nonlinearity, a)
     if tensor.numel() == 0:
         warnings.warn("Initializing zero-element tensors is a no-op", stacklevel=3)
         return None
-    return kaiming_std(fans(tensor.shape), gain, mode)
+    return kaiming_std(tensor_fans(tensor), gain, mode)
 
 
 def kaiming_uniform_(
@@ -56,7 +56,8 @@ def kaiming_uniform_(
     Args:
         tensor: A weight of shape `(out, in, *kernel)`.
         a: The negative slope of a leaky ReLU (0 is a plain one); used for `"leaky_relu"` only.
-        mode: `"fan_in"` keeps the signal, `"fan_out"` the gradient, `"fan_avg"` is between.
+        mode: `"fan_in"` keeps the signal, `"fan_out"` the gradient; `"fan_avg"` and
+            `"fan_geo_avg"` are between.
         nonlinearity: What follows the layer; what
             [calculate_gain][initguide.calculate_gain] takes.
         generator: The source of randomness; torch's global one where None.
@@ -65,7 +66,7 @@ def kaiming_uniform_(
         `tensor`, changed in place.
 
     Raises:
-        TypeError: `tensor` is not a floating-point tensor.
+        TypeError: `tensor` is not a tensor of real floating-point numbers.
         ValueError: It has fewer than two dimensions, `a` is not finite, or `mode` or
             `nonlinearity` is unknown.
 
@@ -84,11 +85,15 @@ def kaiming_uniform_(
         #> 0.200
         ```
     """
+    if is_overridden(tensor):
+        options = {"a": a, "mode": mode, "nonlinearity": nonlinearity, "generator": generator}
+        return overridden("kaiming_uniform_", tensor, **options)
+    check_real(tensor)
     std = _tensor_std(tensor, a, mode, nonlinearity)
     if std is None:
         return tensor
     bound = math.sqrt(3.0) * std
-    return uniform_(tensor, -bound, bound, generator)
+    return draw_uniform_(tensor, -bound, bound, generator)
 
 
 def kaiming_normal_(
@@ -108,7 +113,8 @@ def kaiming_normal_(
     Args:
         tensor: A weight of shape `(out, in, *kernel)`.
         a: The negative slope of a leaky ReLU (0 is a plain one); used for `"leaky_relu"` only.
-        mode: `"fan_in"` keeps the signal, `"fan_out"` the gradient, `"fan_avg"` is between.
+        mode: `"fan_in"` keeps the signal, `"fan_out"` the gradient; `"fan_avg"` and
+            `"fan_geo_avg"` are between.
         nonlinearity: What follows the layer; what
             [calculate_gain][initguide.calculate_gain] takes.
         generator: The source of randomness; torch's global one where None.
@@ -136,10 +142,11 @@ def kaiming_normal_(
         #> 0.100
         ```
     """
+    check_tensor(tensor)
     std = _tensor_std(tensor, a, mode, nonlinearity)
     if std is None:
         return tensor
-    return normal_(tensor, 0.0, std, generator)
+    return draw_normal_(tensor, 0.0, std, generator)
 
 
 def kaiming_uniform(
@@ -160,7 +167,8 @@ def kaiming_uniform(
     Args:
         shape: The weight's shape, at least two sizes.
         a: The negative slope of a leaky ReLU (0 is a plain one); used for `"leaky_relu"` only.
-        mode: `"fan_in"` keeps the signal, `"fan_out"` the gradient, `"fan_avg"` is between.
+        mode: `"fan_in"` keeps the signal, `"fan_out"` the gradient; `"fan_avg"` and
+            `"fan_geo_avg"` are between.
         nonlinearity: What follows the layer; what
             [calculate_gain][initguide.calculate_gain] takes.
         layout: `"in_out"` for `(*kernel, in, out)`, `"out_in"` for `(out, in, *kernel)`.
@@ -211,7 +219,8 @@ def kaiming_normal(
     Args:
         shape: The weight's shape, at least two sizes.
         a: The negative slope of a leaky ReLU (0 is a plain one); used for `"leaky_relu"` only.
-        mode: `"fan_in"` keeps the signal, `"fan_out"` the gradient, `"fan_avg"` is between.
+        mode: `"fan_in"` keeps the signal, `"fan_out"` the gradient; `"fan_avg"` and
+            `"fan_geo_avg"` are between.
         nonlinearity: What follows the layer; what
             [calculate_gain][initguide.calculate_gain] takes.
         layout: `"in_out"` for `(*kernel, in, out)`, `"out_in"` for `(out, in, *kernel)`.
@@ -257,6 +266,7 @@ METHODS = (
         paper=PAPERS["he2015"],
         use_when=_USE,
         avoid_when=_AVOID,
+        elsewhere="Keras `HeUniform`, JAX `he_uniform`",
         page=_PAGE,
     ),
     Method(
@@ -268,6 +278,7 @@ METHODS = (
         paper=PAPERS["he2015"],
         use_when=_USE,
         avoid_when=_AVOID,
+        elsewhere="Keras `HeNormal`, JAX `he_normal` (both cut at ±2 std)",
         page=_PAGE,
     ),
 )

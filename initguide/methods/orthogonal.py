@@ -149,6 +149,7 @@ METHODS = (
         paper=PAPERS["saxe2014"],
         use_when="recurrent weights, very deep networks; with ReLU and gain √2",
         avoid_when="convolutions, expecting the operator to keep norms; ReLU with gain 1",
+        elsewhere="Keras `Orthogonal`, JAX `orthogonal`",
         page="guide/methods/orthogonal.md",
     ),
 )

@@ -166,6 +166,7 @@ METHODS = (
         paper=PAPERS["touvron2021"],
         use_when="no outliers are wanted: Transformers, embeddings",
         avoid_when="the bounds are left at ±2 with a small std: nothing is cut",
+        elsewhere="none: bounds in Keras and JAX are in units of std",
         page="guide/methods/random.md",
     ),
 )

@@ -14,11 +14,11 @@ import torch
 from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
-from initguide.checks import check_tensor
-from initguide.fans import Fans, Layout, fans
+from initguide.checks import check_real, check_tensor
+from initguide.fans import Fans, Layout, fans, tensor_fans
 from initguide.gains import Nonlinearity, as_gain
 from initguide.method import Method
-from initguide.methods.normal import normal, normal_, uniform, uniform_
+from initguide.methods.normal import draw_normal_, draw_uniform_, normal, uniform
 from initguide.papers import PAPERS
 
 
@@ -48,7 +48,7 @@ def xavier_uniform_(
         `tensor`, changed in place.
 
     Raises:
-        TypeError: `tensor` is not a floating-point tensor.
+        TypeError: `tensor` is not a tensor of real floating-point numbers.
         ValueError: It has fewer than two dimensions, or `gain` is negative, not finite or unknown.
 
     Source:
@@ -66,12 +66,12 @@ def xavier_uniform_(
         #> 0.200
         ```
     """
-    check_tensor(tensor)
-    number = as_gain(gain)
+    check_real(tensor)
+    number, fans = as_gain(gain), tensor_fans(tensor)
     if tensor.numel() == 0:
         return tensor
-    bound = math.sqrt(3.0) * xavier_std(fans(tensor.shape), number)
-    return uniform_(tensor, -bound, bound, generator)
+    bound = math.sqrt(3.0) * xavier_std(fans, number)
+    return draw_uniform_(tensor, -bound, bound, generator)
 
 
 def xavier_normal_(
@@ -115,10 +115,10 @@ def xavier_normal_(
         ```
     """
     check_tensor(tensor)
-    number = as_gain(gain)
+    number, fans = as_gain(gain), tensor_fans(tensor)
     if tensor.numel() == 0:
         return tensor
-    return normal_(tensor, 0.0, xavier_std(fans(tensor.shape), number), generator)
+    return draw_normal_(tensor, 0.0, xavier_std(fans, number), generator)
 
 
 def xavier_uniform(
@@ -225,6 +225,7 @@ METHODS = (
         paper=PAPERS["glorot2010"],
         use_when=_USE,
         avoid_when=_AVOID,
+        elsewhere="Keras `GlorotUniform`, JAX `glorot_uniform`",
         page=_PAGE,
     ),
     Method(
@@ -236,6 +237,7 @@ METHODS = (
         paper=PAPERS["glorot2010"],
         use_when=_USE,
         avoid_when=_AVOID,
+        elsewhere="Keras `GlorotNormal`, JAX `glorot_normal` (both cut at ±2 std)",
         page=_PAGE,
     ),
 )

@@ -1,0 +1,159 @@
+r"""ICNR: a convolution before a pixel shuffle that starts without a checkerboard.
+
+A sub-pixel convolution computes $r^2$ values for each input pixel and lays them out as an
+$r \times r$ block. Drawn independently, the $r^2$ kernels differ, and every block shows the same
+pattern: a checkerboard of period $r$. With the kernels of a block equal, what comes out is the
+output of one smaller convolution with each pixel repeated (Aitken et al., 2017).
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import DTypeLike, NDArray
+from torch import Tensor
+
+from initguide.checks import check_count, check_dimensions, check_shape, check_tensor
+from initguide.fans import Layout, check_layout
+from initguide.method import Method
+from initguide.methods.kaiming import kaiming_normal, kaiming_normal_
+from initguide.papers import PAPERS
+
+
+def icnr_(
+    tensor: Tensor,
+    upscale_factor: int = 2,
+    init_: Callable[..., Any] = kaiming_normal_,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    r"""Fill the weight of a convolution before a pixel shuffle, the kernels of a block being equal.
+
+    $$W_{c r^d + i} = V_c, \quad i = 0, \dots, r^d - 1, \qquad
+    V \sim \text{the law of } \texttt{init\_}$$
+
+    with $d$ kernel sizes, $r$ the upscale factor and $V$ of shape `(out / r**d, in, *kernel)`; the
+    channel order is that of `nn.PixelShuffle`.
+
+    Args:
+        tensor: A weight of shape `(out, in, *kernel)`.
+        upscale_factor: By how much the shuffle enlarges each side, $r$.
+        init_: Any in-place initializer of a tensor; give its options with `functools.partial`.
+        generator: Handed on to `init_` where given.
+
+    Returns:
+        `tensor`, changed in place.
+
+    Raises:
+        TypeError: `tensor` is not a floating-point tensor.
+        ValueError: It does not have three to five dimensions, or `upscale_factor` is not a positive
+            integer whose power $r^d$ divides the outputs.
+
+    Source:
+        A. Aitken, C. Ledig, L. Theis, J. Caballero, Z. Wang, W. Shi (2017), *Checkerboard Artifact
+        Free Sub-Pixel Convolution*.
+
+    Examples:
+        ```python
+        import torch
+
+        import initguide as init
+
+        conv = torch.nn.Conv2d(8, 3 * 2**2, 3)
+        init.icnr_(conv.weight, upscale_factor=2)
+        init.zeros_(conv.bias)
+        image = torch.nn.PixelShuffle(2)(conv(torch.randn(1, 8, 10, 10)))
+        print(torch.equal(image[..., ::2, ::2], image[..., 1::2, 1::2]))
+        #> True
+        ```
+    """
+    check_tensor(tensor)
+    check_dimensions(tensor, 3, 4, 5)
+    block = _block(len(tensor), upscale_factor, tensor.ndim - 2)
+    options = {} if generator is None else {"generator": generator}
+    with torch.no_grad():
+        drawn = init_(tensor.detach()[::block].clone(), **options)
+        return tensor.copy_(drawn.repeat_interleave(block, dim=0))
+
+
+def icnr(
+    shape: Sequence[int],
+    upscale_factor: int = 2,
+    init: Callable[..., NDArray[np.floating]] = kaiming_normal,
+    *,
+    layout: Layout = "in_out",
+    dtype: DTypeLike = np.float64,
+    rng: np.random.Generator | int | None = None,
+) -> NDArray[np.floating]:
+    r"""Draw the weight array of a convolution before a pixel shuffle, equal kernels in a block.
+
+    $$W_{c r^d + i} = V_c, \quad i = 0, \dots, r^d - 1$$
+
+    The channel order is that of `nn.PixelShuffle`, in either layout; TensorFlow's `depth_to_space`
+    keeps a block's place, not its channel, outermost. See [icnr_][initguide.icnr_].
+
+    Args:
+        shape: The weight's shape, three to five sizes.
+        upscale_factor: By how much the shuffle enlarges each side, $r$.
+        init: A function of the package that takes `shape`, `layout`, `dtype` and `rng`.
+        layout: `"in_out"` for `(*kernel, in, out)`, `"out_in"` for `(out, in, *kernel)`.
+        dtype: float16, float32 or float64.
+        rng: A generator, a seed or None.
+
+    Returns:
+        An array of shape `shape`.
+
+    Raises:
+        TypeError: `shape`, `dtype` or `rng` is of the wrong kind.
+        ValueError: The shape does not have three to five sizes of at least 1, `layout` is unknown,
+            or `upscale_factor` is not a positive integer whose power $r^d$ divides the outputs.
+
+    Source:
+        A. Aitken, C. Ledig, L. Theis, J. Caballero, Z. Wang, W. Shi (2017), *Checkerboard Artifact
+        Free Sub-Pixel Convolution*.
+
+    Examples:
+        ```python
+        import numpy as np
+
+        import initguide as init
+
+        weight = init.icnr((3, 3, 8, 12), upscale_factor=2, rng=0)
+        print([np.array_equal(weight[..., 0], weight[..., i]) for i in range(5)])
+        #> [True, True, True, True, False]
+        ```
+    """
+    sizes = check_shape(shape)
+    check_layout(layout)
+    if not 3 <= len(sizes) <= 5:
+        raise ValueError(f"shape must have 3 to 5 dimensions; got {sizes}")
+    axis = 0 if layout == "out_in" else len(sizes) - 1
+    block = _block(sizes[axis], upscale_factor, len(sizes) - 2)
+    smaller = (*sizes[:axis], sizes[axis] // block, *sizes[axis + 1 :])
+    return init(smaller, layout=layout, dtype=dtype, rng=rng).repeat(block, axis=axis)
+
+
+def _block(out: int, upscale_factor: int, dimensions: int) -> int:
+    """Return how many kernels make one block."""
+    block = check_count("upscale_factor", upscale_factor) ** dimensions
+    if out % block:
+        raise ValueError(
+            f"upscale_factor**{dimensions} must divide the outputs; got {block} and {out} outputs"
+        )
+    return block
+
+
+METHODS = (
+    Method(
+        title="ICNR",
+        names=("icnr_", "icnr"),
+        array=icnr,
+        tensor=icnr_,
+        law=r"\text{one draw for the } r^d \text{ kernels of a block}",
+        paper=PAPERS["aitken2017"],
+        use_when="a convolution feeds a pixel shuffle",
+        avoid_when="the layer behind it is no pixel shuffle: its outputs are copies",
+        elsewhere="",
+        page="guide/methods/icnr.md",
+    ),
+)

@@ -1,0 +1,326 @@
+r"""Identity: a layer that starts by passing its input on.
+
+A layer $y = W x$ with $W = s I$ changes nothing but the scale, whatever the depth; so does a
+convolution whose kernel is one at its centre and zero elsewhere, a Dirac delta. A recurrent ReLU
+layer started this way keeps its state for as long as nothing comes in (Le et al., 2015), and a
+plain ReLU network of such convolutions starts as its input's copy (Zagoruyko and Komodakis, 2017).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+from torch import Tensor
+
+from initguide.checks import check_count, check_dimensions, check_dtype, check_shape
+from initguide.fans import Layout, check_layout
+from initguide.gains import Nonlinearity, as_gain
+from initguide.method import Method
+from initguide.papers import PAPERS
+
+
+def identity_(tensor: Tensor, gain: float | Nonlinearity = 1.0, groups: int = 1) -> Tensor:
+    r"""Fill the weight of a dense layer or a convolution so that it copies its input, scaled.
+
+    $$W_{ij} = \text{gain}\;\delta_{ij}, \qquad
+    W_{ij\mathbf{k}} = \text{gain}\;\delta_{ij}\;\delta_{\mathbf{k}\mathbf{c}}$$
+
+    with $\mathbf{c} = \lfloor \mathbf{k} / 2 \rfloor$ the kernel's centre. With fewer outputs than
+    inputs the first inputs are copied, with more outputs the last ones are zero; in a grouped
+    convolution that holds for each group.
+
+    Args:
+        tensor: A weight of shape `(out, in, *kernel)`, with up to three kernel sizes.
+        gain: A number, or an activation that [gain][initguide.gain] takes.
+        groups: How many groups the outputs of a convolution are in.
+
+    Returns:
+        `tensor`, changed in place.
+
+    Raises:
+        TypeError: `tensor` is not a tensor.
+        ValueError: It has fewer than two dimensions or more than five, `groups` does not divide the
+            outputs, or `gain` is not finite or unknown.
+
+    Source:
+        Q. V. Le, N. Jaitly, G. E. Hinton (2015), *A Simple Way to Initialize Recurrent Networks of
+        Rectified Linear Units*.
+
+    Examples:
+        ```python
+        import torch
+
+        import initguide as init
+
+        print(init.identity_(torch.empty(2, 3), gain=0.5).tolist())
+        #> [[0.5, 0.0, 0.0], [0.0, 0.5, 0.0]]
+        conv = torch.nn.Conv2d(3, 3, 3, padding=1, bias=False)
+        init.identity_(conv.weight)
+        x = torch.randn(1, 3, 8, 8)
+        print(torch.equal(conv(x), x))
+        #> True
+        ```
+    """
+    check_dimensions(tensor, 2, 3, 4, 5)
+    number = as_gain(gain, signed=True)
+    index = _ones(tuple(tensor.shape), groups)
+    if not tensor.is_meta:
+        values = tensor.detach().zero_()
+        values[index] = number
+    return tensor
+
+
+def eye_(tensor: Tensor) -> Tensor:
+    r"""Fill a matrix with the identity.
+
+    $$W_{ij} = \delta_{ij}$$
+
+    Args:
+        tensor: A weight of shape `(out, in)`.
+
+    Returns:
+        `tensor`, changed in place.
+
+    Raises:
+        TypeError: `tensor` is not a tensor.
+        ValueError: It does not have two dimensions.
+
+    Source:
+        Q. V. Le, N. Jaitly, G. E. Hinton (2015), *A Simple Way to Initialize Recurrent Networks of
+        Rectified Linear Units*.
+
+    Examples:
+        ```python
+        import torch
+
+        import initguide as init
+
+        print(init.eye_(torch.empty(2, 3)).tolist())
+        #> [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+        ```
+    """
+    check_dimensions(tensor, 2)
+    tensor.detach().zero_().diagonal().fill_(1.0)
+    return tensor
+
+
+def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
+    r"""Fill the weight of a convolution with Dirac deltas, so that it copies its input.
+
+    $$W_{ij\mathbf{k}} = \delta_{ij}\;\delta_{\mathbf{k}\mathbf{c}}$$
+
+    with $\mathbf{c} = \lfloor \mathbf{k} / 2 \rfloor$ the kernel's centre.
+
+    Args:
+        tensor: A weight of shape `(out, in, *kernel)`, with one to three kernel sizes.
+        groups: How many groups the outputs are in; each copies the inputs it sees.
+
+    Returns:
+        `tensor`, changed in place.
+
+    Raises:
+        TypeError: `tensor` is not a tensor.
+        ValueError: It does not have three to five dimensions, or `groups` does not divide the
+            outputs.
+
+    Source:
+        S. Zagoruyko, N. Komodakis (2017), *DiracNets: Training Very Deep Neural Networks Without
+        Skip-Connections*.
+
+    Examples:
+        ```python
+        import torch
+
+        import initguide as init
+
+        print(init.dirac_(torch.empty(2, 2, 3)).tolist())
+        #> [[[0.0, 1.0, 0.0], [0.0, 0.0, 0.0]], [[0.0, 0.0, 0.0], [0.0, 1.0, 0.0]]]
+        ```
+    """
+    check_dimensions(tensor, 3, 4, 5)
+    return identity_(tensor, groups=groups)
+
+
+def identity(
+    shape: Sequence[int],
+    gain: float | Nonlinearity = 1.0,
+    groups: int = 1,
+    *,
+    layout: Layout = "in_out",
+    dtype: DTypeLike = np.float64,
+) -> NDArray[np.floating]:
+    r"""Return the weight array of a dense layer or a convolution that copies its input, scaled.
+
+    $$W_{ij} = \text{gain}\;\delta_{ij}, \qquad
+    W_{\mathbf{k}ij} = \text{gain}\;\delta_{ij}\;\delta_{\mathbf{k}\mathbf{c}}$$
+
+    See [identity_][initguide.identity_].
+
+    Args:
+        shape: The weight's shape, two to five sizes.
+        gain: A number, or an activation that [gain][initguide.gain] takes.
+        groups: How many groups the outputs of a convolution are in.
+        layout: `"in_out"` for `(*kernel, in, out)`, `"out_in"` for `(out, in, *kernel)`.
+        dtype: float16, float32 or float64.
+
+    Returns:
+        An array of shape `shape`.
+
+    Raises:
+        TypeError: `shape` or `dtype` is of the wrong kind.
+        ValueError: The shape has fewer than two sizes, more than five or one below 1, `groups` does
+            not divide the outputs, `layout` is unknown, or `gain` is not finite or unknown.
+
+    Source:
+        Q. V. Le, N. Jaitly, G. E. Hinton (2015), *A Simple Way to Initialize Recurrent Networks of
+        Rectified Linear Units*.
+
+    Examples:
+        ```python
+        import initguide as init
+
+        print(init.identity((3, 2), gain=0.5).tolist())
+        #> [[0.5, 0.0], [0.0, 0.5], [0.0, 0.0]]
+        ```
+    """
+    sizes, kind = check_shape(shape), check_dtype(dtype)
+    check_layout(layout)
+    if not 2 <= len(sizes) <= 5:
+        raise ValueError(f"shape must have 2 to 5 dimensions; got {sizes}")
+    number = as_gain(gain, signed=True)
+    array = np.zeros(sizes, kind)
+    # One view serves both layouts.
+    weight = array if layout == "out_in" else np.moveaxis(array, (-1, -2), (0, 1))
+    weight[_ones(weight.shape, groups)] = number
+    return array
+
+
+def eye(shape: Sequence[int], *, dtype: DTypeLike = np.float64) -> NDArray[np.floating]:
+    r"""Return the identity as an array, in either layout.
+
+    $$W_{ij} = \delta_{ij}$$
+
+    Args:
+        shape: The matrix's shape.
+        dtype: float16, float32 or float64.
+
+    Returns:
+        An array of shape `shape`.
+
+    Raises:
+        TypeError: `shape` or `dtype` is of the wrong kind.
+        ValueError: The shape does not have two sizes, or one is below 1.
+
+    Source:
+        Q. V. Le, N. Jaitly, G. E. Hinton (2015), *A Simple Way to Initialize Recurrent Networks of
+        Rectified Linear Units*.
+
+    Examples:
+        ```python
+        import initguide as init
+
+        print(init.eye((2, 3)).tolist())
+        #> [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+        ```
+    """
+    sizes = check_shape(shape)
+    if len(sizes) != 2:
+        raise ValueError(f"shape must have 2 dimensions; got {sizes}")
+    return np.eye(*sizes, dtype=check_dtype(dtype))
+
+
+def dirac(
+    shape: Sequence[int],
+    groups: int = 1,
+    *,
+    layout: Layout = "in_out",
+    dtype: DTypeLike = np.float64,
+) -> NDArray[np.floating]:
+    r"""Return the weight array of a convolution that copies its input.
+
+    $$W_{\mathbf{k}ij} = \delta_{ij}\;\delta_{\mathbf{k}\mathbf{c}}$$
+
+    See [dirac_][initguide.dirac_].
+
+    Args:
+        shape: The weight's shape, three to five sizes.
+        groups: How many groups the outputs are in; each copies the inputs it sees.
+        layout: `"in_out"` for `(*kernel, in, out)`, `"out_in"` for `(out, in, *kernel)`.
+        dtype: float16, float32 or float64.
+
+    Returns:
+        An array of shape `shape`.
+
+    Raises:
+        TypeError: `shape` or `dtype` is of the wrong kind.
+        ValueError: The shape does not have three to five sizes, one is below 1, `groups` does not
+            divide the outputs, or `layout` is unknown.
+
+    Source:
+        S. Zagoruyko, N. Komodakis (2017), *DiracNets: Training Very Deep Neural Networks Without
+        Skip-Connections*.
+
+    Examples:
+        ```python
+        import initguide as init
+
+        print(init.dirac((3, 2, 2))[1].tolist())  # the kernel's centre
+        #> [[1.0, 0.0], [0.0, 1.0]]
+        ```
+    """
+    if len(sizes := check_shape(shape)) < 3:
+        raise ValueError(f"shape must have 3 to 5 dimensions; got {sizes}")
+    return identity(sizes, groups=groups, layout=layout, dtype=dtype)
+
+
+def _ones(shape: tuple[int, ...], groups: int) -> tuple[NDArray[np.intp] | int, ...]:
+    """Return the index of what is not zero in a weight `(out, in, *kernel)`."""
+    out, into, *kernel = shape
+    count = check_count("groups", groups)
+    if out % count:
+        raise ValueError(f"groups must divide the outputs; got {groups} groups and shape {shape}")
+    copied = np.arange(min(out // count, into))
+    units = np.arange(count)[:, None] * (out // count) + copied
+    return (units.ravel(), np.tile(copied, count), *(size // 2 for size in kernel))
+
+
+_PAGE = "guide/methods/identity.md"
+
+METHODS = (
+    Method(
+        title="Identity",
+        names=("identity_", "identity"),
+        array=identity,
+        tensor=identity_,
+        law=r"W = g\,I",
+        paper=PAPERS["le2015"],
+        use_when="recurrent ReLU layers; plain networks that are to start as their input's copy",
+        avoid_when="units must differ at once: beyond the copied ones all are zero",
+        elsewhere="Keras `Identity` (dense only)",
+        page=_PAGE,
+    ),
+    Method(
+        title="Eye",
+        names=("eye_", "eye"),
+        array=eye,
+        tensor=eye_,
+        law=r"W = I",
+        paper=PAPERS["le2015"],
+        use_when="torch's name for the identity of a dense layer",
+        avoid_when="the layer is a convolution",
+        elsewhere="Keras `Identity`",
+        page=_PAGE,
+    ),
+    Method(
+        title="Dirac",
+        names=("dirac_", "dirac"),
+        array=dirac,
+        tensor=dirac_,
+        law=r"W_{\mathbf{k}} = I \text{ at the centre},\ 0 \text{ elsewhere}",
+        paper=PAPERS["zagoruyko2017"],
+        use_when="convolutions without skip connections that are to start as a copy",
+        avoid_when="the kernel is even or strided: there is no centre to copy",
+        elsewhere="",
+        page=_PAGE,
+    ),
+)
