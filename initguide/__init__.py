@@ -1,6 +1,10 @@
 """Neural-network initialization: a superset of `torch.nn.init`, in PyTorch and in NumPy."""
 
 from initguide.fans import Fans as Fans
+
+# Private in torch as well, but layers everywhere call these two, torch's own among them.
+from initguide.fans import _calculate_correct_fan as _calculate_correct_fan
+from initguide.fans import _calculate_fan_in_and_fan_out as _calculate_fan_in_and_fan_out
 from initguide.fans import fans as fans
 from initguide.fans import layer_fans as layer_fans
 from initguide.gains import calculate_gain as calculate_gain

@@ -29,6 +29,8 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "tanh": torch.tanh,
     "relu": torch.relu,
     "leaky_relu": F.leaky_relu,
+    "prelu": functools.partial(F.leaky_relu, negative_slope=0.25),
+    "rrelu": functools.partial(F.rrelu, training=False),
     "relu6": F.relu6,
     "elu": F.elu,
     "celu": F.celu,

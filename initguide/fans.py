@@ -107,6 +107,14 @@ def tensor_fans(tensor: Tensor) -> Fans:
     return Fans(shape[1] * terms, shape[0] * terms)
 
 
+def _calculate_fan_in_and_fan_out(tensor: Tensor) -> tuple[float, float]:
+    return tensor_fans(tensor)
+
+
+def _calculate_correct_fan(tensor: Tensor, mode: Mode) -> float:
+    return tensor_fans(tensor).pick(mode)
+
+
 def check_layout(layout: Layout) -> None:
     """Raise ValueError unless `layout` is known."""
     if layout not in ("in_out", "out_in"):

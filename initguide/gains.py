@@ -6,14 +6,13 @@ $1/\sqrt{\mathbb{E}[f(z)^2]}$ undo the change. Backward, the same holds for $f'$
 are integrals in one variable, computed here to near machine precision, for any $f$.
 """
 
-import functools
 import math
 from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from initguide.activations import LINEAR, Nonlinearity, derivative_of, function_of
 from initguide.checks import check_number
@@ -63,9 +62,25 @@ def gain(nonlinearity: Nonlinearity, kind: Kind = "forward") -> float:
     """
     if kind not in ("forward", "std", "backward"):
         raise ValueError(f"kind must be 'forward', 'std' or 'backward'; got {kind!r}")
+    key = _key(nonlinearity)
+    if key is None:
+        return _gain(nonlinearity, kind)
+    if (key, kind) not in _KNOWN:
+        _KNOWN[key, kind] = _gain(nonlinearity, kind)
+    return _KNOWN[key, kind]
+
+
+_KNOWN: dict[tuple[str, str], float] = {}
+
+
+def _key(nonlinearity: Nonlinearity) -> str | None:
+    """Return what a gain may be kept under; a function may change, and a module of one's own."""
     if isinstance(nonlinearity, str):
-        return _named(nonlinearity, kind)
-    return _gain(nonlinearity, kind)
+        return nonlinearity
+    if not isinstance(nonlinearity, nn.Module) or next(nonlinearity.parameters(), None) is not None:
+        return None
+    torchs = type(nonlinearity).__module__ == nn.modules.activation.__name__
+    return repr(nonlinearity) if torchs else None
 
 
 def _gain(nonlinearity: Nonlinearity, kind: Kind) -> float:
@@ -78,9 +93,6 @@ def _gain(nonlinearity: Nonlinearity, kind: Kind) -> float:
             f"for {nonlinearity!r}"
         )
     return moment**-0.5
-
-
-_named = functools.cache(_gain)
 
 
 def calculate_gain(nonlinearity: Nonlinearity, param: float | None = None) -> float:

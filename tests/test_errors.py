@@ -26,7 +26,7 @@ CASES = [
     (lambda: init.fans((3, 3), "io"), "layout must be 'in_out' or 'out_in'; got 'io'"),
     (
         lambda: init.fans((3, 3)).pick("fan"),
-        "mode must be 'fan_in', 'fan_out' or 'fan_avg'; got 'fan'",
+        "mode must be 'fan_in', 'fan_out', 'fan_avg' or 'fan_geo_avg'; got 'fan'",
     ),
     (lambda: init.layer_fans(LINEAR, "w"), "name must be one of ['weight']; got 'w'"),
     (
@@ -62,7 +62,15 @@ CASES = [
         lambda: init.trunc_normal((3,), a=90, b=91),
         "[a, b] must hold some of the distribution; got 90 to 91 standard deviations",
     ),
-    (lambda: init.constant_(empty(), NAN), "val must be finite; got nan"),
+    (lambda: init.constant_(empty(), "0"), "val must be a real number; got '0'"),
+    (lambda: init.constant_(empty(), 1j), "val must be a real number; got 1j"),
+    (lambda: init.constant((3,), None), "val must be a real number; got None"),
+    (
+        lambda: init.constant_(torch.zeros(3, dtype=torch.int64), INF),
+        "val must be a whole number for torch.int64; got inf",
+    ),
+    (lambda: init.zeros_(3), "tensor must be a torch.Tensor; got int"),
+    (lambda: init.ones([3, True]), "shape must hold integers; got True in (3, True)"),
     (
         lambda: init.constant_(torch.zeros(3, dtype=torch.int64), 0.5),
         "val must be a whole number for torch.int64; got 0.5",
@@ -78,6 +86,61 @@ CASES = [
     (lambda: init.orthogonal_(empty(3)), "tensor must have at least 2 dimensions; got (3,)"),
     (lambda: init.orthogonal((3,)), "shape must have at least 2 dimensions; got (3,)"),
     (lambda: init.orthogonal((3, 3), layout="oi"), "layout must be"),
+    (lambda: init.orthogonal_(empty(), NAN), "gain must be finite; got nan"),
+    (lambda: init.orthogonal_(empty(), [1]), "gain must be a number; got [1]"),
+    (lambda: init.delta_orthogonal_(empty()), "must have 3 or 4 or 5 dimensions; got shape (4, 3)"),
+    (lambda: init.delta_orthogonal((4, 3)), "shape must have 3 to 5 dimensions; got (4, 3)"),
+    (lambda: init.delta_orthogonal((3, 4, 3), "rellu"), "got 'rellu'"),
+    (lambda: init.delta_orthogonal((3, 4, 3), layout="oi"), "layout must be"),
+    (lambda: init.eye_(empty(3)), "tensor must have 2 dimensions; got shape (3,)"),
+    (lambda: init.eye((3, 3, 3)), "shape must have 2 dimensions; got (3, 3, 3)"),
+    (lambda: init.identity_(empty(3)), "must have 2 or 3 or 4 or 5 dimensions; got shape (3,)"),
+    (lambda: init.identity((3, 3), NAN), "gain must be finite; got nan"),
+    (lambda: init.identity((3,)), "shape must have 2 to 5 dimensions; got (3,)"),
+    (lambda: init.dirac_(empty()), "must have 3 or 4 or 5 dimensions; got shape (4, 3)"),
+    (
+        lambda: init.dirac_(empty(4, 3, 3), groups=3),
+        "groups must divide the outputs; got 3 groups and shape (4, 3, 3)",
+    ),
+    (lambda: init.dirac_(empty(4, 3, 3), groups=0), "groups must be a positive integer; got 0"),
+    (lambda: init.dirac((4, 3)), "shape must have 3 to 5 dimensions; got (4, 3)"),
+    (lambda: init.dirac((3, 3, 4), groups=1.5), "groups must be a positive integer; got 1.5"),
+    (lambda: init.sparse_(empty(), 1.5), "sparsity must be between 0 and 1; got 1.5"),
+    (lambda: init.sparse_(empty(), NAN), "sparsity must be finite; got nan"),
+    (lambda: init.sparse_(empty(), 0.5, -1.0), "std must be at least 0; got -1.0"),
+    (lambda: init.sparse_(empty(4, 3, 2), 0.5), "must have 2 dimensions; got shape (4, 3, 2)"),
+    (lambda: init.sparse((4, 3, 2), 0.5), "shape must have 2 dimensions; got (4, 3, 2)"),
+    (lambda: init.sparse((4, 3), -0.1), "sparsity must be between 0 and 1; got -0.1"),
+    (
+        lambda: init.sparse_incoming_(empty()),
+        "connections must be at most the number of inputs; got 15 and 3 inputs",
+    ),
+    (
+        lambda: init.sparse_incoming((3, 40)),
+        "connections must be at most the number of inputs; got 15 and 3 inputs",
+    ),
+    (lambda: init.sparse_incoming_(empty(), 0), "connections must be a positive integer; got 0"),
+    (lambda: init.sparse_incoming((3, 4), True), "connections must be a positive integer; got"),
+    (lambda: init.variance_scaling_(empty(), 0), "scale must be positive; got 0"),
+    (lambda: init.variance_scaling_(empty(), NAN), "scale must be finite; got nan"),
+    (lambda: init.variance_scaling((3, 4), -1.0), "scale must be positive; got -1.0"),
+    (lambda: init.variance_scaling_(empty(), mode="avg"), "or 'fan_geo_avg'; got 'avg'"),
+    (
+        lambda: init.variance_scaling((3, 4), distribution="gauss"),
+        "distribution must be 'truncated_normal', 'normal' or 'uniform'; got 'gauss'",
+    ),
+    (lambda: init.truncated_normal_(empty(), cut=0), "cut must be at least 0.01 standard deviat"),
+    (lambda: init.truncated_normal_(empty(), std=0.0), "std must be positive; got 0.0"),
+    (lambda: init.truncated_normal((3,), cut=NAN), "cut must be finite; got nan"),
+    (lambda: init.icnr_(empty()), "must have 3 or 4 or 5 dimensions; got shape (4, 3)"),
+    (
+        lambda: init.icnr_(empty(6, 2, 3, 3)),
+        "upscale_factor**2 must divide the outputs; got 4 and 6 outputs",
+    ),
+    (lambda: init.icnr((3, 3, 2, 8), 0), "upscale_factor must be a positive integer; got 0"),
+    (lambda: init.icnr((3, 3, 2, 6)), "upscale_factor**2 must divide the outputs; got 4 and 6"),
+    (lambda: init.per_gate_(empty(), init.orthogonal_, 3), "gates must divide the outputs; got 3"),
+    (lambda: init.normal(empty()), "shape must be a sequence of integers; got a tensor"),
 ]
 
 
@@ -93,19 +156,21 @@ def test_message_and_random_state(call, message):
 @pytest.mark.parametrize("name", [m.names[0] for m in init.METHODS if m.title[:3] in "XavLeCKai"])
 def test_scaled_methods_want_two_dimensions(name):
     tensor = empty(3)
-    with pytest.raises(ValueError, match=r"at least 2 dimensions to have fans; got \(3,\)"):
+    with pytest.raises(ValueError, match=r"at least 2 dimensions to have fans; got shape \(3,\)"):
         getattr(init, name)(tensor)
     assert (tensor == 7).all()
 
 
-RANDOM = [m for m in init.METHODS if m.title not in ("Zeros", "Ones", "Constant")]
+EXACT = {"Zeros", "Ones", "Constant", "Eye", "Dirac", "Identity"}
+RANDOM = [method for method in init.METHODS if method.title not in EXACT]
 
 
 @pytest.mark.parametrize("method", RANDOM, ids=lambda method: method.title)
 def test_integer_tensors_are_refused(method):
     tensor = torch.full((4, 3), 7)
+    options = {"sparsity": 0.5} if method.title == "Sparse, by input" else {}
     with pytest.raises(TypeError, match=r"floating-point dtype; got torch\.int64"):
-        method.tensor(tensor)
+        method.tensor(tensor, **options)
     assert (tensor == 7).all()
 
 

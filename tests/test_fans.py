@@ -27,10 +27,11 @@ def test_fans_agree_with_torch_on_plain_weights():
 
 
 @pytest.mark.parametrize(
-    ("mode", "expected"), [("fan_in", 10), ("fan_out", 200), ("fan_avg", 105), ("FAN_IN", 10)]
+    ("mode", "expected"),
+    [("fan_in", 10), ("fan_out", 360), ("fan_avg", 185), ("fan_geo_avg", 60), ("FAN_IN", 10)],
 )
 def test_pick(mode, expected):
-    assert init.Fans(10, 200).pick(mode) == expected
+    assert init.Fans(10, 360).pick(mode) == expected
 
 
 CONVOLUTIONS = [
@@ -79,3 +80,89 @@ def test_convolution_fans_count_the_terms(layer):
 )
 def test_layer_fans_by_hand(layer, name, expected):
     assert init.layer_fans(layer, name) == expected
+
+
+def rnn_gate(layer, name, gates):
+    """Return a gate's sum over its inputs, as the cell forms it."""
+    return lambda x: x @ getattr(layer, name).chunk(gates)[0].T
+
+
+LSTM, GRU = nn.LSTM(60, 80, proj_size=30), nn.GRU(60, 80)
+ATTENTION, SEPARATE = nn.MultiheadAttention(64, 4), nn.MultiheadAttention(64, 4, kdim=20)
+circular = {"padding_mode": "circular", "bias": False}
+# The layer, its weight, the width of its input, and how the weight meets the input.
+MEASURED = {
+    "linear": (nn.Linear(60, 30, bias=False), "weight", (60,), None),
+    "conv1d": (nn.Conv1d(20, 30, 5, padding=2, **circular), "weight", (20, 40), None),
+    "strided": (nn.Conv2d(20, 30, 3, 2, padding=1, **circular), "weight", (20, 16, 16), None),
+    "dilated": (nn.Conv1d(9, 30, 3, dilation=3, padding=3, **circular), "weight", (9, 40), None),
+    "grouped": (
+        nn.Conv2d(20, 40, 3, groups=5, padding=1, **circular),
+        "weight",
+        (20, 9, 9),
+        None,
+    ),
+    "depthwise": (
+        nn.Conv2d(64, 64, 3, groups=64, padding=1, **circular),
+        "weight",
+        (64, 9, 9),
+        None,
+    ),
+    "conv3d": (nn.Conv3d(5, 30, 3, padding=1, **circular), "weight", (5, 6, 6, 6), None),
+    # With a kernel that the stride divides, every output has as many terms.
+    "transposed": (
+        nn.ConvTranspose2d(20, 30, 4, 2, padding=1, bias=False),
+        "weight",
+        (20, 16, 16),
+        lambda y: y[..., 1:-1, 1:-1],
+    ),
+    "embedding": (nn.Embedding(500, 60), "weight", None, None),
+    "lstm input": (rnn_gate(LSTM, "weight_ih_l0", 4), (LSTM, "weight_ih_l0"), (60,), None),
+    "lstm state": (rnn_gate(LSTM, "weight_hh_l0", 4), (LSTM, "weight_hh_l0"), (30,), None),
+    "lstm projection": (rnn_gate(LSTM, "weight_hr_l0", 1), (LSTM, "weight_hr_l0"), (80,), None),
+    "gru state": (rnn_gate(GRU, "weight_hh_l0", 3), (GRU, "weight_hh_l0"), (80,), None),
+    "packed query": (
+        rnn_gate(ATTENTION, "in_proj_weight", 3),
+        (ATTENTION, "in_proj_weight"),
+        (64,),
+        None,
+    ),
+    "key of another width": (
+        rnn_gate(SEPARATE, "k_proj_weight", 1),
+        (SEPARATE, "k_proj_weight"),
+        (20,),
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", MEASURED)
+def test_variance_one_over_fan_in_keeps_the_second_moment(case):
+    """Inputs of unit second moment, though not of mean zero, give outputs of unit second moment."""
+    layer, owner, shape, inner = MEASURED[case]
+    module, name = owner if isinstance(owner, tuple) else (layer, owner)
+    generator = torch.Generator().manual_seed(0)
+    fan_in = init.layer_fans(module, name).fan_in
+    moments = []
+    for _ in range(60):
+        init.normal_(getattr(module, name), std=fan_in**-0.5, generator=generator)
+        if shape is None:
+            x = torch.randint(500, (50,), generator=generator)
+        else:
+            x = (0.6 + 0.8 * torch.randn(20, *shape, generator=generator)).double()
+            x = (x / x.square().mean().sqrt()).float()
+        with torch.no_grad():
+            y = layer(x)
+        moments.append((y if inner is None else inner(y)).double().square().mean().item())
+    mean = sum(moments) / len(moments)
+    spread = torch.tensor(moments).std().item() / len(moments) ** 0.5
+    assert spread < 0.04
+    assert abs(mean - 1) < 4 * spread
+
+
+def test_bilinear_fan_in_keeps_the_second_moment():
+    layer = nn.Bilinear(8, 9, 50, bias=False)
+    generator = torch.Generator().manual_seed(0)
+    init.normal_(layer.weight, std=init.layer_fans(layer).fan_in ** -0.5, generator=generator)
+    a, b = torch.randn(4000, 8, generator=generator), torch.randn(4000, 9, generator=generator)
+    assert layer(a, b).square().mean().item() == pytest.approx(1, abs=0.1)

@@ -44,7 +44,8 @@ def public_names(package: str) -> list[str]:
     aliases = [
         alias for node in imports if isinstance(node, ast.ImportFrom) for alias in node.names
     ]
-    return [alias.asname for alias in aliases if alias.asname == alias.name]
+    names = [alias.asname for alias in aliases if alias.asname == alias.name]
+    return [name for name in names if not name.startswith("_")]
 
 
 def documented() -> list[tuple[str, object]]:

@@ -95,6 +95,7 @@ STD_BY_HAND = {
     "LeCun uniform": math.sqrt(3 / 4) / math.sqrt(3),
     "Kaiming normal": math.sqrt(2 / 4),
     "Kaiming uniform": math.sqrt(6 / 4) / math.sqrt(3),
+    "Variance scaling": math.sqrt(1 / 4),
 }
 
 

@@ -25,10 +25,11 @@ def block(request: str, page: str) -> str:
 def _overview(page: str) -> str:
     from initguide.methods import METHODS
 
-    head = ["| Method | Law of one weight | Good for | Source |", "| :-- | :-- | :-- | :-- |"]
+    columns = ("Method", "Law of one weight", "Good for", "Goes wrong", "Elsewhere", "Source")
+    head = [f"| {' | '.join(columns)} |", "| :-- " * len(columns) + "|"]
     rows = [
         f"| [{method.title}]({_link(method.page, page)}) | {_law(method)} | {method.use_when} "
-        f"| {_cite(method.paper, page)} |"
+        f"| {method.avoid_when} | {method.elsewhere or '—'} | {_cite(method.paper, page)} |"
         for method in METHODS
     ]
     return "\n".join([*head, *rows])
@@ -48,6 +49,7 @@ def _facts(title: str, page: str) -> str:
         f"**PyTorch:** {_api(tensor)} · **NumPy:** {_api(array)}",
         f"**Good for:** {method.use_when}",
         f"**Goes wrong:** {method.avoid_when}",
+        *([f"**Elsewhere:** {method.elsewhere}"] if method.elsewhere else []),
         f"**Source:** {_cite(method.paper, page)}, *{method.paper.title}*",
     ]
     return f'!!! abstract "{method.title}"\n\n' + "\n".join(f"    - {line}" for line in lines)
