@@ -11,11 +11,7 @@ weights scales the output, so the output can be scaled as well, in flight, and t
 already sees it. One forward pass does all layers, in the order in which they run.
 """
 
-import math
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -23,10 +19,7 @@ from torch import Tensor, nn
 
 from initguide.checks import check_number
 from initguide.guard import side_effects_undone, unchanged_on_error
-from initguide.layers.convolution import CONVOLUTIONS
-from initguide.methods.orthogonal import orthogonal_
-
-LAYERS = (nn.Linear, *CONVOLUTIONS)
+from initguide.rescale import owner, rescaling, row
 
 
 @dataclass(frozen=True)
@@ -36,20 +29,20 @@ class LsuvReport:
     Attributes:
         rows: One for each layer, in the order of the forward pass: `layer`, `std_before` (of its
             output), `scale` (what its weights were multiplied by), `std_after`. A layer that the
-            batch did not reach, or whose weight was scaled in another, comes with None and a
-            `note`.
+            batch did not reach, that is frozen, or whose weight belongs to another, comes with
+            None and a `note`.
     """
 
     rows: list[dict[str, Any]]
 
     def __str__(self) -> str:
         """Return the rows as a table."""
-        width = max(len(row["layer"]) for row in self.rows)
+        width = max(len(each["layer"]) for each in self.rows)
         lines = [f"{'layer':{width}}  {'std before':>10}  {'scale':>10}  {'std after':>10}"]
-        for row in self.rows:
-            numbers = (row["std_before"], row["scale"], row["std_after"])
+        for each in self.rows:
+            numbers = (each["std_before"], each["scale"], each["std_after"])
             cells = [f"{'–' if n is None else f'{n:.4g}':>10}" for n in numbers]
-            lines.append("  ".join([f"{row['layer']:{width}}", *cells, row["note"]]).rstrip())
+            lines.append("  ".join([f"{each['layer']:{width}}", *cells, each["note"]]).rstrip())
         return "\n".join(lines)
 
 
@@ -72,7 +65,9 @@ def lsuv_(
 
     Linear layers and convolutions are scaled, and the output projection of
     `nn.MultiheadAttention`. A module that is called several times is scaled at its first call, a
-    weight that several modules share in the first of them.
+    weight that several layers share in the first of them. One that is frozen, or that something
+    else holds as well, such as an embedding tied to the head, is left alone. Call it before the
+    model is compiled or spread over devices.
 
     Args:
         model: Any module; its parameters change in place.
@@ -85,10 +80,10 @@ def lsuv_(
         An [LsuvReport][initguide.lsuv.LsuvReport].
 
     Raises:
-        TypeError: `model` is not a module.
-        ValueError: An input is not finite, no layer is reached, or a layer's output is constant or
-            not finite, cannot be brought to unit variance beside its bias, or its weight cannot be
-            set (spectral norm). The error names the layer.
+        TypeError: `model` is not a module, or `generator` not a generator.
+        ValueError: An input is NaN, a parameter is lazy or meta, no layer can be scaled, or a
+            layer's output is constant or not finite, cannot be brought to unit variance beside its
+            bias, or its weight cannot be set (spectral norm). The error names the layer.
 
     On any error the model, its buffers and the random state are as they were before. Buffers (the
     running statistics of BatchNorm) stay as they were in any case, and dropout uses up no
@@ -114,158 +109,60 @@ def lsuv_(
         #> 1.00
         ```
     """
+    _check(model, inputs, tol, generator)
+    layers = {name or "model": module for name, module in model.named_modules() if owner(module)}
+    for name, module in layers.items():
+        _check_layer(name, owner(module))
+    rows: list[dict[str, Any]] = []
+    with unchanged_on_error(model, generator):
+        if orthonormal and generator in (None, torch.default_generator):
+            # One draw from the global state seeds a stream of our own: dropout uses none of it.
+            generator = torch.Generator().manual_seed(int(torch.randint(2**62, ()).item()))
+        source = generator if orthonormal else None
+        with rescaling(model, layers, rows, tol, source), side_effects_undone(model):
+            model(*inputs)
+        met = {each["layer"] for each in rows}
+        rows += [row(name, note="not reached") for name in layers if name not in met]
+        if not any(each["scale"] for each in rows):
+            notes = {each["layer"]: each["note"] for each in rows}
+            raise ValueError(
+                f"the batch must reach Linear or convolution layers to scale; got {notes or 'none'}"
+            )
+    return LsuvReport(rows)
+
+
+def _check(
+    model: nn.Module, inputs: tuple[Any, ...], tol: float, generator: torch.Generator | None
+) -> None:
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be an nn.Module; got {type(model).__name__}")
     check_number("tol", tol)
+    if tol < 0:
+        raise ValueError(f"tol must be at least 0; got {tol}")
+    if not isinstance(generator, torch.Generator | None):
+        raise TypeError(f"generator must be a torch.Generator; got {generator!r}")
     for index, value in enumerate(inputs):
-        if isinstance(value, Tensor) and not value.isfinite().all():
-            count = int((~value.isfinite()).sum())
-            raise ValueError(f"inputs must be finite; got {count} NaN or inf in input {index}")
-    layers = {name or "model": module for name, module in model.named_modules() if _target(module)}
-    for name, module in layers.items():
-        _check_weight(name, module)
-    rows: list[dict[str, Any]] = []
-    with unchanged_on_error(model, generator):
-        if generator is None:
-            # One draw from the global state seeds a stream of our own: dropout uses none of it.
-            generator = torch.Generator().manual_seed(int(torch.randint(2**62, ()).item()))
-        with (
-            _hooks(layers, rows, tol, generator if orthonormal else None),
-            side_effects_undone(model),
-        ):
-            model(*inputs)
-        if not any(row["scale"] for row in rows):
-            kinds = "Linear or convolution layers"
-            raise ValueError(f"the batch must reach {kinds}; got {sorted(layers) or 'none'}")
-    met = {row["layer"] for row in rows}
-    skipped = [name for name in layers if name not in met]
-    return LsuvReport(rows + [_row(name, note="not reached") for name in skipped])
+        # A mask may hold minus infinity.
+        if isinstance(value, Tensor) and not value.is_meta and value.isnan().any():
+            count = int(value.isnan().sum())
+            raise ValueError(f"inputs must hold no NaN; got {count} in input {index}")
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if nn.parameter.is_lazy(tensor):
+            raise ValueError(f"{name!r} must have a shape; got {type(tensor).__name__}")
+        if tensor.is_meta:
+            raise ValueError(f"{name!r} must hold values; got a meta tensor")
 
 
-def _target(module: nn.Module) -> Any:
-    """Return the module whose weight makes the output of this one, if it is one to scale."""
-    if isinstance(module, nn.MultiheadAttention):
-        return module.out_proj
-    # Attention reads its projection's weight without ever calling the projection.
-    projection = nn.modules.linear.NonDynamicallyQuantizableLinear
-    return module if isinstance(module, LAYERS) and not isinstance(module, projection) else None
-
-
-def _check_weight(name: str, module: nn.Module) -> None:
-    target = _target(module)
-    # To read a parametrized weight may change it: spectral norm improves its estimate.
-    if nn.utils.parametrize.is_parametrized(target):
-        return
-    weight = target.weight
-    if nn.parameter.is_lazy(weight):
-        raise ValueError(f"layer {name!r} must have a shape; got a lazy {type(module).__name__}")
-    if not isinstance(weight, nn.Parameter):
-        raise ValueError(
-            f"layer {name!r} must hold its weight as a parameter; got {type(weight).__name__}"
-        )
-
-
-def _row(
-    layer: str,
-    std_before: float | None = None,
-    scale: float | None = None,
-    std_after: float | None = None,
-    note: str = "",
-) -> dict[str, Any]:
-    return {
-        "layer": layer,
-        "std_before": std_before,
-        "scale": scale,
-        "std_after": std_after,
-        "note": note,
-    }
-
-
-@contextmanager
-def _hooks(
-    layers: dict[str, nn.Module],
-    rows: list[dict[str, Any]],
-    tol: float,
-    generator: torch.Generator | None,
-) -> Iterator[None]:
-    """Scale each layer, weight and output, when it runs for the first time."""
-    scaled: dict[int, str] = {}
-    handles = []
-
-    def before(name: str, target: Any, *_: Any) -> None:
-        key = _identity(target)
-        if key not in scaled and generator is not None:
-            weight = target.weight
-            q = torch.empty_like(weight, device=generator.device)
-            _set(name, target, orthogonal_(q, generator=generator).to(weight.device))
-
-    def after(name: str, target: Any, _module: Any, _inputs: Any, output: Any) -> Any:
-        key = _identity(target)
-        if key in scaled:
-            if all(row["layer"] != name for row in rows):
-                rows.append(_row(name, note=f"shares the weight of {scaled[key]}"))
-            return None
-        scaled[key] = name
-        # Attention returns its weights as well.
-        first, *rest = output if isinstance(output, tuple) else (output,)
-        bias = target.bias
-        if bias is not None and isinstance(target, CONVOLUTIONS):
-            bias = bias.view(-1, *(1,) * (target.weight.ndim - 2))
-        scale, std_before = _scale(name, first, bias)
-        _set(name, target, target.weight * scale)
-        first = first * scale if bias is None else (first - bias) * scale + bias
-        std_after = first.double().std(correction=0).item()
-        if not abs(std_after - 1) <= tol:
-            raise ValueError(f"layer {name!r} must reach std 1 within tol={tol}; got {std_after}")
-        rows.append(_row(name, std_before, scale, std_after))
-        return (first, *rest) if isinstance(output, tuple) else first
-
-    try:
-        for name, module in layers.items():
-            target = _target(module)
-            handles.append(module.register_forward_pre_hook(partial(before, name, target)))
-            handles.append(module.register_forward_hook(partial(after, name, target)))
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _scale(name: str, output: Tensor, bias: Tensor | None) -> tuple[float, float]:
-    r"""Return the scale $a$ and the std before it; with a bias, $A a^2 + 2 B a + C = 0$."""
-    whole = output.double()
-    if not whole.isfinite().all():
-        raise ValueError(f"layer {name!r} must have a finite output; got NaN or inf")
-    std = whole.std(correction=0).item()
-    b = torch.zeros_like(whole) if bias is None else bias.double().expand_as(whole)
-    y = whole - b
-    variance = y.var(correction=0).item()
-    if not variance > 0:
-        raise ValueError(f"layer {name!r} must vary over the batch; got variance {variance}")
-    covariance = ((y - y.mean()) * (b - b.mean())).mean().item()
-    rest = b.var(correction=0).item() - 1
-    root = covariance**2 - variance * rest
-    scale = (math.sqrt(root) - covariance) / variance if root >= 0 else -1.0
-    if not scale > 0:
-        raise ValueError(
-            f"layer {name!r} must have a bias of variance below 1 to reach it; got {rest + 1:.3g}"
-        )
-    return scale, std
-
-
-def _identity(target: Any) -> int:
-    """Return what two modules have in common if they share a weight."""
-    if nn.utils.parametrize.is_parametrized(target):
-        return id(target)
-    return id(target.weight)
-
-
-def _set(name: str, target: Any, value: Tensor) -> None:
-    if not nn.utils.parametrize.is_parametrized(target):
-        target.weight.copy_(value)
-        return
-    with suppress(NotImplementedError):
-        target.weight = value
-    if not torch.allclose(target.weight, value, rtol=1e-3, atol=1e-6):
-        kinds = [type(p).__name__ for p in target.parametrizations.weight]
-        raise ValueError(f"layer {name!r} must have a weight that can be set; got {kinds}")
+def _check_layer(name: str, target: Any) -> None:
+    for part in ("weight", "bias"):
+        # To read a parametrized weight may change it: spectral norm improves its estimate.
+        if part == "weight" and nn.utils.parametrize.is_parametrized(target, part):
+            continue
+        tensor = getattr(target, part)
+        if not isinstance(tensor, nn.Parameter) and not (part == "bias" and tensor is None):
+            raise ValueError(
+                f"layer {name!r} must hold its {part} as a parameter; got {type(tensor).__name__}"
+            )
+    for part, tensor in target.named_parameters():
+        if not tensor.is_floating_point():
+            raise ValueError(f"layer {name!r} must have a real {part}; got {tensor.dtype}")
