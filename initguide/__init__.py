@@ -66,5 +66,10 @@ from initguide.methods.xavier import xavier_uniform as xavier_uniform
 from initguide.methods.xavier import xavier_uniform_ as xavier_uniform_
 from initguide.papers import PAPERS as PAPERS
 from initguide.papers import Paper as Paper
+from initguide.plans import Plan as Plan
 from initguide.propagation import critical as critical
 from initguide.propagation import propagate as propagate
+from initguide.recipes import RECIPES as RECIPES
+from initguide.rule import Rule as Rule
+from initguide.rules import initialize_ as initialize_
+from initguide.rules import plan as plan

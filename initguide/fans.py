@@ -173,7 +173,7 @@ def layer_fans(module: nn.Module, name: str = "weight") -> Fans:
     if isinstance(module, (nn.Embedding, nn.EmbeddingBag)):
         return Fans(1, weight.shape[1])
     rows, *rest = weight.shape
-    return fans((rows // _blocks(module, leaf), *rest))
+    return fans((rows // packed_in(module, leaf), *rest))
 
 
 def _convolution(module: _ConvNd) -> Fans:
@@ -190,9 +190,9 @@ def _whole(value: float) -> float:
     return int(value) if value == int(value) else value
 
 
-def _blocks(module: nn.Module, name: str) -> int:
-    """Return how many layers' weights are stacked in one tensor."""
-    if isinstance(module, nn.MultiheadAttention) and name == "in_proj_weight":
+def packed_in(module: nn.Module, name: str) -> int:
+    """Return how many layers' weights, or biases, are stacked in one tensor."""
+    if isinstance(module, nn.MultiheadAttention) and name.startswith("in_proj"):
         return 3
     if isinstance(module, (nn.RNNBase, nn.RNNCellBase)) and not name.startswith("weight_hr"):
         return getattr(module, name).shape[0] // module.hidden_size

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from numpy.typing import NDArray
 from torch import Tensor
 
 from initguide.papers import Paper
+
+Distribution = Literal["truncated_normal", "normal", "uniform"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Method:
         avoid_when: Where it goes wrong.
         elsewhere: Its names in Keras and JAX, and where their law differs; empty where it has none.
         page: Its page, under `docs`.
+        spread: For a law whose entries are independent and whose std comes from the fans: the
+            distribution and that std, from the fans and the functions' own options. None elsewhere.
     """
 
     title: str
@@ -37,3 +41,4 @@ class Method:
     avoid_when: str
     elsewhere: str
     page: str
+    spread: Callable[..., tuple[str, float]] | None = None

@@ -30,13 +30,19 @@ def kaiming_std(fans: Fans, gain: float = RELU_GAIN, mode: Mode = "fan_in") -> f
     return gain / math.sqrt(fans.pick(mode))
 
 
+def _std(
+    fans: Fans, a: float = 0.0, mode: Mode = "fan_in", nonlinearity: Nonlinearity = "leaky_relu"
+) -> float:
+    """Return the std from the options of the methods."""
+    return kaiming_std(fans, calculate_gain(nonlinearity, a), mode)
+
+
 def _tensor_std(tensor: Tensor, a: float, mode: Mode, nonlinearity: Nonlinearity) -> float | None:
     """Return the std for a tensor; None where it is empty, with torch's warning."""
-    gain = calculate_gain(nonlinearity, a)
     if tensor.numel() == 0:
         warnings.warn("Initializing zero-element tensors is a no-op", stacklevel=3)
         return None
-    return kaiming_std(tensor_fans(tensor), gain, mode)
+    return _std(tensor_fans(tensor), a, mode, nonlinearity)
 
 
 def kaiming_uniform_(
@@ -196,7 +202,7 @@ def kaiming_uniform(
         #> 0.200
         ```
     """
-    std = kaiming_std(fans(shape, layout), calculate_gain(nonlinearity, a), mode)
+    std = _std(fans(shape, layout), a, mode, nonlinearity)
     bound = math.sqrt(3.0) * std
     return uniform(shape, -bound, bound, dtype=dtype, rng=rng)
 
@@ -248,7 +254,7 @@ def kaiming_normal(
         #> 0.100
         ```
     """
-    std = kaiming_std(fans(shape, layout), calculate_gain(nonlinearity, a), mode)
+    std = _std(fans(shape, layout), a, mode, nonlinearity)
     return normal(shape, 0.0, std, dtype=dtype, rng=rng)
 
 
@@ -268,6 +274,7 @@ METHODS = (
         avoid_when=_AVOID,
         elsewhere="Keras `HeUniform`, JAX `he_uniform`",
         page=_PAGE,
+        spread=lambda fans, **options: ("uniform", _std(fans, **options)),
     ),
     Method(
         title="Kaiming normal",
@@ -280,5 +287,6 @@ METHODS = (
         avoid_when=_AVOID,
         elsewhere="Keras `HeNormal`, JAX `he_normal` (both cut at ±2 std)",
         page=_PAGE,
+        spread=lambda fans, **options: ("normal", _std(fans, **options)),
     ),
 )

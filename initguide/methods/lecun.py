@@ -217,6 +217,7 @@ METHODS = (
         avoid_when=_AVOID,
         elsewhere="Keras `LecunUniform`, JAX `lecun_uniform`",
         page=_PAGE,
+        spread=lambda fans, gain=1.0: ("uniform", lecun_std(fans, as_gain(gain))),
     ),
     Method(
         title="LeCun normal",
@@ -229,5 +230,6 @@ METHODS = (
         avoid_when=_AVOID,
         elsewhere="Keras `LecunNormal`, JAX `lecun_normal` (both cut at ±2 std)",
         page=_PAGE,
+        spread=lambda fans, gain=1.0: ("normal", lecun_std(fans, as_gain(gain))),
     ),
 )

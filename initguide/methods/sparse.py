@@ -135,10 +135,10 @@ def sparse_incoming_(
     check_tensor(tensor)
     check_dimensions(tensor, 2)
     std = check_std(std)
-    if tensor.numel() == 0 or tensor.is_meta:
-        return tensor
     out, into = tensor.shape
     count = _check_connections(connections, into)
+    if tensor.numel() == 0 or tensor.is_meta:
+        return tensor
     keys = torch.rand(out, into, generator=generator, device=tensor.device)
     heard = keys.topk(count, dim=1).indices
     weights = draw_normal_(tensor.detach().new_empty(out, count), 0.0, std, generator)
@@ -259,7 +259,8 @@ def _matrix(shape: Sequence[int], layout: Layout) -> tuple[int, int]:
     check_layout(layout)
     if len(sizes) != 2:
         raise ValueError(f"shape must have 2 dimensions; got {sizes}")
-    return sizes if layout == "out_in" else sizes[::-1]
+    first, second = sizes
+    return (first, second) if layout == "out_in" else (second, first)
 
 
 def _check_share(sparsity: float) -> float:

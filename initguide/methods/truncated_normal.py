@@ -24,11 +24,17 @@ from initguide.methods.truncated import trunc_normal, trunc_normal_
 from initguide.papers import PAPERS
 
 
-def cut_std(cut: float) -> float:
-    """Return the std of a standard normal that is cut at ±`cut`."""
-    inside = math.erf(cut / math.sqrt(2))
-    density = math.exp(-cut * cut / 2) / math.sqrt(2 * math.pi)
-    return math.sqrt(1 - 2 * cut * density / inside)
+def truncated_moments(mean: float, std: float, a: float, b: float) -> tuple[float, float]:
+    """Return the mean and std of a normal that is cut at `a` and `b`."""
+    low, high = (a - mean) / std, (b - mean) / std
+    # In the lower tail the distribution function has all its digits.
+    sign = -1 if low + high > 0 else 1
+    low, high = sorted((sign * low, sign * high))
+    inside = (math.erfc(-high / math.sqrt(2)) - math.erfc(-low / math.sqrt(2))) / 2
+    at_low, at_high = (math.exp(-z * z / 2) / math.sqrt(2 * math.pi) for z in (low, high))
+    shift = (at_low - at_high) / inside
+    ends = sum(z * density for z, density in ((low, at_low), (-high, at_high)) if density)
+    return mean + sign * shift * std, std * math.sqrt(1 + ends / inside - shift**2)
 
 
 def truncated_normal_(
@@ -128,7 +134,7 @@ def _bounds(mean: float, std: float, cut: float) -> tuple[float, float, float, f
     # Closer in, the law is uniform to four digits, and its std would drown in rounding.
     if cut < 0.01:
         raise ValueError(f"cut must be at least 0.01 standard deviations; got {cut}")
-    whole = std / cut_std(cut)
+    whole = std / truncated_moments(0, 1, -cut, cut)[1]
     return mean, whole, mean - cut * whole, mean + cut * whole
 
 

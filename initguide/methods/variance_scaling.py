@@ -8,7 +8,7 @@ $\operatorname{Var} w = \text{scale} / \text{fan}$, and derive the named methods
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,12 +17,10 @@ from torch import Tensor
 
 from initguide.checks import check_number, check_real, one_of
 from initguide.fans import Fans, Layout, Mode, fans, tensor_fans
-from initguide.method import Method
+from initguide.method import Distribution, Method
 from initguide.methods.normal import normal, normal_, uniform, uniform_
 from initguide.methods.truncated_normal import truncated_normal, truncated_normal_
 from initguide.papers import PAPERS
-
-Distribution = Literal["truncated_normal", "normal", "uniform"]
 
 
 def scaled_std(fans: Fans, scale: float = 1.0, mode: Mode = "fan_in") -> float:
@@ -79,7 +77,7 @@ def variance_scaling_(
     """
     check_real(tensor)
     std = scaled_std(tensor_fans(tensor), scale, mode) if tensor.numel() else 1.0
-    return _checked(_TENSOR, distribution)(tensor, std, generator)
+    return _checked(DRAW, distribution)(tensor, std, generator)
 
 
 def variance_scaling(
@@ -133,7 +131,7 @@ def variance_scaling(
 
 
 _ROOT = math.sqrt(3.0)
-_TENSOR: dict[str, Callable[..., Tensor]] = {
+DRAW: dict[str, Callable[..., Tensor]] = {
     "truncated_normal": lambda w, std, rng: truncated_normal_(w, 0.0, std, generator=rng),
     "normal": lambda w, std, rng: normal_(w, 0.0, std, rng),
     "uniform": lambda w, std, rng: uniform_(w, -_ROOT * std, _ROOT * std, rng),
@@ -163,5 +161,9 @@ METHODS = (
         avoid_when="the gain is given for the scale: that is its square",
         elsewhere="Keras `VarianceScaling`, JAX `variance_scaling`",
         page="guide/methods/variance-scaling.md",
+        spread=lambda fans, distribution="truncated_normal", **options: (
+            distribution,
+            scaled_std(fans, **options),
+        ),
     ),
 )

@@ -227,6 +227,7 @@ METHODS = (
         avoid_when=_AVOID,
         elsewhere="Keras `GlorotUniform`, JAX `glorot_uniform`",
         page=_PAGE,
+        spread=lambda fans, gain=1.0: ("uniform", xavier_std(fans, as_gain(gain))),
     ),
     Method(
         title="Xavier normal",
@@ -239,5 +240,6 @@ METHODS = (
         avoid_when=_AVOID,
         elsewhere="Keras `GlorotNormal`, JAX `glorot_normal` (both cut at ±2 std)",
         page=_PAGE,
+        spread=lambda fans, gain=1.0: ("normal", xavier_std(fans, as_gain(gain))),
     ),
 )

@@ -1,0 +1,26 @@
+"""One law for all weights: Xavier, He, orthogonal."""
+
+from torch import nn
+
+from initguide.recipes.common import ATTENTION, DENSE, EMBEDDING, GATES, NEUTRAL
+from initguide.rule import Rule
+from initguide.trace import Trace
+
+
+def xavier(model: nn.Module, trace: Trace) -> list[Rule]:
+    """Return the rules: Xavier's uniform law with the gain 1, whatever follows."""
+    weights = [Rule("*weight", "xavier_uniform_", on=DENSE)]
+    return [*NEUTRAL, *GATES, *ATTENTION, *weights, *EMBEDDING]
+
+
+def kaiming(model: nn.Module, trace: Trace) -> list[Rule]:
+    """Return the rules: He's normal law with the gain of what follows."""
+    weights = [Rule("*weight", "lecun_normal_", on=DENSE, gain="auto")]
+    return [*NEUTRAL, *GATES, *ATTENTION, *weights, *EMBEDDING]
+
+
+def orthogonal(model: nn.Module, trace: Trace) -> list[Rule]:
+    """Return the rules: orthogonal weights, block by block where they are packed."""
+    attention = [Rule("*_proj_weight", "orthogonal_", on=nn.MultiheadAttention)]
+    weights = [Rule("*weight", "orthogonal_", on=DENSE, gain="auto")]
+    return [*NEUTRAL, *GATES, *attention, *weights, *EMBEDDING]

@@ -1,0 +1,214 @@
+r"""Initialize a whole model by rules: say what each parameter shall be, look at it, then do it.
+
+A [Rule][initguide.Rule] pairs parameters with a law. [plan][initguide.plan] finds the rule of each
+parameter, and with it the fan, the activation that follows and the standard deviation, and changes
+nothing. [initialize_][initguide.initialize_] carries the plan out.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from initguide.checks import one_of
+from initguide.fans import Fans, fans, layer_fans, packed_in
+from initguide.laws import law_of
+from initguide.plans import Entry, Plan
+from initguide.recipes import RECIPES
+from initguide.rule import Rule
+from initguide.slots import Slot, joined, slots
+from initguide.trace import Place, Trace, trace
+
+Recipe = str | Sequence[Rule | str]
+
+
+def plan(model: nn.Module, recipe: Recipe = "auto") -> Plan:
+    r"""Say what each parameter of a model shall be, and change nothing.
+
+    $$\text{parameter} \mapsto (\text{rule}, \text{fans}, \text{activation that follows})
+    \mapsto (\text{law}, \text{mean}, \text{std})$$
+
+    The first rule that matches a parameter governs it. A tied weight appears once, by its first
+    name; any of its names may match. The activation that follows a layer is found by tracing the
+    model's forward on symbols, through norms, dropout, reshapes and residual sums; what is not
+    found is said in a note.
+
+    Args:
+        model: Any module; it may be on the meta device.
+        recipe: A name from [RECIPES][initguide.RECIPES], or a list of rules and such names, whose
+            rules are then inserted.
+
+    Returns:
+        A [Plan][initguide.Plan]; print it.
+
+    Raises:
+        ValueError: The recipe is unknown, a parameter has no rule, a rule of your own governs
+            nothing, a law does not fit, or a parameter is lazy. The error names it.
+        TypeError: `model` is not a module, or the recipe holds something else.
+
+    Source:
+        K. He et al. (2015), *Delving Deep into Rectifiers*, and the sources of each method.
+
+    Examples:
+        ```python
+        from torch import nn
+
+        import initguide as init
+
+        model = nn.Sequential(nn.Linear(64, 100), nn.ReLU(), nn.Linear(100, 10))
+        print(init.plan(model))
+        #> parameter  shape     layer   fan_in  before  law                 std
+        #> 0.weight   100 × 64  Linear      64  relu    kaiming_normal_  0.1768
+        #> 2.weight   10 × 100  Linear     100  linear  lecun_normal_       0.1
+        #> biases, norms and their statistics: 2 × zeros_
+        ```
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model must be an nn.Module; got {type(model).__name__}")
+    found, held = trace(model), slots(model)
+    rules = _rules(recipe, model, found)
+    entries, ungoverned, used = [], [], set()
+    for slot in held:
+        match = _match(slot, [rule for rule, _ in rules], found)
+        if match is not None:
+            rule, place, module, key = match
+            used.add(id(rule))
+            entries.append(_entry(slot, rule, place, module, key))
+        elif slot.parameter or slot.tensor.is_meta:
+            ungoverned.append(slot.name)
+    if ungoverned:
+        names = ", ".join(ungoverned[:5]) + (", …" if len(ungoverned) > 5 else "")
+        raise ValueError(
+            f"each parameter must have a rule; got none for {names}: "
+            f"put Rule({ungoverned[0]!r}, ...) in front of the recipe"
+        )
+    idle = [rule for rule, own in rules if own and id(rule) not in used]
+    if idle:
+        raise ValueError(f"each rule must govern something; got none for {idle[0]!r}")
+    return Plan(tuple(entries))
+
+
+@torch.no_grad()
+def initialize_(model: nn.Module, recipe: Recipe = "auto", *, seed: int | None = None) -> Plan:
+    r"""Initialize a whole model.
+
+    $$w_i = F(\text{seed},\ \text{name},\ i)$$
+
+    where $i$ is the position in the full tensor: with a seed, a value depends on nothing else, not
+    on the order of the parameters, nor on the others, nor on how the model is sharded.
+
+    Args:
+        model: Any module; its parameters change in place.
+        recipe: As in [plan][initguide.plan].
+        seed: An integer; where None, it is drawn from torch's global generator.
+
+    Returns:
+        The [Plan][initguide.Plan] that was carried out.
+
+    Raises:
+        ValueError: As in [plan][initguide.plan]; or a parameter is on the meta device, or a
+            parametrized weight cannot be set.
+        TypeError: As in [plan][initguide.plan]; or the seed is not an integer.
+
+    On any error the model and the random state are as they were before.
+
+    Source:
+        K. He et al. (2015), *Delving Deep into Rectifiers*, and the sources of each method.
+
+    Examples:
+        ```python
+        from torch import nn
+
+        import initguide as init
+
+        model = nn.Sequential(nn.Linear(64, 100), nn.ReLU(), nn.Linear(100, 10))
+        init.initialize_(model, seed=0)
+        print(f"{model[0].weight.std():.2f}")  # sqrt(2 / 64) = 0.18
+        #> 0.18
+        init.initialize_(model, [init.Rule("2.weight", "zeros_"), "xavier"], seed=0)
+        print(model[2].weight.abs().max().item())
+        #> 0.0
+        ```
+    """
+    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
+        raise TypeError(f"seed must be an integer; got {seed!r}")
+    found = plan(model, recipe)
+    found.check()
+    state = torch.get_rng_state()
+    try:
+        found.write_(int(torch.randint(2**62, ()).item()) if seed is None else seed)
+    except BaseException:
+        torch.set_rng_state(state)
+        raise
+    return found
+
+
+def _rules(recipe: Recipe, model: nn.Module, found: Trace) -> list[tuple[Rule, bool]]:
+    """Return the rules in order, each with whether it is the caller's own."""
+    if isinstance(recipe, str):
+        if recipe not in RECIPES:
+            raise ValueError(f"recipe must be {one_of(RECIPES)}; got {recipe!r}")
+        return [(rule, False) for rule in RECIPES[recipe](model, found)]
+    if not isinstance(recipe, Sequence):
+        raise TypeError(f"recipe must be a name or a list of rules; got {recipe!r}")
+    rules: list[tuple[Rule, bool]] = []
+    for item in recipe:
+        if isinstance(item, str):
+            rules += _rules(item, model, found)
+        elif isinstance(item, Rule):
+            rules.append((item, True))
+        else:
+            raise TypeError(f"recipe must hold rules and names of recipes; got {item!r}")
+    return rules
+
+
+def _match(
+    slot: Slot, rules: Sequence[Rule], found: Trace
+) -> tuple[Rule, Place, nn.Module, str] | None:
+    """Return the first rule for a slot, and the holder that it matched."""
+    for rule in rules:
+        for owner, module, key in slot.holders:
+            place = found.place(owner)
+            if rule.governs(joined(owner, key), module, place):
+                return rule, place, module, key
+    return None
+
+
+def _entry(slot: Slot, rule: Rule, place: Place, module: nn.Module, key: str) -> Entry:
+    tensor = slot.tensor
+    options = {
+        name: place.nonlinearity if name in ("gain", "nonlinearity") and value == "auto" else value
+        for name, value in rule.options.items()
+    }
+    whole = tensor.ndim > 1
+
+    def fans_of() -> Fans:
+        return fans(tensor.shape) if rule.shape_fans else layer_fans(module, key)
+
+    try:
+        packed = 1 if rule.shape_fans else packed_in(module, key)
+        law = law_of(rule.law, tuple(tensor.shape), fans_of, packed, rule.times, options)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{rule!r} must fit {slot.name!r}; got: {error}") from error
+    notes = [f"tied with {', '.join(slot.names[1:])}"] if len(slot.names) > 1 else []
+    padding = getattr(module, "padding_idx", None)
+    if padding is not None:
+        notes.append(f"row {padding} is padding, and zero")
+    # What follows matters to weights alone.
+    if whole and place.note:
+        notes.append(place.note)
+    return Entry(
+        slot=slot,
+        layer=_kind(module),
+        fans=fans_of() if whole else None,
+        before=place.label if whole else "",
+        law=law,
+        padding=padding,
+        note="; ".join(notes),
+    )
+
+
+def _kind(module: nn.Module) -> str:
+    """Return the class's name as its user knows it."""
+    name = type(module).__name__.removeprefix("Parametrized")
+    return name.removeprefix("NonDynamicallyQuantizable")

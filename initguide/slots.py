@@ -1,0 +1,75 @@
+"""What of a model is to be initialized: its parameters, each once, and its buffers."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A parameter or buffer, by the first name that leads to it.
+
+    Attributes:
+        name: As in `named_parameters`; that of the weight itself where it is parametrized.
+        holders: The modules that hold it, with their names and what they call it: more than one
+            where it is tied.
+        parameter: Whether it is one; else it is a buffer.
+        parametrized: Whether it is computed from others, as under weight normalization.
+    """
+
+    name: str
+    holders: tuple[tuple[str, nn.Module, str], ...]
+    parameter: bool = True
+    parametrized: bool = False
+
+    @property
+    def tensor(self) -> Tensor:
+        """The tensor itself; one that is parametrized is computed anew."""
+        _, module, key = self.holders[0]
+        return getattr(module, key)
+
+    @property
+    def names(self) -> list[str]:
+        """All names that lead to it."""
+        return [joined(owner, key) for owner, _, key in self.holders]
+
+
+def slots(model: nn.Module) -> list[Slot]:
+    """Return a model's parameters and buffers, each tensor once; a parametrized weight is one."""
+    found: dict[Any, tuple[str, list[tuple[str, nn.Module, str]], bool, bool]] = {}
+    for owner, module, key, tensor, kind in _held(model):
+        identity = (id(module), key) if kind == "parametrized" else id(tensor)
+        fresh = (joined(owner, key), [], kind != "buffer", kind == "parametrized")
+        found.setdefault(identity, fresh)[1].append((owner, module, key))
+    return [
+        Slot(name, tuple(holders), parameter, parametrized)
+        for name, holders, parameter, parametrized in found.values()
+    ]
+
+
+def _held(model: nn.Module) -> Iterator[tuple[str, nn.Module, str, Tensor | None, str]]:
+    for owner, module in model.named_modules():
+        parts = owner.split(".")
+        # The originals of a parametrized weight are set through it.
+        if "parametrizations" in parts:
+            continue
+        if is_parametrized(module):
+            for key in module.parametrizations:  # pyright: ignore[reportGeneralTypeIssues]
+                yield owner, module, str(key), None, "parametrized"
+        for key, parameter in module.named_parameters(recurse=False, remove_duplicate=False):
+            if nn.parameter.is_lazy(parameter):
+                raise ValueError(
+                    f"{joined(owner, key)!r} must have a shape; got a lazy {type(module).__name__}:"
+                    " run a batch through the model first"
+                )
+            yield owner, module, key, parameter, "parameter"
+        for key, buffer in module.named_buffers(recurse=False, remove_duplicate=False):
+            yield owner, module, key, buffer, "buffer"
+
+
+def joined(owner: str, key: str) -> str:
+    """Return a full name from that of the owner and that within it."""
+    return f"{owner}.{key}" if owner else key
