@@ -16,8 +16,10 @@ from torch import Tensor
 
 from initguide.fans import Layout
 from initguide.sampling import generator_from
+from initguide.sharding import shards_alike
 
 
+@shards_alike
 def per_gate_(
     tensor: Tensor,
     init_: Callable[..., Any],

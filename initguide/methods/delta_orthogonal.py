@@ -20,8 +20,10 @@ from initguide.gains import Nonlinearity, as_gain
 from initguide.method import Method
 from initguide.methods.orthogonal import orthogonal, orthogonal_
 from initguide.papers import PAPERS
+from initguide.sharding import shards_alike
 
 
+@shards_alike
 def delta_orthogonal_(
     tensor: Tensor,
     gain: float | Nonlinearity = 1.0,

@@ -19,8 +19,10 @@ from initguide.fans import Layout, check_layout
 from initguide.method import Method
 from initguide.methods.kaiming import kaiming_normal, kaiming_normal_
 from initguide.papers import PAPERS
+from initguide.sharding import shards_alike
 
 
+@shards_alike
 def icnr_(
     tensor: Tensor,
     upscale_factor: int = 2,

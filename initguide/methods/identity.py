@@ -17,8 +17,10 @@ from initguide.fans import Layout, check_layout
 from initguide.gains import Nonlinearity, as_gain
 from initguide.method import Method
 from initguide.papers import PAPERS
+from initguide.sharding import shards_alike
 
 
+@shards_alike
 def identity_(tensor: Tensor, gain: float | Nonlinearity = 1.0, groups: int = 1) -> Tensor:
     r"""Fill the weight of a dense layer or a convolution so that it copies its input, scaled.
 
@@ -70,6 +72,7 @@ def identity_(tensor: Tensor, gain: float | Nonlinearity = 1.0, groups: int = 1)
     return tensor
 
 
+@shards_alike
 def eye_(tensor: Tensor) -> Tensor:
     r"""Fill a matrix with the identity.
 

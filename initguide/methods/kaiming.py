@@ -21,6 +21,7 @@ from initguide.method import Method
 from initguide.methods.normal import draw_normal_, draw_uniform_, normal, uniform
 from initguide.overrides import is_overridden, overridden
 from initguide.papers import PAPERS
+from initguide.sharding import shards_alike
 
 RELU_GAIN = math.sqrt(2.0)
 
@@ -45,6 +46,7 @@ def _tensor_std(tensor: Tensor, a: float, mode: Mode, nonlinearity: Nonlinearity
     return _std(tensor_fans(tensor), a, mode, nonlinearity)
 
 
+@shards_alike
 def kaiming_uniform_(
     tensor: Tensor,
     a: float = 0.0,
@@ -102,6 +104,7 @@ def kaiming_uniform_(
     return draw_uniform_(tensor, -bound, bound, generator)
 
 
+@shards_alike
 def kaiming_normal_(
     tensor: Tensor,
     a: float = 0.0,

@@ -19,6 +19,7 @@ from initguide.gains import Nonlinearity, as_gain
 from initguide.method import Method
 from initguide.methods.normal import draw_normal_, draw_uniform_, normal, uniform
 from initguide.papers import PAPERS
+from initguide.sharding import shards_alike
 
 
 def lecun_std(fans: Fans, gain: float = 1.0) -> float:
@@ -26,6 +27,7 @@ def lecun_std(fans: Fans, gain: float = 1.0) -> float:
     return gain / math.sqrt(fans.fan_in)
 
 
+@shards_alike
 def lecun_uniform_(
     tensor: Tensor,
     gain: float | Nonlinearity = 1.0,
@@ -69,6 +71,7 @@ def lecun_uniform_(
     return draw_uniform_(tensor, -bound, bound, generator)
 
 
+@shards_alike
 def lecun_normal_(
     tensor: Tensor,
     gain: float | Nonlinearity = 1.0,

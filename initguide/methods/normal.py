@@ -25,8 +25,10 @@ from initguide.method import Method
 from initguide.overrides import is_overridden, overridden
 from initguide.papers import PAPERS
 from initguide.sampling import drawn_in, generator_from, inside
+from initguide.sharding import shards_alike
 
 
+@shards_alike
 def normal_(
     tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: torch.Generator | None = None
 ) -> Tensor:
@@ -71,6 +73,7 @@ def normal_(
     return draw_normal_(tensor, check_number("mean", mean), check_std(std), generator)
 
 
+@shards_alike
 def uniform_(
     tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: torch.Generator | None = None
 ) -> Tensor:

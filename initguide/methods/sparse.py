@@ -29,8 +29,10 @@ from initguide.method import Method
 from initguide.methods.normal import draw_normal_, normal
 from initguide.papers import PAPERS
 from initguide.sampling import generator_from
+from initguide.sharding import shards_alike
 
 
+@shards_alike
 def sparse_(
     tensor: Tensor,
     sparsity: float,
@@ -90,6 +92,7 @@ def sparse_(
     return tensor
 
 
+@shards_alike
 def sparse_incoming_(
     tensor: Tensor,
     connections: int = 15,

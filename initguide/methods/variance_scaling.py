@@ -21,6 +21,7 @@ from initguide.method import Distribution, Method
 from initguide.methods.normal import normal, normal_, uniform, uniform_
 from initguide.methods.truncated_normal import truncated_normal, truncated_normal_
 from initguide.papers import PAPERS
+from initguide.sharding import shards_alike
 
 
 def scaled_std(fans: Fans, scale: float = 1.0, mode: Mode = "fan_in") -> float:
@@ -30,6 +31,7 @@ def scaled_std(fans: Fans, scale: float = 1.0, mode: Mode = "fan_in") -> float:
     return math.sqrt(scale / fans.pick(mode))
 
 
+@shards_alike
 def variance_scaling_(
     tensor: Tensor,
     scale: float = 1.0,

@@ -20,6 +20,7 @@ from initguide.gains import Nonlinearity, as_gain
 from initguide.method import Method
 from initguide.methods.normal import draw_normal_, draw_uniform_, normal, uniform
 from initguide.papers import PAPERS
+from initguide.sharding import shards_alike
 
 
 def xavier_std(fans: Fans, gain: float = 1.0) -> float:
@@ -27,6 +28,7 @@ def xavier_std(fans: Fans, gain: float = 1.0) -> float:
     return gain * math.sqrt(2.0 / float(fans.fan_in + fans.fan_out))
 
 
+@shards_alike
 def xavier_uniform_(
     tensor: Tensor,
     gain: float | Nonlinearity = 1.0,
@@ -74,6 +76,7 @@ def xavier_uniform_(
     return draw_uniform_(tensor, -bound, bound, generator)
 
 
+@shards_alike
 def xavier_normal_(
     tensor: Tensor,
     gain: float | Nonlinearity = 1.0,
