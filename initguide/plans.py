@@ -9,6 +9,7 @@ from torch import Tensor
 
 from initguide.fans import Fans
 from initguide.laws import Law
+from initguide.sharding import zero_row_
 from initguide.slots import Slot
 
 
@@ -45,7 +46,7 @@ class Entry:
         """Fill a tensor of the parameter's shape."""
         self.law.fill_(tensor, seed, self.slot.name)
         if self.padding is not None:
-            tensor.detach()[self.padding] = 0
+            zero_row_(tensor, self.padding)
         return tensor
 
 

@@ -210,5 +210,7 @@ def _entry(slot: Slot, rule: Rule, place: Place, module: nn.Module, key: str) ->
 
 def _kind(module: nn.Module) -> str:
     """Return the class's name as its user knows it."""
-    name = type(module).__name__.removeprefix("Parametrized")
-    return name.removeprefix("NonDynamicallyQuantizable")
+    name = type(module).__name__
+    for prefix in ("FSDP", "Parametrized", "NonDynamicallyQuantizable"):
+        name = name.removeprefix(prefix)
+    return name

@@ -53,6 +53,16 @@ def rows_held(tensor: Any) -> range | None:
     return held if len(held) == len(rows) else None
 
 
+def zero_row_(tensor: Any, row: int) -> None:
+    """Set one row of a matrix to zero, whoever holds it."""
+    if not is_sharded(tensor):
+        tensor.detach()[row] = 0
+        return
+    local = tensor.detach().to_local()
+    numbers = torch.arange(len(tensor), device=local.device).unsqueeze(1).expand(tensor.shape)
+    local[part(numbers, tensor) == row] = 0
+
+
 def shards_alike(
     function: Callable[Concatenate[Tensor, P], Tensor],
 ) -> Callable[Concatenate[Tensor, P], Tensor]:

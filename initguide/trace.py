@@ -134,6 +134,10 @@ class _Tracer(fx.Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return m in self.leaves or super().is_leaf_module(m, module_qualified_name)
 
+    def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
+        # Past the hooks: those of a sharded model would gather its parameters.
+        return super().call_module(m, m.forward, args, kwargs)
+
 
 def _own_activation(module: nn.Module) -> str | None:
     """Return "activation" or "pass" for a user's module of one elementwise function."""

@@ -3,7 +3,7 @@
 from torch import nn
 
 from initguide.recipes.auto import auto
-from initguide.recipes.common import DENSE, NEUTRAL
+from initguide.recipes.common import DENSE, GATES, NEUTRAL
 from initguide.rule import Rule
 from initguide.trace import NORMS, Trace
 
@@ -20,6 +20,7 @@ def gpt2(model: nn.Module, trace: Trace) -> list[Rule]:
     weights = (*DENSE, nn.Embedding, nn.EmbeddingBag)
     return [
         *NEUTRAL,
+        *GATES,
         Rule("*weight", "normal_", on=DENSE, ends=True, times=trace.branches**-0.5, std=0.02),
         Rule("*_proj_weight", "normal_", on=nn.MultiheadAttention, std=0.02),
         Rule("*weight", "normal_", on=weights, std=0.02),
