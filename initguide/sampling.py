@@ -1,21 +1,22 @@
-r"""The samplers that are not one line: Haar orthogonal matrices and truncated normals.
+r"""The samplers that are not one line, and where their random numbers come from.
 
-Both are written once and serve NumPy and PyTorch: what differs is where the random numbers come
-from, so that is an argument.
+They are written once and serve NumPy and PyTorch: what differs is the source of randomness, so
+that is an argument, a function that fills a tensor.
 """
 
-import contextlib
+import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Tensor
 
-Normal = Callable[[int, int], Tensor]
+Fill = Callable[[Tensor], object]
+FillBetween = Callable[[Tensor, float, float], object]
 
-# Up to this size LAPACK's product of reflectors wins; beyond, matrix products do.
-_SMALL = 384
+# So many elements stay in a core's cache through the passes that a sampler makes over them.
+_CHUNK = 2**16
 
 
 def generator_from(rng: np.random.Generator | int | None) -> np.random.Generator:
@@ -45,154 +46,140 @@ def drawn_in(dtype: np.dtype) -> type[np.float32] | type[np.float64]:
     return np.float64 if dtype == np.float64 else np.float32
 
 
-def haar(rows: int, columns: int, normal: Normal) -> Tensor:
-    r"""Return a matrix with orthonormal rows or columns, uniformly distributed (Haar).
+def normal_from(source: np.random.Generator) -> Fill:
+    """Return a function that fills a contiguous tensor with standard normals."""
 
-    The QR decomposition of a Gaussian matrix is a product of Householder reflectors. After each,
-    the rest of the matrix is again Gaussian and independent of it, so the reflectors can be drawn
-    directly, from independent Gaussian vectors of falling length:
+    def normal_(out: Tensor) -> None:
+        array = out.numpy()
+        source.standard_normal(dtype=array.dtype, out=array)
 
-    $$Q = H_1 H_2 \cdots H_k \operatorname{diag}(-\operatorname{sign} x_{j1}), \qquad
-    H_j = I - 2 \frac{v_j v_j^\top}{v_j^\top v_j}, \quad
-    v_j = x_j + \operatorname{sign}(x_{j1}) \lVert x_j \rVert e_1$$
-
-    No decomposition is needed, half the work is saved, and the signs make the law exactly Haar.
-
-    Args:
-        rows: The number of rows.
-        columns: The number of columns.
-        normal: A function of (rows, columns) that draws standard normals as a float32, float64 or
-            complex tensor.
-
-    Returns:
-        A tensor of shape `(rows, columns)`.
-
-    Source:
-        G. W. Stewart (1980), *The Efficient Generation of Random Orthogonal Matrices with an
-        Application to Condition Estimators*; F. Mezzadri (2007), *How to Generate Random Matrices
-        from the Classical Compact Groups*.
-    """
-    if rows < columns:
-        return haar(columns, rows, normal).mT
-    if columns <= _SMALL:
-        return _by_reflectors(normal(rows, columns))
-    return _by_panels(rows, columns, normal)
+    return normal_
 
 
-def _reflectors(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the vectors v_j, as columns of a lower trapezoid, and the signs of R's diagonal."""
-    x = x.tril()
-    size = x.norm(dim=0).clamp_min(torch.finfo(x.dtype).tiny)
-    first = x.diagonal()
-    # The phase of x_1: its sign, where the numbers are real.
-    phase = torch.where(first == 0, torch.ones_like(first), first / first.abs())
-    first += phase * size
-    return x, -phase
+def uniform_from(source: np.random.Generator) -> FillBetween:
+    """Return a function that fills a contiguous tensor uniformly between two bounds."""
+
+    def uniform_(out: Tensor, low: float, high: float) -> None:
+        array = out.numpy()
+        source.random(dtype=array.dtype, out=array)
+        out.mul_(high - low).add_(low)
+
+    return uniform_
 
 
-def _by_reflectors(x: Tensor) -> Tensor:
-    v, signs = _reflectors(x)
-    first = v.diagonal().clone()
-    # LAPACK wants v_1 = 1 and the factor 2 / |v|^2 that goes with it.
-    tau = 2 * first.abs().square() / v.abs().square().sum(dim=0)
-    return torch.linalg.householder_product(v / first, tau.to(v.dtype)) * signs
+def truncated_(
+    out: Tensor,
+    mean: float,
+    std: float,
+    a: float,
+    b: float,
+    normal_: Fill,
+    uniform_: FillBetween,
+) -> None:
+    r"""Fill a tensor from the normal distribution given that it is in [a, b].
 
+    $$p(x) \propto e^{-(x - \text{mean})^2 / 2\,\text{std}^2}, \qquad a \le x \le b$$
 
-def _by_panels(rows: int, columns: int, normal: Normal) -> Tensor:
-    r"""Accumulate panels of reflectors from the last to the first, each as I - V T V^H.
-
-    T is known by its inverse, the upper triangle of V^H V with half the diagonal, so that all
-    the work is matrix products; a panel is drawn, used and dropped.
-    """
-    width = 128 if columns < 2048 else 256
-    q: Tensor | None = None
-    with _full_precision():
-        for start in reversed(range(0, columns, width)):
-            count = min(width, columns - start)
-            v, signs = _reflectors(normal(rows - start, count))
-            if q is None:
-                q = v.new_zeros(rows, columns)
-            gram = v.mH @ v
-            inverse = gram.triu(1) + torch.diag(gram.diagonal() / 2)
-            head, tail = slice(start, start + count), slice(start + count, None)
-            # Left of the panel's own columns nothing is there yet; in them stands the identity.
-            right = torch.cat([v[:count].mH, v[count:].mH @ q[tail, tail]], dim=1)
-            update = torch.linalg.solve_triangular(inverse, right, upper=True)
-            q[start:, start:].addmm_(v, update, alpha=-1)
-            q[head, head].diagonal().add_(1)
-            q[start:, head] *= signs
-    assert q is not None
-    return q
-
-
-@contextlib.contextmanager
-def _full_precision() -> Iterator[None]:
-    """Keep autocast and TF32 out: they cost three digits of orthogonality."""
-    before = torch.get_float32_matmul_precision()
-    devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
-    with contextlib.ExitStack() as stack:
-        for device in devices:
-            stack.enter_context(torch.autocast(device, enabled=False))
-        torch.set_float32_matmul_precision("highest")
-        try:
-            yield
-        finally:
-            torch.set_float32_matmul_precision(before)
-
-
-def truncated(
-    shape: tuple[int, ...],
-    low: float,
-    high: float,
-    normal: Callable[[tuple[int, ...]], Tensor],
-    uniform: Callable[[tuple[int, ...]], Tensor],
-) -> Tensor:
-    r"""Draw from a standard normal between `low` and `high`.
-
-    $$p(x) = \frac{\phi(x)}{\Phi(\text{high}) - \Phi(\text{low})}, \qquad
-    \text{low} \le x \le \text{high}$$
-
-    Bounds near the centre: the inverse of the distribution function. Wide bounds: plain normals,
-    and only those outside are drawn again. A far tail: the inverse in float64, on the side where
-    it has all its digits.
+    The law is exact for any interval, however wide, narrow or far out. Near the mean: the inverse
+    of the distribution function. Wide: normals, and those outside are drawn again. Beside the
+    mean: exponential proposals, counted from the nearer bound so that no digit is lost to it.
 
     Args:
-        shape: The shape of what is drawn.
-        low: The lower bound, in standard deviations.
-        high: The upper bound.
-        normal: A function of the shape that draws standard normals.
-        uniform: A function of the shape that draws uniformly from [0, 1).
-
-    Returns:
-        A tensor of the dtype that `normal` or `uniform` returns, or of float64.
+        out: A contiguous tensor of real numbers; what is shorter than float32 is drawn in that.
+        mean: The mean before the cut.
+        std: The standard deviation before the cut, positive.
+        a: The lower bound, or -inf.
+        b: The upper bound, at least `a`, or inf.
+        normal_: A function that fills a contiguous tensor with standard normals.
+        uniform_: A function of a contiguous tensor and two bounds that fills it uniformly.
 
     Source:
-        L. Devroye (1986), *Non-Uniform Random Variate Generation*, chapter 2.
+        C. P. Robert (1995), *Simulation of Truncated Normal Variables*, for the proposals.
     """
-    root = math.sqrt(2)
-    if max(abs(low), abs(high)) <= 3:
-        bottom, top = math.erf(low / root), math.erf(high / root)
-        return uniform(shape).mul_(top - bottom).add_(bottom).erfinv_().mul_(root)
-    if math.erf(high / root) - math.erf(low / root) > 0.6:
-        values = normal(shape)
-        flat = values.view(-1)
-        outside = ((flat < low) | (flat > high)).nonzero().squeeze(1)
-        while len(outside):
-            again = normal((len(outside),))
-            flat[outside] = again
-            outside = outside[(again < low) | (again > high)]
-        return values
-    # The lower tail is where the distribution function has all its digits.
-    sign = 1 if low + high <= 0 else -1
-    ends = torch.tensor(sorted((sign * low, sign * high)), dtype=torch.float64)
-    bottom, top = torch.special.ndtr(ends).tolist()
-    if top <= bottom:
-        raise ValueError(
-            "[a, b] must hold some of the distribution; "
-            f"got {low:g} to {high:g} standard deviations from the mean"
-        )
-    values = torch.special.ndtri(uniform(shape).double().mul_(top - bottom).add_(bottom))
-    return sign * values
+    if a == b:
+        out.fill_(a)
+        return
+    low, high = (a - mean) / std, (b - mean) / std
+    if low >= 0:
+        draw = functools.partial(_beside_, low, (b - a) / std, uniform_)
+        scale, shift = std, a
+    elif high <= 0:
+        draw = functools.partial(_beside_, -high, (b - a) / std, uniform_)
+        scale, shift = -std, b
+    elif max(-low, high) <= 3:
+        bottom, top = math.erf(low / math.sqrt(2)), math.erf(high / math.sqrt(2))
+        draw = functools.partial(_inverse_, bottom, top, uniform_)
+        scale, shift = math.sqrt(2) * std, mean
+    else:
+        draw = functools.partial(_within_, low, high, normal_)
+        scale, shift = std, mean
+    least, greatest = _inner(out.dtype, a, b)
+    chunk = _CHUNK if out.is_cpu else max(_CHUNK, out.numel() // 32)
+    for part in (out,) if out.numel() <= chunk else out.view(-1).split(chunk):
+        drawn = part if part.dtype.itemsize >= 4 else torch.empty_like(part, dtype=torch.float32)
+        draw(drawn)
+        drawn.mul_(scale)
+        if shift:
+            drawn.add_(shift)
+        drawn.clamp_(least, greatest)
+        if drawn is not part:
+            part.copy_(drawn)
+
+
+def _inverse_(bottom: float, top: float, uniform_: FillBetween, out: Tensor) -> None:
+    """Fill with standard normals over sqrt(2) that have erf between two values."""
+    uniform_(out, bottom, top)
+    out.erfinv_()
+
+
+def _within_(low: float, high: float, normal_: Fill, out: Tensor) -> None:
+    """Fill with standard normals in an interval that holds the most of them."""
+
+    def propose(values: Tensor) -> Tensor:
+        normal_(values)
+        return _outside(values, low, high)
+
+    _until_accepted_(out, propose)
+
+
+def _beside_(low: float, width: float, uniform_: FillBetween, out: Tensor) -> None:
+    """Fill with z >= 0 so that low + z is a standard normal in an interval from low >= 0.
+
+    The proposals are exponential, of the rate that makes three in four acceptable at the worst.
+    """
+    excess = 2 / (math.hypot(low, 2) + low)
+    rate = low + excess
+    mass = math.expm1(-rate * width)
+    best = (min(excess, width) - excess) ** 2
+
+    def propose(values: Tensor) -> Tensor:
+        uniform_(values, 0, 1)
+        values.mul_(mass).log1p_().div_(-rate)
+        chance = torch.empty_like(values)
+        uniform_(chance, 0, 1)
+        return _outside(chance.log_().sub_((best - (values - excess).square()) / 2), -math.inf, 0)
+
+    _until_accepted_(out, propose)
+
+
+def _until_accepted_(out: Tensor, propose: Callable[[Tensor], Tensor]) -> None:
+    """Fill with proposals, and where they are rejected, propose again; `propose` says where."""
+    flat = out.view(-1)
+    rejected = propose(flat)
+    while len(rejected):
+        again = flat.new_empty(len(rejected))
+        still = propose(again)
+        flat[rejected] = again
+        rejected = rejected[still]
+
+
+def _outside(values: Tensor, low: float, high: float) -> Tensor:
+    """Return the indices of the values outside an interval."""
+    if values.is_cpu:
+        # Six times faster than torch.
+        array = values.numpy()
+        return torch.from_numpy(np.flatnonzero((array < low) | (array > high)))
+    return ((values < low) | (values > high)).nonzero().squeeze(1)
 
 
 def inside(value: Tensor, a: float, b: float) -> Tensor:
@@ -206,10 +193,19 @@ def inside(value: Tensor, a: float, b: float) -> Tensor:
     Returns:
         `value`.
     """
-    bounds = torch.tensor([a, b], dtype=value.dtype)
-    exact = torch.tensor([a, b], dtype=torch.float64)
-    # Rounding to the dtype may carry a bound out of the interval: step back in.
-    lower, upper = bounds.nextafter(bounds.flip(0)).where(
-        torch.stack([bounds[0].double() < exact[0], bounds[1].double() > exact[1]]), bounds
-    )
-    return value.clamp_(lower.item(), upper.item())
+    return value.clamp_(*_inner(value.dtype, a, b))
+
+
+def _inner(dtype: torch.dtype, a: float, b: float) -> tuple[float, float]:
+    """Return the least and the greatest number of the dtype in [a, b]."""
+    kind = torch.finfo(dtype)
+
+    def rounded(value: float, whole: Callable[[float], int]) -> float:
+        if math.isinf(value):
+            return value
+        exponent = max(math.frexp(value)[1], math.frexp(kind.smallest_normal)[1]) - 1
+        # The spacing of the dtype's numbers there.
+        step = math.ldexp(kind.eps, exponent)
+        return whole(value / step) * step
+
+    return max(rounded(a, math.ceil), kind.min), min(rounded(b, math.floor), kind.max)

@@ -5,6 +5,7 @@ stretches some directions and crushes the others. An orthogonal matrix keeps eac
 and so does any product of them: $\lVert Q x \rVert = \lVert x \rVert$ (Saxe et al., 2014).
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,9 +16,10 @@ from torch import Tensor
 from initguide.checks import check_dtype, check_shape, check_tensor
 from initguide.fans import Layout, check_layout
 from initguide.gains import Nonlinearity, as_gain
+from initguide.haar import haar_
 from initguide.method import Method
 from initguide.papers import PAPERS
-from initguide.sampling import drawn_in, generator_from, haar
+from initguide.sampling import drawn_in, generator_from, normal_from
 
 
 def orthogonal_(
@@ -37,7 +39,7 @@ def orthogonal_(
 
     Args:
         tensor: A weight of shape `(out, in, *kernel)`.
-        gain: A number, or an activation that [gain][initguide.gain] takes.
+        gain: A number of either sign, or an activation that [gain][initguide.gain] takes.
         generator: The source of randomness; torch's global one where None.
 
     Returns:
@@ -45,7 +47,7 @@ def orthogonal_(
 
     Raises:
         TypeError: `tensor` is not a floating-point tensor.
-        ValueError: It has fewer than two dimensions, or `gain` is negative, not finite or unknown.
+        ValueError: It has fewer than two dimensions, or `gain` is not finite or unknown.
 
     Source:
         A. M. Saxe, J. L. McClelland, S. Ganguli (2014), *Exact Solutions to the Nonlinear Dynamics
@@ -64,21 +66,26 @@ def orthogonal_(
         ```
     """
     check_tensor(tensor)
-    number = as_gain(gain)
+    number = as_gain(gain, signed=True)
     if tensor.ndim < 2:
         raise ValueError(f"tensor must have at least 2 dimensions; got {tuple(tensor.shape)}")
     if tensor.numel() == 0 or tensor.is_meta:
         return tensor
-    wide = tensor.is_complex() or tensor.dtype == torch.float64
-    dtype = tensor.dtype if wide else torch.float32
 
-    def normal(rows: int, columns: int) -> Tensor:
-        empty = torch.empty(rows, columns, dtype=dtype, device=tensor.device)
-        return empty.normal_(generator=generator)
+    def normal_(out: Tensor) -> Tensor:
+        return out.normal_(generator=generator)
 
-    with torch.no_grad():
-        q = haar(len(tensor), tensor[0].numel(), normal)
-        return tensor.copy_((q * number).reshape(tensor.shape))
+    # Detached, a leaf may be written to.
+    values = tensor.detach()
+    if tensor.dtype in _EXACT and tensor.is_contiguous():
+        haar_(values.view(len(values), -1), normal_, number)
+    else:
+        dtype = torch.complex64 if tensor.is_complex() else torch.float32
+        dtype = tensor.dtype if tensor.dtype in _EXACT else dtype
+        drawn = torch.empty(tensor.shape, dtype=dtype, device=tensor.device)
+        haar_(drawn.view(len(drawn), -1), normal_, number)
+        values.copy_(drawn)
+    return tensor
 
 
 def orthogonal(
@@ -96,7 +103,7 @@ def orthogonal(
 
     Args:
         shape: The weight's shape, at least two sizes.
-        gain: A number, or an activation that [gain][initguide.gain] takes.
+        gain: A number of either sign, or an activation that [gain][initguide.gain] takes.
         layout: `"in_out"` for `(*kernel, in, out)`, `"out_in"` for `(out, in, *kernel)`.
         dtype: float16, float32 or float64.
         rng: A generator, a seed or None.
@@ -107,7 +114,7 @@ def orthogonal(
     Raises:
         TypeError: `shape`, `dtype` or `rng` is of the wrong kind.
         ValueError: The shape has fewer than two dimensions or a size below 1, `layout` is unknown,
-            or `gain` is negative, not finite or unknown.
+            or `gain` is not finite or unknown.
 
     Source:
         A. M. Saxe, J. L. McClelland, S. Ganguli (2014), *Exact Solutions to the Nonlinear Dynamics
@@ -129,15 +136,15 @@ def orthogonal(
     if len(sizes) < 2:
         raise ValueError(f"shape must have at least 2 dimensions; got {sizes}")
     check_layout(layout)
-    number, source = as_gain(gain), generator_from(rng)
+    number, source = as_gain(gain, signed=True), generator_from(rng)
+    array = np.empty(sizes, drawn_in(kind))
+    rows = sizes[0] if layout == "out_in" else math.prod(sizes[:-1])
+    haar_(torch.from_numpy(array).view(rows, -1), normal_from(source), number)
+    return array.astype(kind, copy=False)
 
-    def normal(rows: int, columns: int) -> Tensor:
-        return torch.from_numpy(source.standard_normal((rows, columns), drawn_in(kind)))
 
-    rows = sizes[0] if layout == "out_in" else int(np.prod(sizes[:-1]))
-    q = haar(rows, int(np.prod(sizes)) // rows, normal)
-    return (q * number).numpy().reshape(sizes).astype(kind, copy=False)
-
+# What is computed in the tensor's own dtype, and so in its own memory.
+_EXACT = (torch.float32, torch.float64, torch.complex64, torch.complex128)
 
 METHODS = (
     Method(
