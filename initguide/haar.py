@@ -87,7 +87,7 @@ def by_panels(q: Tensor, normal_: Fill, gain: float, width: int = 0) -> None:
     T is known by its inverse, the upper triangle of V^H V with half the diagonal, so that all
     the work is matrix products; a panel is drawn, used and dropped.
     """
-    rows, columns = q.shape
+    columns = q.shape[1]
     width = width or (64 if q.numel() < 2**21 else 128)
     eye = torch.eye(width, dtype=q.dtype, device=q.device)
     with _full_precision(q.device.type):

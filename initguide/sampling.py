@@ -1,22 +1,22 @@
-r"""The samplers that are not one line, and where their random numbers come from.
+"""Where random numbers come from, and the numbers of a dtype that they may become.
 
-They are written once and serve NumPy and PyTorch: what differs is the source of randomness, so
-that is an argument, a function that fills a tensor.
+The samplers are written once and serve NumPy and PyTorch: what differs is the source of randomness,
+so that is an argument, a function that fills a tensor.
 """
 
-import functools
 import math
 from collections.abc import Callable
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 Fill = Callable[[Tensor], object]
 FillBetween = Callable[[Tensor, float, float], object]
 
 # So many elements stay in a core's cache through the passes that a sampler makes over them.
-_CHUNK = 2**16
+CHUNK = 2**16
 
 
 def generator_from(rng: np.random.Generator | int | None) -> np.random.Generator:
@@ -47,13 +47,35 @@ def drawn_in(dtype: np.dtype) -> type[np.float32] | type[np.float64]:
 
 
 def normal_from(source: np.random.Generator) -> Fill:
-    """Return a function that fills a contiguous tensor with standard normals."""
+    """Return a function that fills a contiguous tensor, float32 or float64, with standard normals.
+
+    Many in float32 come by the transform of G. E. P. Box, M. E. Muller (1958), *A Note on the
+    Generation of Random Normal Deviates*, twice as fast as NumPy's own.
+    """
 
     def normal_(out: Tensor) -> None:
-        array = out.numpy()
-        source.standard_normal(dtype=array.dtype, out=array)
+        array = out.numpy().reshape(-1)
+        if array.dtype == np.float64 or len(array) < 2**11:
+            source.standard_normal(dtype=array.dtype, out=array)
+            return
+        for start in range(0, len(array), CHUNK):
+            _box_muller(source, array[start : start + CHUNK])
 
     return normal_
+
+
+def _box_muller(source: np.random.Generator, out: NDArray[np.float32]) -> None:
+    half = (len(out) + 1) // 2
+    bits = source.integers(2**64, size=half, dtype=np.uint64).view(np.uint32)
+    # Uniform in (0, 1], the least number well below float32's spacing at 1, for the tail's sake.
+    radius, angle = bits[:half].astype(np.float32), bits[half:].astype(np.float32)
+    radius *= 2.0**-32
+    radius += 2.0**-33
+    np.sqrt(np.multiply(np.log(radius, out=radius), -2, out=radius), out=radius)
+    angle *= math.tau * 2.0**-32
+    np.multiply(radius, np.cos(angle), out=out[:half])
+    np.multiply(radius, np.sin(angle, out=angle), out=angle)
+    out[half:] = angle[: len(out) - half]
 
 
 def uniform_from(source: np.random.Generator) -> FillBetween:
@@ -67,121 +89,6 @@ def uniform_from(source: np.random.Generator) -> FillBetween:
     return uniform_
 
 
-def truncated_(
-    out: Tensor,
-    mean: float,
-    std: float,
-    a: float,
-    b: float,
-    normal_: Fill,
-    uniform_: FillBetween,
-) -> None:
-    r"""Fill a tensor from the normal distribution given that it is in [a, b].
-
-    $$p(x) \propto e^{-(x - \text{mean})^2 / 2\,\text{std}^2}, \qquad a \le x \le b$$
-
-    The law is exact for any interval, however wide, narrow or far out. Near the mean: the inverse
-    of the distribution function. Wide: normals, and those outside are drawn again. Beside the
-    mean: exponential proposals, counted from the nearer bound so that no digit is lost to it.
-
-    Args:
-        out: A contiguous tensor of real numbers; what is shorter than float32 is drawn in that.
-        mean: The mean before the cut.
-        std: The standard deviation before the cut, positive.
-        a: The lower bound, or -inf.
-        b: The upper bound, at least `a`, or inf.
-        normal_: A function that fills a contiguous tensor with standard normals.
-        uniform_: A function of a contiguous tensor and two bounds that fills it uniformly.
-
-    Source:
-        C. P. Robert (1995), *Simulation of Truncated Normal Variables*, for the proposals.
-    """
-    if a == b:
-        out.fill_(a)
-        return
-    low, high = (a - mean) / std, (b - mean) / std
-    if low >= 0:
-        draw = functools.partial(_beside_, low, (b - a) / std, uniform_)
-        scale, shift = std, a
-    elif high <= 0:
-        draw = functools.partial(_beside_, -high, (b - a) / std, uniform_)
-        scale, shift = -std, b
-    elif max(-low, high) <= 3:
-        bottom, top = math.erf(low / math.sqrt(2)), math.erf(high / math.sqrt(2))
-        draw = functools.partial(_inverse_, bottom, top, uniform_)
-        scale, shift = math.sqrt(2) * std, mean
-    else:
-        draw = functools.partial(_within_, low, high, normal_)
-        scale, shift = std, mean
-    least, greatest = _inner(out.dtype, a, b)
-    chunk = _CHUNK if out.is_cpu else max(_CHUNK, out.numel() // 32)
-    for part in (out,) if out.numel() <= chunk else out.view(-1).split(chunk):
-        drawn = part if part.dtype.itemsize >= 4 else torch.empty_like(part, dtype=torch.float32)
-        draw(drawn)
-        drawn.mul_(scale)
-        if shift:
-            drawn.add_(shift)
-        drawn.clamp_(least, greatest)
-        if drawn is not part:
-            part.copy_(drawn)
-
-
-def _inverse_(bottom: float, top: float, uniform_: FillBetween, out: Tensor) -> None:
-    """Fill with standard normals over sqrt(2) that have erf between two values."""
-    uniform_(out, bottom, top)
-    out.erfinv_()
-
-
-def _within_(low: float, high: float, normal_: Fill, out: Tensor) -> None:
-    """Fill with standard normals in an interval that holds the most of them."""
-
-    def propose(values: Tensor) -> Tensor:
-        normal_(values)
-        return _outside(values, low, high)
-
-    _until_accepted_(out, propose)
-
-
-def _beside_(low: float, width: float, uniform_: FillBetween, out: Tensor) -> None:
-    """Fill with z >= 0 so that low + z is a standard normal in an interval from low >= 0.
-
-    The proposals are exponential, of the rate that makes three in four acceptable at the worst.
-    """
-    excess = 2 / (math.hypot(low, 2) + low)
-    rate = low + excess
-    mass = math.expm1(-rate * width)
-    best = (min(excess, width) - excess) ** 2
-
-    def propose(values: Tensor) -> Tensor:
-        uniform_(values, 0, 1)
-        values.mul_(mass).log1p_().div_(-rate)
-        chance = torch.empty_like(values)
-        uniform_(chance, 0, 1)
-        return _outside(chance.log_().sub_((best - (values - excess).square()) / 2), -math.inf, 0)
-
-    _until_accepted_(out, propose)
-
-
-def _until_accepted_(out: Tensor, propose: Callable[[Tensor], Tensor]) -> None:
-    """Fill with proposals, and where they are rejected, propose again; `propose` says where."""
-    flat = out.view(-1)
-    rejected = propose(flat)
-    while len(rejected):
-        again = flat.new_empty(len(rejected))
-        still = propose(again)
-        flat[rejected] = again
-        rejected = rejected[still]
-
-
-def _outside(values: Tensor, low: float, high: float) -> Tensor:
-    """Return the indices of the values outside an interval."""
-    if values.is_cpu:
-        # Six times faster than torch.
-        array = values.numpy()
-        return torch.from_numpy(np.flatnonzero((array < low) | (array > high)))
-    return ((values < low) | (values > high)).nonzero().squeeze(1)
-
-
 def inside(value: Tensor, a: float, b: float) -> Tensor:
     """Clamp to the numbers of the tensor's dtype that lie in [a, b], the bounds themselves or in.
 
@@ -193,10 +100,10 @@ def inside(value: Tensor, a: float, b: float) -> Tensor:
     Returns:
         `value`.
     """
-    return value.clamp_(*_inner(value.dtype, a, b))
+    return value.clamp_(*inner_bounds(value.dtype, a, b))
 
 
-def _inner(dtype: torch.dtype, a: float, b: float) -> tuple[float, float]:
+def inner_bounds(dtype: torch.dtype, a: float, b: float) -> tuple[float, float]:
     """Return the least and the greatest number of the dtype in [a, b]."""
     kind = torch.finfo(dtype)
 

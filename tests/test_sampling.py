@@ -10,6 +10,7 @@ from scipy import stats
 
 import initguide as init
 from initguide.haar import by_panels, by_qr, by_reflectors, haar_
+from initguide.sampling import normal_from
 
 SHAPES = [
     (5, 5),
@@ -295,6 +296,24 @@ def test_truncated_normal_of_one_value_and_of_none():
             init.trunc_normal((5,), **options)
     with pytest.raises(TypeError, match=r"tensor must be real.*; got torch\.complex64"):
         init.trunc_normal_(torch.empty(5, dtype=torch.complex64))
+
+
+@pytest.mark.parametrize("count", [1, 2047, 2049, 2**16 + 1, 1_000_000])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_normals_of_numpy(count, dtype):
+    values = torch.full((count,), math.nan, dtype=dtype)
+    normal_from(np.random.default_rng(0))(values)
+    array = values.double().numpy()
+    assert stats.kstest(array, stats.norm.cdf).pvalue > 1e-4
+    if count == 1_000_000:
+        for power, moment, spread in [(1, 0, 1), (2, 1, 2), (3, 0, 15), (4, 3, 96), (6, 15, 10170)]:
+            assert abs((array**power).mean() - moment) < 4 * math.sqrt(spread / count)
+        # The two normals of a pair, which stand half a chunk apart, know nothing of each other.
+        pairs = array[: 15 * 2**16].reshape(15, 2, -1)
+        first, second = pairs[:, 0].ravel(), pairs[:, 1].ravel()
+        for one, other in [(first, second), (first**2, second**2), (abs(first), second)]:
+            assert abs(np.corrcoef(one, other)[0, 1]) < 4 / math.sqrt(len(first))
+        assert 4.4 < abs(array).max() < 6.5
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

@@ -22,7 +22,8 @@ from initguide.checks import (
 )
 from initguide.method import Method
 from initguide.papers import PAPERS
-from initguide.sampling import generator_from, normal_from, truncated_, uniform_from
+from initguide.sampling import generator_from, normal_from, uniform_from
+from initguide.truncation import truncated_
 
 
 def trunc_normal_(
