@@ -1,0 +1,135 @@
+"""The tests can fail: each of these faults, planted in a copy of the package, turns one red."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# What is broken: the file, the text, what takes its place, and the tests that must notice.
+BREAKS = {
+    "gain": ("gains.py", "return moment**-0.5", "return moment**-0.25", "test_gains.py"),
+    "fan": (
+        "fans.py",
+        "return Fans(shape[1] * terms, shape[0] * terms)",
+        "return Fans(shape[0] * terms, shape[1] * terms)",
+        "test_methods.py::test_std_by_hand",
+    ),
+    "mode": ("fans.py", "lambda fans: fans.fan_out", "lambda fans: fans.fan_in", "test_fans.py"),
+    "sign": (
+        "haar.py",
+        "torch.copysign(_ONE, x.diagonal())",
+        "torch.ones_like(x.diagonal())",
+        "test_sampling.py",
+    ),
+    "generator ignored": (
+        "methods/normal.py",
+        "values.normal_(mean, std, generator=generator)",
+        "values.normal_(mean, std)",
+        "test_methods.py::TestContract",
+    ),
+    "bound": (
+        "methods/kaiming.py",
+        "bound = math.sqrt(3.0) * std\n    return draw_uniform_",
+        "bound = std\n    return draw_uniform_",
+        "test_methods.py::test_values_are_torchs_bit_for_bit",
+    ),
+    "dtype": (
+        "methods/normal.py",
+        "return tensor.dtype.itemsize < 4",
+        "return False",
+        "test_drop_in.py::test_half_precision_uniform_is_not_biased_as_torchs_is",
+    ),
+    "layout": (
+        "fans.py",
+        'sizes if layout == "out_in" else',
+        'sizes if layout == "in_out" else',
+        "test_fans.py::test_fans_by_hand",
+    ),
+    "truncation": (
+        "methods/truncated_normal.py",
+        "mean - cut * whole, mean + cut * whole",
+        "mean - cut * std, mean + cut * std",
+        "test_more_methods.py::test_a_truncated_normal_has_the_std_it_is_asked_for",
+    ),
+    "gate order": (
+        "layers/recurrent.py",
+        "forget = parameter.chunk(4)[1]",
+        "forget = parameter.chunk(4)[0]",
+        "test_layers.py",
+    ),
+    "blocks of one draw": (
+        "layers/gates.py",
+        "for block in tensor.chunk(gates):",
+        "for block in [tensor]:",
+        "test_layers.py",
+    ),
+    "a leaf no more": (
+        "methods/normal.py",
+        "values = tensor.detach()\n    if _is_narrow(tensor):\n        drawn = torch.empty_like("
+        "values, dtype=torch.float32)\n        values.copy_(drawn.normal_",
+        "values = tensor\n    if _is_narrow(tensor):\n        drawn = torch.empty_like("
+        "values, dtype=torch.float32)\n        values.copy_(drawn.normal_",
+        "test_methods.py::TestContract::test_a_parameter_stays_a_leaf_and_the_tensor_is_returned",
+    ),
+    "a kernel's centre": (
+        "methods/identity.py",
+        "(size // 2 for size in kernel)",
+        "(0 for size in kernel)",
+        "test_drop_in.py::test_values_are_torchs_for_any_tensor",
+    ),
+    "channel order": (
+        "methods/icnr.py",
+        "drawn.repeat_interleave(block, dim=0)",
+        "torch.cat([drawn] * block)",
+        "test_more_methods.py",
+    ),
+    "incoming for outgoing": (
+        "methods/sparse.py",
+        "heard = keys.topk(count, dim=1).indices",
+        "heard = keys.topk(count, dim=1).indices.sort().values // 2",
+        "test_more_methods.py",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", BREAKS)
+def test_a_planted_fault_is_noticed(fault, tmp_path):
+    file, text, replacement, tests = BREAKS[fault]
+    package = tmp_path / "initguide"
+    shutil.copytree(ROOT / "initguide", package, ignore=shutil.ignore_patterns("__pycache__"))
+    path = package / file
+    source = path.read_text(encoding="utf-8")
+    assert source.count(text) == 1, f"{file} must hold this once: {text}"
+    path.write_text(source.replace(text, replacement), encoding="utf-8")
+    # Started in the copy's folder, Python finds the package there first.
+    run = subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"),
+            f"--rootdir={ROOT}",
+            f"--config-file={ROOT / 'pyproject.toml'}",
+            str(ROOT / "tests" / tests),
+        ],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 1, run.stdout + run.stderr
+    assert "1 failed" in run.stdout
+
+
+def test_without_a_fault_the_copy_is_what_is_tested(tmp_path):
+    """The copy is imported, and passes: what fails above fails for its fault."""
+    package = tmp_path / "initguide"
+    shutil.copytree(ROOT / "initguide", package, ignore=shutil.ignore_patterns("__pycache__"))
+    code = "import initguide; print(initguide.__file__)"
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert Path(run.stdout.strip()).parent == package
