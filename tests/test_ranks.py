@@ -10,12 +10,11 @@ import pytest
 SCRIPT = Path(__file__).with_name("ranks.py")
 
 
-@pytest.mark.parametrize("check", ["check_tensors", "check_models", "check_columns"])
 @pytest.mark.parametrize("ranks", [1, 2, 4])
-def test_all_ranks_together_hold_what_one_process_would(check, ranks):
+def test_all_ranks_together_hold_what_one_process_would(ranks):
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     run = subprocess.run(
-        [*launcher, f"--nproc-per-node={ranks}", str(SCRIPT), check],
+        [*launcher, f"--nproc-per-node={ranks}", str(SCRIPT)],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,

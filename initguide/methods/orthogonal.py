@@ -20,8 +20,10 @@ from initguide.haar import haar_
 from initguide.method import Method
 from initguide.papers import PAPERS
 from initguide.sampling import drawn_in, generator_from, normal_from
+from initguide.sharding import shards_alike
 
 
+@shards_alike
 def orthogonal_(
     tensor: Tensor,
     gain: float | Nonlinearity = 1.0,

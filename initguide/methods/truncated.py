@@ -23,9 +23,11 @@ from initguide.checks import (
 from initguide.method import Method
 from initguide.papers import PAPERS
 from initguide.sampling import generator_from, normal_from, uniform_from
+from initguide.sharding import shards_alike
 from initguide.truncation import truncated_
 
 
+@shards_alike
 def trunc_normal_(
     tensor: Tensor,
     mean: float = 0.0,
