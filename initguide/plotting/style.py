@@ -25,6 +25,10 @@ COLORS: dict[str, str] = {
     "Orthogonal": "#a56efa",
     "LSUV": "#a5911e",
     "LeCun": "#289bcd",
+    # Never beside the one whose colour they share.
+    "Delta-orthogonal": "#a5911e",
+    "Identity": "#9b6e5a",
+    "Dirac": "#9b6e5a",
 }
 MARKERS = dict(zip(dict.fromkeys(COLORS.values()), "Xso^vPD*<", strict=True))
 
