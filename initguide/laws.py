@@ -15,20 +15,27 @@ from initguide.gains import as_gain
 from initguide.layers.gates import per_gate_
 from initguide.method import Method
 from initguide.methods import METHODS
-from initguide.methods.truncated_normal import truncated_moments
 from initguide.methods.variance_scaling import DRAW
+from initguide.spreads import Spread
 from initguide.streams import Draw, draw_by_blocks_, draw_whole_
 
-# The mean and std of the laws whose entries are independent and alike, from their options.
-_MOMENTS: dict[str, Callable[..., tuple[float, float]]] = {
-    "zeros_": lambda: (0.0, 0.0),
-    "ones_": lambda: (1.0, 0.0),
-    "constant_": lambda val: (val, 0.0),
-    "normal_": lambda mean=0.0, std=1.0: (mean, std),
-    "uniform_": lambda a=0.0, b=1.0: ((a + b) / 2, (b - a) / math.sqrt(12)),
-    "truncated_normal_": lambda mean=0.0, std=1.0, cut=2.0: (mean, std),
-    "trunc_normal_": lambda mean=0.0, std=1.0, a=-2.0, b=2.0: truncated_moments(mean, std, a, b),
+# The laws whose entries are independent and alike, from their options.
+_SPREADS: dict[str, Callable[..., Spread]] = {
+    "zeros_": lambda: Spread("constant"),
+    "ones_": lambda: Spread("constant", 1.0),
+    "constant_": lambda val: Spread("constant", float(val)),
+    "normal_": lambda mean=0.0, std=1.0: Spread("normal", mean, std),
+    "uniform_": lambda a=0.0, b=1.0: Spread("uniform", (a + b) / 2, (b - a) / 2, -1.0, 1.0),
+    "truncated_normal_": lambda mean=0.0, std=1.0, cut=2.0: _cut(cut).like(mean, std),
+    "trunc_normal_": lambda mean=0.0, std=1.0, a=-2.0, b=2.0: Spread(
+        "normal", mean, std, (a - mean) / std, (b - mean) / std
+    ),
 }
+_SHAPES = {"normal": Spread("normal"), "uniform": Spread("uniform", low=-1.0, high=1.0)}
+
+
+def _cut(cut: float) -> Spread:
+    return Spread("normal", low=-cut, high=cut)
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,9 @@ class Law:
         mean: The values' mean; None where it is not known beforehand.
         std: Their standard deviation.
         ours: Whether the law is one of the package's, whose input has been checked.
+        spread: The law of one value; None where the values depend on each other.
+        std_of: The std that other fans would give; None where no fan matters.
+        blocks: How many parts of it are drawn each by itself.
     """
 
     name: str
@@ -48,6 +58,9 @@ class Law:
     mean: float | None = None
     std: float | None = None
     ours: bool = True
+    spread: Spread | None = None
+    std_of: Callable[[Fans], float] | None = None
+    blocks: int = 1
 
 
 def law_of(
@@ -85,22 +98,31 @@ def law_of(
         return Law(name, partial(_drawn, draw_whole_, fill), ours=False)
     name = method.names[0]
     if method.spread is not None:
-        distribution, std = method.spread(fans(), **options)
+        spread = partial(method.spread, **options)
+        distribution, std = spread(fans())
         std *= abs(times)
-        return Law(name, partial(_drawn, draw_by_blocks_, _spread(distribution, std)), 0.0, std)
+        fill = partial(_drawn, draw_by_blocks_, _spread(distribution, std))
+        of_one = (
+            _SHAPES.get(distribution, _cut(2.0)).like(0.0, std) if std else _SPREADS["zeros_"]()
+        )
+        return Law(
+            name, fill, 0.0, std, spread=of_one, std_of=lambda other: spread(other)[1] * abs(times)
+        )
     # On a tensor without memory a method checks its options and the shape, and draws nothing.
     method.tensor(torch.empty(shape, device="meta"), **options)
     fill = partial(_filled, method.tensor, options, packed, times)
-    if name in _MOMENTS:
-        mean, std = _MOMENTS[name](**options)
-        return Law(name, partial(_drawn, draw_by_blocks_, fill), mean * times, std * abs(times))
+    if name in _SPREADS:
+        of_one = _SPREADS[name](**options).times(times)
+        fill = partial(_drawn, draw_by_blocks_, fill)
+        return Law(name, fill, of_one.mean, of_one.std, spread=of_one)
     std = None
     if name == "orthogonal_":
         sides = (shape[0] // packed, math.prod(shape[1:]))
         number = as_gain(options.get("gain", 1.0), signed=True)
         std = abs(times * number) / math.sqrt(max(sides))
         name += f" ×{packed}" if packed > 1 else ""
-    return Law(name, partial(_drawn, draw_whole_, fill), 0.0 if std else None, std)
+    mean = None if std is None else 0.0
+    return Law(name, partial(_drawn, draw_whole_, fill), mean, std, blocks=packed)
 
 
 def _method(law: str | Callable[..., Any]) -> Method | None:
@@ -131,7 +153,12 @@ def _filled(
     generator: torch.Generator,
 ) -> None:
     """Fill by a function of the tensor, each packed block by itself."""
-    fill_ = partial(function, **options)
+
+    def fill_(part: Tensor, **source: torch.Generator) -> None:
+        value = function(part, **options, **source)
+        if isinstance(value, Tensor) and _storage(value) != _storage(part):
+            raise ValueError("law must fill its tensor in place; got one that returns another")
+
     if not _takes_generator(function):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(generator.initial_seed())
@@ -142,6 +169,10 @@ def _filled(
         fill_(tensor, generator=generator)
     if times != 1:
         tensor.mul_(times)
+
+
+def _storage(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
 
 
 def _takes_generator(function: Callable[..., Any]) -> bool:

@@ -1,6 +1,8 @@
 """A plan: what each parameter of a model shall be, to be read and to be carried out."""
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,7 +41,7 @@ class Entry:
     def usual(self) -> bool:
         """Whether it is what a reader expects: a bias at zero, a norm's neutral value, a buffer."""
         neutral = "norm" in self.layer.lower() and self.law.name == "ones_"
-        zero = self.slot.name.endswith("bias") and self.law.name == "zeros_"
+        zero = "bias" in self.slot.name.rpartition(".")[2] and self.law.name == "zeros_"
         return not self.note and (neutral or zero or not self.slot.parameter)
 
     def draw_(self, tensor: Tensor, seed: int) -> Tensor:
@@ -99,15 +101,39 @@ class Plan:
     def write_(self, seed: int) -> None:
         """Carry the plan out; what may fail is drawn before anything is written."""
         ready = []
-        for entry in self.entries:
-            if entry.slot.parametrized or not entry.law.ours:
-                values = entry.draw_(torch.empty_like(entry.slot.tensor), seed)
-                ready += _originals(entry.slot, values)
+        with _buffers_kept_on_error([e.slot for e in self.entries if e.slot.parametrized]):
+            for entry in self.entries:
+                if entry.slot.parametrized or not entry.law.ours:
+                    # A law may change what is there, or a part of it.
+                    values = entry.slot.tensor.detach().clone()
+                    try:
+                        ready += _originals(entry.slot, entry.draw_(values, seed))
+                    except Exception as error:
+                        error.add_note(f"raised by {entry.law.name} for {entry.slot.name!r}")
+                        raise
         for entry in self.entries:
             if entry.law.ours and not entry.slot.parametrized:
                 entry.draw_(entry.slot.tensor, seed)
         for tensor, values in ready:
             tensor.copy_(values)
+
+
+@contextmanager
+def _buffers_kept_on_error(slots: list[Slot]) -> Iterator[None]:
+    """Undo what the inverse of a parametrization may write: an orthogonal one moves its base."""
+    chains = [slot.holders[0][1].parametrizations[slot.holders[0][2]] for slot in slots]  # pyright: ignore[reportArgumentType,reportIndexIssue]
+    held = [
+        (step, name, buffer, buffer.clone())
+        for chain in chains
+        for step in chain.modules()  # pyright: ignore[reportAttributeAccessIssue]
+        for name, buffer in step.named_buffers(recurse=False)
+    ]
+    try:
+        yield
+    except BaseException:
+        for step, name, buffer, value in held:
+            setattr(step, name, buffer.copy_(value))
+        raise
 
 
 def _originals(slot: Slot, values: Tensor) -> list[tuple[Tensor, Tensor]]:

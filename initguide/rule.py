@@ -7,14 +7,15 @@ from typing import Any
 from torch import nn
 
 from initguide.checks import check_number
-from initguide.trace import Place
+from initguide.places import Place
 
 
 class Rule:
     r"""Which parameters a law governs.
 
     Args:
-        pattern: The parameters' names, with the wildcards of `fnmatch`: `"*bias"`, `"head.*"`.
+        pattern: The parameters' names, with the wildcards of `fnmatch`: `"*bias"`, `"head.*"`. A
+            buffer is governed only by its name in full, or by a rule with `on`.
         law: A method's name (`"kaiming_normal_"`), its function, or any function that fills a
             tensor in place; if that takes a `generator`, it gets one.
         on: The kind of layer that holds the parameter, a class or several.
@@ -85,6 +86,12 @@ class Rule:
         )
         return f"Rule({self.pattern!r}, {name}{more})"
 
+    @property
+    def takes_buffers(self) -> bool:
+        """Whether it may govern buffers: it names a kind of layer, or a name in full."""
+        # "*bias*" means parameters; a causal mask that is called bias must stay.
+        return self.on is not nn.Module or not any(sign in self.pattern for sign in "*?[")
+
     def governs(self, name: str, module: nn.Module, place: Place) -> bool:
         """Return whether the rule is for the parameter of that name in that module."""
         return (
@@ -96,4 +103,6 @@ class Rule:
 
 
 def _said(value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_said, value))}{',' * (len(value) == 1)})"
     return value.__name__ if isinstance(value, type) else repr(value)

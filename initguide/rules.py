@@ -16,7 +16,7 @@ from initguide.laws import law_of
 from initguide.plans import Entry, Plan
 from initguide.recipes import RECIPES
 from initguide.rule import Rule
-from initguide.slots import Slot, joined, slots
+from initguide.slots import Slot, joined, parametrizations_at_rest, slots
 from initguide.trace import Place, Trace, trace
 
 Recipe = str | Sequence[Rule | str]
@@ -57,16 +57,27 @@ def plan(model: nn.Module, recipe: Recipe = "auto") -> Plan:
 
         model = nn.Sequential(nn.Linear(64, 100), nn.ReLU(), nn.Linear(100, 10))
         print(init.plan(model))
-        #> parameter  shape     layer   fan_in  before  law                 std
-        #> 0.weight   100 × 64  Linear      64  relu    kaiming_normal_  0.1768
-        #> 2.weight   10 × 100  Linear     100  linear  lecun_normal_       0.1
-        #> biases, norms and their statistics: 2 × zeros_
+        '''
+        parameter  shape     layer   fan_in  before  law                 std
+        0.weight   100 × 64  Linear      64  relu    kaiming_normal_  0.1768
+        2.weight   10 × 100  Linear     100  linear  lecun_normal_       0.1
+        biases, norms and their statistics: 2 × zeros_
+        '''
         ```
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be an nn.Module; got {type(model).__name__}")
-    found, held = trace(model), slots(model)
-    rules = _rules(recipe, model, found)
+    with parametrizations_at_rest(model):
+        return _plan(model, recipe)
+
+
+def _plan(model: nn.Module, recipe: Recipe) -> Plan:
+    held, found = slots(model), trace(model)
+    return planned(held, _rules(recipe, model, found), found)
+
+
+def planned(held: Sequence[Slot], rules: Sequence[tuple[Rule, bool]], found: Trace) -> Plan:
+    """Return the plan for parameters and buffers by rules, each with whether it must be used."""
     entries, ungoverned, used = [], [], set()
     for slot in held:
         match = _match(slot, [rule for rule, _ in rules], found)
@@ -122,7 +133,7 @@ def initialize_(model: nn.Module, recipe: Recipe = "auto", *, seed: int | None =
         import initguide as init
 
         model = nn.Sequential(nn.Linear(64, 100), nn.ReLU(), nn.Linear(100, 10))
-        init.initialize_(model, seed=0)
+        init.initialize_(model, seed=1)
         print(f"{model[0].weight.std():.2f}")  # sqrt(2 / 64) = 0.18
         #> 0.18
         init.initialize_(model, [init.Rule("2.weight", "zeros_"), "xavier"], seed=0)
@@ -136,7 +147,8 @@ def initialize_(model: nn.Module, recipe: Recipe = "auto", *, seed: int | None =
     found.check()
     state = torch.get_rng_state()
     try:
-        found.write_(int(torch.randint(2**62, ()).item()) if seed is None else seed)
+        with parametrizations_at_rest(model):
+            found.write_(int(torch.randint(2**62, ()).item()) if seed is None else seed)
     except BaseException:
         torch.set_rng_state(state)
         raise
@@ -169,7 +181,8 @@ def _match(
     for rule in rules:
         for owner, module, key in slot.holders:
             place = found.place(owner)
-            if rule.governs(joined(owner, key), module, place):
+            own = slot.parameter or rule.takes_buffers
+            if own and rule.governs(joined(owner, key), module, place):
                 return rule, place, module, key
     return None
 
@@ -180,7 +193,7 @@ def _entry(slot: Slot, rule: Rule, place: Place, module: nn.Module, key: str) ->
         name: place.nonlinearity if name in ("gain", "nonlinearity") and value == "auto" else value
         for name, value in rule.options.items()
     }
-    whole = tensor.ndim > 1
+    whole = tensor.ndim > 1 and tensor.numel() > 0
 
     def fans_of() -> Fans:
         return fans(tensor.shape) if rule.shape_fans else layer_fans(module, key)
@@ -190,12 +203,15 @@ def _entry(slot: Slot, rule: Rule, place: Place, module: nn.Module, key: str) ->
         law = law_of(rule.law, tuple(tensor.shape), fans_of, packed, rule.times, options)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{rule!r} must fit {slot.name!r}; got: {error}") from error
-    notes = [f"tied with {', '.join(slot.names[1:])}"] if len(slot.names) > 1 else []
-    padding = getattr(module, "padding_idx", None)
+    # A module that stands in two places has two names, but ties nothing.
+    tied = list({id(holder): joined(at, name) for at, holder, name in slot.holders[::-1]}.values())
+    notes = [f"tied with {', '.join(tied[-2::-1])}"] if len(tied) > 1 else []
+    rows = [getattr(holder, "padding_idx", None) for _, holder, _ in slot.holders]
+    padding = next((row for row in rows if row is not None), None)
     if padding is not None:
         notes.append(f"row {padding} is padding, and zero")
-    # What follows matters to weights alone.
-    if whole and place.note:
+    # What follows matters to weights alone, and not to a table.
+    if whole and place.note and not isinstance(module, (nn.Embedding, nn.EmbeddingBag)):
         notes.append(place.note)
     return Entry(
         slot=slot,

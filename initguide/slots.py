@@ -1,11 +1,12 @@
 """What of a model is to be initialized: its parameters, each once, and its buffers."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn.utils.parametrize import is_parametrized
+from torch.nn.utils.parametrize import ParametrizationList, is_parametrized
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,29 @@ class Slot:
     def tensor(self) -> Tensor:
         """The tensor itself; one that is parametrized is computed anew."""
         _, module, key = self.holders[0]
-        return getattr(module, key)
+        if not self.parametrized:
+            return getattr(module, key)
+        with parametrizations_at_rest(module):
+            return getattr(module, key)
 
     @property
     def names(self) -> list[str]:
         """All names that lead to it."""
         return [joined(owner, key) for owner, _, key in self.holders]
+
+
+@contextmanager
+def parametrizations_at_rest(model: nn.Module) -> Iterator[None]:
+    """Let weights be computed without side effects: spectral norm improves its estimate by each."""
+    chains = [module for module in model.modules() if isinstance(module, ParametrizationList)]
+    modes = [(step, step.training) for chain in chains for step in chain.modules()]
+    for step, _ in modes:
+        step.training = False
+    try:
+        yield
+    finally:
+        for step, mode in modes:
+            step.training = mode
 
 
 def slots(model: nn.Module) -> list[Slot]:
@@ -51,7 +69,7 @@ def slots(model: nn.Module) -> list[Slot]:
 
 
 def _held(model: nn.Module) -> Iterator[tuple[str, nn.Module, str, Tensor | None, str]]:
-    for owner, module in model.named_modules():
+    for owner, module in model.named_modules(remove_duplicate=False):
         parts = owner.split(".")
         # The originals of a parametrized weight are set through it.
         if "parametrizations" in parts:

@@ -1,10 +1,13 @@
 """The guide's advice, layer by layer: the law follows from the activation behind the layer."""
 
+from glob import escape
+
 from torch import nn
 
+from initguide.places import NORMS
 from initguide.recipes.common import ATTENTION, DENSE, EMBEDDING, GATES, NEUTRAL
 from initguide.rule import Rule
-from initguide.trace import NORMS, Trace
+from initguide.trace import Trace
 
 LINEAR = ("linear", "selu", "attention", "output", "unknown")
 SATURATING = ("tanh", "sigmoid", "softsign", "hardtanh", "hardsigmoid", "logsigmoid")
@@ -19,13 +22,13 @@ def auto(model: nn.Module, trace: Trace) -> list[Rule]:
     normed = {
         place.branch
         for name, place in trace.places.items()
-        if place.ends and isinstance(modules[name], NORMS)
+        if place.ends and isinstance(modules.get(name), NORMS)
     }
     free = trace.branches - len(normed)
     small = [
-        Rule(f"{name}.weight", "lecun_normal_", times=free**-0.5)
+        Rule(f"{escape(name)}.weight", "lecun_normal_", times=free**-0.5)
         for name, place in trace.places.items()
-        if place.ends and place.branch not in normed and isinstance(modules[name], DENSE)
+        if place.ends and place.branch not in normed and isinstance(modules.get(name), DENSE)
     ]
     return [
         *NEUTRAL,

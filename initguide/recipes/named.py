@@ -2,6 +2,7 @@
 
 from torch import nn
 
+from initguide.recipes.auto import LINEAR, SATURATING
 from initguide.recipes.common import ATTENTION, DENSE, EMBEDDING, GATES, NEUTRAL
 from initguide.rule import Rule
 from initguide.trace import Trace
@@ -15,7 +16,11 @@ def xavier(model: nn.Module, trace: Trace) -> list[Rule]:
 
 def kaiming(model: nn.Module, trace: Trace) -> list[Rule]:
     """Return the rules: He's normal law with the gain of what follows."""
-    weights = [Rule("*weight", "lecun_normal_", on=DENSE, gain="auto")]
+    weights = [
+        # calculate_gain, which He's law goes by, is a rule of thumb for these, and wrong for SELU.
+        Rule("*weight", "lecun_normal_", on=DENSE, before=(*LINEAR, *SATURATING), gain="auto"),
+        Rule("*weight", "kaiming_normal_", on=DENSE, nonlinearity="auto"),
+    ]
     return [*NEUTRAL, *GATES, *ATTENTION, *weights, *EMBEDDING]
 
 

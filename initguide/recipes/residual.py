@@ -1,16 +1,25 @@
 """Residual networks: branches that start as nothing, or as little."""
 
+from collections import Counter
+from glob import escape
+
 from torch import nn
 
+from initguide.places import LAYERS, NORMS, PACKED
 from initguide.recipes.auto import auto
 from initguide.recipes.common import DENSE, GATES, NEUTRAL
 from initguide.rule import Rule
-from initguide.trace import NORMS, Trace
+from initguide.trace import Trace
 
 
 def zero_gamma(model: nn.Module, trace: Trace) -> list[Rule]:
     """Return the rules: the last norm of each branch starts at zero (Goyal et al., 2017)."""
-    _check_branches(trace, "zero_gamma")
+    modules = dict(model.named_modules())
+    if not any(p.ends and isinstance(modules.get(n), NORMS) for n, p in trace.places.items()):
+        raise ValueError(
+            "recipe 'zero_gamma' must find residual branches that end in a norm; got none in the "
+            "trace"
+        )
     return [Rule("*weight", "zeros_", on=NORMS, ends=True), *auto(model, trace)]
 
 
@@ -32,26 +41,36 @@ def fixup(model: nn.Module, trace: Trace) -> list[Rule]:
 
     The scale is $L^{-1/(2m-2)}$ for $L$ branches of $m$ layers each (Zhang et al., 2019). The
     scalar biases and multipliers of the paper are the model's own: names with "bias" start at zero,
-    those with "scale" at one.
+    those with "scale" at one. The head is what no layer is behind; one that shares its weight with
+    an embedding is left as it is.
     """
     _check_branches(trace, "fixup")
     modules = dict(model.named_modules())
-    dense = {n: p for n, p in trace.places.items() if isinstance(modules[n], DENSE)}
+    layers = {n: p for n, p in trace.places.items() if n in modules and _sums(modules[n])}
+    counts = Counter(place.branch for place in layers.values())
     rules = []
-    for name, place in dense.items():
-        if place.branch is None:
+    for name, place in layers.items():
+        weight = f"{escape(name)}.weight"
+        if not isinstance(modules[name], DENSE):
             continue
-        count = sum(other.branch == place.branch for other in dense.values())
-        if place.ends:
-            rules.append(Rule(f"{name}.weight", "zeros_"))
-        else:
-            times = trace.branches ** (-1 / (2 * count - 2))
-            rules.append(
-                Rule(f"{name}.weight", "kaiming_normal_", times=times, nonlinearity="auto")
-            )
-    outside = [name for name, place in dense.items() if place.branch is None]
-    head = [Rule(f"{outside[-1]}.weight", "zeros_")] if outside[1:] else []
-    return [*rules, *head, Rule("*scale*", "ones_"), *auto(model, trace)]
+        if place.ends or (place.last and place.branch is None and not _shared(name, model)):
+            rules.append(Rule(weight, "zeros_"))
+        elif place.branch is not None:
+            # A branch whose end is another's counts that as well.
+            depth = max(counts[place.branch], 2)
+            times = trace.branches ** (-1 / (2 * depth - 2))
+            rules.append(Rule(weight, "kaiming_normal_", times=times, nonlinearity="auto"))
+    return [*rules, Rule("*scale*", "ones_"), *auto(model, trace)]
+
+
+def _sums(module: nn.Module) -> bool:
+    return isinstance(module, (*LAYERS, *PACKED))
+
+
+def _shared(name: str, model: nn.Module) -> bool:
+    """Return whether something else holds a layer's weight too, such as an embedding."""
+    weight = model.get_submodule(name).weight
+    return sum(getattr(m, "weight", None) is weight for m in model.modules()) > 1
 
 
 def _check_branches(trace: Trace, recipe: str) -> None:

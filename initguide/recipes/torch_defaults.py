@@ -1,6 +1,7 @@
 """What torch itself draws when it builds the layers."""
 
 import math
+from glob import escape
 
 from torch import nn
 
@@ -13,11 +14,13 @@ def torch_defaults(model: nn.Module, trace: Trace) -> list[Rule]:
     """Return the rules of torch 2.13, its fans and its biases included."""
     rules = []
     for name, module in model.named_modules():
-        prefix = f"{name}." if name else ""
+        prefix = f"{escape(name)}." if name else ""
         if isinstance(module, nn.Transformer):
             rules += [
                 Rule(key, "xavier_uniform_", shape_fans=True)
-                for key in (prefix + key for key, p in module.named_parameters() if p.ndim > 1)
+                for key in (
+                    prefix + escape(key) for key, p in module.named_parameters() if p.ndim > 1
+                )
             ]
         bound = _bound(module)
         if bound is not None:
