@@ -1,0 +1,103 @@
+"""Faults that show over many layers: a factor a layer, judged by what it comes to in the end."""
+
+import math
+from collections.abc import Iterator
+
+from initguide.drift import drift
+from initguide.report import Verdict
+from initguide.watching import EMBEDDINGS, Layer
+from initguide.wording import cure, hidden, name_of, std_of, verdict
+
+# By how much sizes may differ over a whole network, not a layer. Sound ones stay within 10: He's
+# product of 50 layers as wide as 100 is off by a factor of 5 in one draw of a hundred, tanh behind
+# Xavier falls to 1/10 in 50 layers. What is beyond 100 leaves layers learning at rates so far
+# apart that no single learning rate serves both.
+LIMIT = 100.0
+
+
+def signal(layers: list[Layer]) -> Iterator[Verdict]:
+    """Find where the signal shrinks or grows for good."""
+    seen = set()
+    for part in _segments(layers):
+        first = part[0]
+        base = first.input[2] if first.input else first.output[2]
+        inner = [layer for layer in part if layer in hidden(layers)]
+        found = drift([layer.output[2] / base for layer in inner], LIMIT) if base else None
+        if found is None:
+            continue
+        layer = inner[found.start]
+        way = "shrinks" if found.total < 1 else "grows"
+        inside = [each for each in inner[found.start :] if each.place.branch is not None]
+        what = "signal vanishes" if found.total < 1 else "signal explodes"
+        if what == "signal explodes" and len(inside) > max(2, (len(inner) - found.start) / 2):
+            what, layer = "residual sums grow", inside[0]
+            advice = "scale the last layer of each branch by 1/sqrt(branches), or zero it"
+        else:
+            advice = cure(layer)
+        if what not in seen:
+            seen.add(what)
+            words = (
+                f"the signal {way} by {found.factor:.2g} a layer from {name_of(layer)} on, "
+                f"by {found.total:.1g} in all: {advice}"
+            )
+            yield verdict(layer, what, words)
+
+
+def _segments(layers: list[Layer]) -> Iterator[list[Layer]]:
+    """Yield runs of layers without a norm between: a norm sets the size anew."""
+    part: list[Layer] = []
+    for layer in layers:
+        if part and layer.fresh:
+            yield part
+            part = []
+        part.append(layer)
+    yield part
+
+
+def ignored(layers: list[Layer]) -> Iterator[Verdict]:
+    """Find from where on all inputs give nearly the same output."""
+    first = layers[0].input
+    # As much of the size as varies from input to input; all of it where that is not known.
+    given = first[1] / first[2] if first and first[2] and not math.isnan(first[1]) else 1.0
+    inner = [
+        layer
+        for layer in hidden(layers)
+        if layer.batched and layer.output[2] and not isinstance(layer.module, EMBEDDINGS)
+    ]
+    start = len(inner)
+    while start and std_of(inner[start - 1]) < given * inner[start - 1].output[2] / LIMIT:
+        start -= 1
+    if start < len(inner):
+        layer, last = inner[start], inner[-1]
+        words = (
+            f"from {name_of(layer)} on the output hardly depends on the input: at {name_of(last)} "
+            f"the std over the inputs is {std_of(last):.1g}, the rms {last.output[2]:.1g}; zero "
+            f"the biases, {cure(layer)}"
+        )
+        yield verdict(layer, "input ignored", words)
+
+
+def gradient(layers: list[Layer]) -> Iterator[Verdict]:
+    """Find where the gradient shrinks or grows on its way down, for good."""
+    down = [
+        (layer, layer.gradient * (layer.output[2] if layer.normed else 1.0))
+        for layer in reversed(hidden(layers))
+        # Inside a branch whose end is zero there is none yet, and need not be.
+        if layer.gradient or (layer.gradient == 0 and layer.place.branch is None)
+    ]
+    while down and down[0][1] == 0:
+        # Below a head that starts at zero the first step brings it.
+        down.pop(0)
+    if not down:
+        return
+    found = drift([size / down[0][1] for _, size in down[1:]], LIMIT)
+    if found is None:
+        return
+    # What changed it are the weights of the layer above.
+    layer = down[found.start][0]
+    way, what = ("shrink", "vanishes") if found.total < 1 else ("grow", "explodes")
+    words = (
+        f"gradients {way} by {found.factor:.2g} a layer from {name_of(layer)} down, "
+        f"by {found.total:.1g} in all: {cure(layer)}"
+    )
+    yield verdict(layer, f"gradient {what}", words)

@@ -1,0 +1,73 @@
+"""Say what is wrong: the kinds of verdict, the pages that explain them, the cure in numbers."""
+
+import math
+from contextlib import suppress
+
+from initguide.gains import gain
+from initguide.report import Verdict
+from initguide.watching import EMBEDDINGS, Layer
+from initguide.weights import kind
+
+PAGES = {
+    "non-finite values": "guide/what-are-initializations.md",
+    "zero layer": "guide/methods/constant.md",
+    "symmetric units": "guide/methods/constant.md",
+    "cloned layers": "guide/methods/constant.md",
+    "inputs shifted": "guide/methods/lsuv.md",
+    "inputs badly scaled": "guide/methods/lsuv.md",
+    "dead units": "guide/best-practices.md",
+    "saturated units": "guide/methods/xavier.md",
+    "residual sums grow": "guide/best-practices.md",
+    "signal vanishes": "guide/methods/he.md",
+    "signal explodes": "guide/methods/random.md",
+    "input ignored": "guide/visualizing.md",
+    "gradient vanishes": "guide/what-are-initializations.md",
+    "gradient explodes": "guide/what-are-initializations.md",
+}
+
+
+def verdict(layer: Layer | str, what: str, words: str) -> Verdict:
+    """Return a verdict of some kind, with its page."""
+    name = layer if isinstance(layer, str) else name_of(layer)
+    return Verdict(name, what, words, PAGES[what])
+
+
+def name_of(layer: Layer) -> str:
+    """Return the name of a layer; that of a model that is but a layer is empty."""
+    return layer.name or "model"
+
+
+def more(found: list) -> str:
+    """Return how many others there are, in words."""
+    return f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+
+
+def cure(layer: Layer) -> str:
+    """Return what to do about the scale of a layer, with numbers where a gain has a meaning."""
+    label = layer.place.label
+    with suppress(ValueError, TypeError):
+        if hasattr(layer.module, "weight") and not isinstance(layer.module, EMBEDDINGS):
+            wanted = gain(layer.place.nonlinearity)
+            have = layer.weights.rms * math.sqrt(layer.weights.fan_in)
+            return (
+                f"{kind(layer.module)} before {label} has gain {have:.2g} and wants {wanted:.3g}; "
+                "use initialize_ or a normalization"
+            )
+    return "use initialize_ or a normalization"
+
+
+def std_of(layer: Layer) -> float:
+    """Return the std over the inputs; the rms where there is but one."""
+    return layer.output[1] if layer.batched else layer.output[2]
+
+
+def hidden(layers: list[Layer]) -> list[Layer]:
+    """Return the layers whose size must be kept: no head and no end of a branch is among them.
+
+    Both may be as small as they like, or zero.
+    """
+    return [
+        layer
+        for layer in layers[:-1]
+        if not (layer.output_of_model or layer.place.ends or layer.weights.zero)
+    ]
