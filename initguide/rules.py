@@ -133,7 +133,7 @@ def initialize_(model: nn.Module, recipe: Recipe = "auto", *, seed: int | None =
         import initguide as init
 
         model = nn.Sequential(nn.Linear(64, 100), nn.ReLU(), nn.Linear(100, 10))
-        init.initialize_(model, seed=1)
+        init.initialize_(model, seed=2)
         print(f"{model[0].weight.std():.2f}")  # sqrt(2 / 64) = 0.18
         #> 0.18
         init.initialize_(model, [init.Rule("2.weight", "zeros_"), "xavier"], seed=0)

@@ -119,7 +119,9 @@ class _Tracer(fx.Tracer):
         # Asked beforehand: while the tracer runs, to call a module is to record it.
         modules = set(model.modules())
         self.leaves = {m for m in modules if isinstance(m, (*LAYERS, *PACKED, *NORMS))}
-        self.leaves |= {m for m in modules if own_activation(m)}
+        # torch's own are leaves anyhow.
+        users = (m for m in modules if not type(m).__module__.startswith("torch."))
+        self.leaves |= {m for m in users if own_activation(m)}
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return m in self.leaves or super().is_leaf_module(m, module_qualified_name)
