@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: setup serve test build check bench-site picture
+.PHONY: setup serve test build check bench bench-site picture
 
 setup: .venv/ready
 
@@ -26,6 +26,9 @@ check: setup
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
+
+bench: setup
+	$(BIN)/python scripts/bench
 
 bench-site: setup
 	$(BIN)/python scripts/bench_site.py

@@ -57,13 +57,19 @@ def haar_(q: Tensor, normal_: Fill, gain: float = 1.0, way: Way | None = None) -
 
 def by_qr(q: Tensor, normal_: Fill, gain: float) -> None:
     """Fill a tall real matrix by LAPACK's QR: the fewest calls."""
-    normal_(q if q.is_contiguous() else q.mT)
+    by_rows = q.is_contiguous()
+    normal_(q if by_rows else q.mT)
     x, tau = torch.geqrf(q)
     # Unlike sgn, this has a sign for zero.
     signs = torch.copysign(_ONE, x.diagonal())
     if gain != 1:
         signs *= gain
-    q.copy_(torch.linalg.householder_product(x, tau, out=x).mul_(signs))
+    torch.linalg.householder_product(x, tau, out=x)
+    if by_rows:
+        # Of more than a few rows, a copy that transposes is faster than a product that does.
+        q.copy_(x.mul_(signs))
+    else:
+        torch.mul(x, signs, out=q)
 
 
 def by_reflectors(q: Tensor, normal_: Fill, gain: float) -> None:
@@ -93,6 +99,7 @@ def by_panels(q: Tensor, normal_: Fill, gain: float, width: int = 0) -> None:
     with _full_precision(q.device.type):
         for start in reversed(range(0, columns, width)):
             count = min(width, columns - start)
+            # Above a panel's columns nothing is there before the earlier panels have been applied.
             q[:start, start : start + count] = 0
             _add_panel(q[start:, start:], normal_, gain, eye[:count, :count])
 
@@ -115,7 +122,6 @@ def _add_panel(q: Tensor, normal_: Fill, gain: float, eye: Tensor) -> None:
     torch.mm(v, t @ (top.mH * signs), out=q[:, :count])
     q.diagonal()[:count].sub_(signs)
     if count < q.shape[1]:
-        q[:count, count:] = 0
         q[:, count:].addmm_(v, t @ (v[count:].mH @ q[count:, count:]), alpha=-1)
 
 

@@ -55,7 +55,7 @@ def normal_from(source: np.random.Generator) -> Fill:
 
     def normal_(out: Tensor) -> None:
         array = out.numpy().reshape(-1)
-        if array.dtype == np.float64 or len(array) < 2**11:
+        if array.dtype == np.float64 or len(array) < 2**13:
             source.standard_normal(dtype=array.dtype, out=array)
             return
         for start in range(0, len(array), CHUNK):

@@ -257,6 +257,21 @@ def test_truncated_normal_has_its_ends(cut):
         assert abs(share - 1e-3) < 4 * math.sqrt(1e-3 / count)
 
 
+@pytest.mark.parametrize(
+    ("cut", "count", "above"),
+    [((0, 1, -6, 6), 1_000_000, 3.5), ((-2.9, 1, 0, 0.1), 2000, 0)],
+    ids=str,
+)
+def test_truncated_normal_keeps_its_digits(cut, count, above):
+    """The inverse of the distribution function has few values left out there: they would repeat."""
+    values = init.trunc_normal_(
+        torch.empty(count), *cut, generator=torch.Generator().manual_seed(0)
+    )
+    chosen = values[values > above]
+    assert len(chosen) > 200
+    assert len(chosen.unique()) >= len(chosen) - 1
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("cut", [(0, 1, -2, 2), (0, 1, -4, 4), (0, 1, 1, INF)], ids=str)
 def test_chunks_are_independent(cut, dtype):
@@ -298,7 +313,7 @@ def test_truncated_normal_of_one_value_and_of_none():
         init.trunc_normal_(torch.empty(5, dtype=torch.complex64))
 
 
-@pytest.mark.parametrize("count", [1, 2047, 2049, 2**16 + 1, 1_000_000])
+@pytest.mark.parametrize("count", [1, 2**13 - 1, 2**13 + 1, 2**16 + 1, 1_000_000])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_normals_of_numpy(count, dtype):
     values = torch.full((count,), math.nan, dtype=dtype)
@@ -314,6 +329,16 @@ def test_normals_of_numpy(count, dtype):
         for one, other in [(first, second), (first**2, second**2), (abs(first), second)]:
             assert abs(np.corrcoef(one, other)[0, 1]) < 4 / math.sqrt(len(first))
         assert 4.4 < abs(array).max() < 6.5
+
+
+def test_normals_of_numpy_reach_far_into_the_tail():
+    class Zeros(np.random.Generator):
+        def integers(self, *args, size, dtype):
+            return np.zeros(size, dtype)
+
+    values = torch.empty(2**14)
+    normal_from(Zeros(np.random.PCG64()))(values)
+    assert values.max() == pytest.approx(math.sqrt(2 * 33 * math.log(2)))
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

@@ -1,0 +1,97 @@
+"""Time the package against its peers, and write docs/benchmarks.md.
+
+Ratios of CPU time, on one thread, interleaved in one process: on a busy machine both sides of a
+ratio suffer alike.
+"""
+
+import os
+
+# Before what reads them is imported.
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
+os.environ["KERAS_BACKEND"] = "torch"
+
+import datetime
+import importlib.metadata
+import importlib.util
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+
+import cases
+import torch
+from memory import memory
+from table import Case, Row, grid, measure, table
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
+SECTIONS = {
+    "Against torch.nn.init, function by function": cases.by_torch,
+    "Orthogonal weights": cases.orthogonal,
+    "NumPy": cases.arrays,
+    "Keras and JAX": cases.frameworks,
+}
+INTRODUCTION = """\
+# Benchmarks
+
+How long the package's functions take, beside the same functions of others.
+
+*Written by `make bench` on {date}, with {versions}; {machine}. Not by hand, and not at each build
+of the site: run the command to have your own.*
+
+Each pair is timed in turn, in one process, by the CPU's clock. A **ratio** is the peer's time
+divided by ours, the median of the repeats with their range: above 1, ours is faster. Times belong
+to the machine; ratios carry over to others, roughly. **Ours / limit** is how far we are from what
+the work costs at the least: the drawing of as many normals or uniforms, the filling of memory, or,
+for orthogonal weights, as many multiplications in one matrix product as the reflectors need,
+$2 m k^2 - \\tfrac23 k^3$ for $m$ rows and $k$ columns."""
+
+
+def main() -> None:
+    """Measure all and write the page."""
+    torch.set_num_threads(1)
+    parts = [introduction()]
+    for title, source in SECTIONS.items():
+        rows = list(measured(source()))
+        parts += [f"## {title}", table(rows) if rows else "Neither is installed here."]
+    parts += [
+        "## Memory",
+        "At the peak, beyond the tensor itself, in units of the tensor.",
+        usage(),
+    ]
+    parts += [notes()]
+    PAGE.write_text("\n\n".join(filter(None, parts)) + "\n", encoding="utf-8")
+
+
+def measured(source: Iterator[Case]) -> Iterator[Row]:
+    """Measure case by case, and say so: it takes minutes."""
+    for case in source:
+        row = measure(case)
+        print(table([row]).splitlines()[-1], flush=True)
+        yield row
+
+
+def usage() -> str:
+    """Return the table of extra memory."""
+    lines = ((row.name, f"{row.ours:.2f}", f"{row.peer:.2f}") for row in memory())
+    return grid(("Case", "Ours", "torch"), lines)
+
+
+def introduction() -> str:
+    """Return the page's head: what wrote it, when and where."""
+    names = ("numpy", "torch", "scipy", *filter(importlib.util.find_spec, cases.FRAMEWORKS))
+    versions = [f"{name} {importlib.metadata.version(name)}" for name in names]
+    return INTRODUCTION.format(
+        date=datetime.date.today(),
+        versions=", ".join([f"Python {platform.python_version()}", *versions]),
+        machine=f"{os.cpu_count()} cores, {platform.machine().replace('_', '-')}, one thread",
+    )
+
+
+def notes() -> str:
+    """Return what is missing, by name."""
+    absent = [name for name in cases.FRAMEWORKS if importlib.util.find_spec(name) is None]
+    return f"Not installed, so not measured: {', '.join(absent)}." if absent else ""
+
+
+if __name__ == "__main__":
+    main()

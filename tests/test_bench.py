@@ -1,0 +1,59 @@
+"""The benchmark's tables, on one tiny case: what the times are is nobody's promise."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCH = Path(__file__).resolve().parents[1] / "scripts" / "bench"
+
+
+@pytest.fixture
+def bench(monkeypatch):
+    """Import the scripts as they import each other, and forget them after."""
+    monkeypatch.syspath_prepend(str(BENCH))
+    names = ("table", "memory", "cases")
+    for name in names:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    yield {name: __import__(name) for name in names}
+    for name in names:
+        del sys.modules[name]
+
+
+def test_a_row_of_the_table(bench):
+    table = bench["table"]
+    fast, slow = (lambda n=n: sum(range(n)) for n in (10, 10_000))
+    limit = table.Limit("bound", fast, 0.5)
+    row = table.measure(table.Case("tiny", fast, "peer", slow, limit), seconds=0.01, most=3)
+    assert len(row.ratios) == 3
+    assert row.ratios == sorted(row.ratios)
+    # A thousand times the work; twice the limit.
+    assert row.ratios[0] > 10
+    assert row.limit.endswith(" of bound")
+    lines = table.table([row]).splitlines()
+    assert len({line.count("|") for line in lines}) == 1
+    assert "| tiny |" in lines[2]
+    assert "| peer |" in lines[2]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(2.5, "2.5 s"), (0.0123, "12.3 ms"), (4.6e-5, "46 µs"), (2e-7, "0.2 µs")]
+)
+def test_durations(bench, seconds, text):
+    assert bench["table"].duration(seconds) == text
+
+
+def test_every_function_that_torch_has_is_a_case(bench):
+    from torch import nn
+
+    import initguide as init
+
+    names = {case.name.split("`")[1] for case in bench["cases"].by_torch()} | {"orthogonal_"}
+    assert names == {m.names[0] for m in init.METHODS if hasattr(nn.init, m.names[0])}
+
+
+def test_memory_is_in_units_of_the_tensor(bench):
+    """torch's own Haar matrix costs more than its own size; a tensor filled in place, nothing."""
+    pytest.importorskip("resource", reason="peak memory is asked of the operating system")
+    assert bench["memory"].extra("torch.nn.init", "orthogonal_", (1000, 1000)) > 0.5
+    assert bench["memory"].extra("torch.nn.init", "zeros_", (1000, 1000)) < 0.5
