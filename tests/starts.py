@@ -95,6 +95,18 @@ def shut(layer, _):
     layer.bias.fill_(-20.0)
 
 
+def stemless():
+    model = Residual()
+    model.stem = nn.Identity()
+    return model
+
+
+def first_branch_zero(seed):
+    model = by("auto", stemless)(seed)
+    init.zeros_(model.blocks[0][2].weight)
+    return model
+
+
 HEALTHY = {
     "He and ReLU, 3 layers": (by("kaiming", lambda: mlp(3)), vectors),
     "He and ReLU, 20 layers": (by("kaiming", lambda: mlp(20)), vectors),
@@ -109,6 +121,7 @@ HEALTHY = {
     "ResNet, BatchNorm, torch's default": (lambda seed: default(ResNet, seed), images),
     "residual, no norm, scaled": (by("auto", Residual), lambda s: vectors(s, 32)),
     "residual, no norm, Fixup": (by("fixup", Residual), lambda s: vectors(s, 32)),
+    "residual, no stem, one zero branch": (first_branch_zero, lambda s: vectors(s, 64)),
     "GRU": (by("auto", Recurrent), tokens),
     "GRU, torch's default": (lambda seed: default(Recurrent, seed), tokens),
     "LSTM": (by("auto", lambda: Recurrent(nn.LSTM)), tokens),

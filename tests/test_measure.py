@@ -205,6 +205,21 @@ def test_a_recurrent_layer_used_by_its_last_state():
         assert rows["embedding"]["gradient_rms"] > 0
 
 
+class BothStates(LastState):
+    def forward(self, x):
+        output, state = self.rnn(self.embedding(x))
+        self.kept = output
+        return self.head(output[:, 0] + 3 * state[-1])
+
+
+def test_of_a_recurrent_layer_the_gradient_is_that_of_its_output():
+    model = default(lambda: BothStates(nn.GRU, 1), 0)
+    rows = by_name(measure(model, tokens(0), loss=classes))
+    loss = classes(model(tokens(0)))
+    (gradient,) = torch.autograd.grad(loss, model.kept)
+    assert rows["rnn"]["gradient_rms"] == pytest.approx(gradient.square().mean().sqrt().item())
+
+
 class Odd(nn.Module):
     """What else there is: attention, time first, a packed sequence, a layer used twice or never."""
 
