@@ -1,7 +1,9 @@
 """What a layer's output meets in the graph of a forward pass."""
 
+import copy
 import functools
 import re
+from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 
@@ -121,7 +123,13 @@ def _classify_module(module: nn.Module) -> tuple[str, str, Any]:
     if isinstance(module, nn.PReLU):
         # Whatever its slope is now, it will start at torch's.
         return "activation", "prelu", "prelu"
-    return own_activation(module) or "unknown", name.lower(), module
+    return own_activation(module) or "unknown", name.lower(), _without_hooks(module)
+
+
+def _without_hooks(module: nn.Module) -> nn.Module:
+    bare = copy.copy(module)
+    bare._forward_hooks, bare._forward_pre_hooks = OrderedDict(), OrderedDict()
+    return bare
 
 
 def own_activation(module: nn.Module) -> str | None:
@@ -131,7 +139,7 @@ def own_activation(module: nn.Module) -> str | None:
         return None
     probe = torch.linspace(-3, 3, 31, dtype=torch.float64)
     try:
-        value = function_of(module)(probe)
+        value = function_of(_without_hooks(module))(probe)
     except Exception:
         return None
     scale = value[-1] / probe[-1]
