@@ -1,5 +1,7 @@
 """Neural-network initialization: a superset of `torch.nn.init`, in PyTorch and in NumPy."""
 
+from initguide.audit import Audit as Audit
+from initguide.audit import audit as audit
 from initguide.fans import Fans as Fans
 
 # Private in torch as well, but layers everywhere call these two, torch's own among them.
@@ -18,6 +20,7 @@ from initguide.layers import per_gate as per_gate
 from initguide.layers import per_gate_ as per_gate_
 from initguide.layers import recurrent_ as recurrent_
 from initguide.lsuv import lsuv_ as lsuv_
+from initguide.measure import measure as measure
 from initguide.method import Method as Method
 from initguide.methods import METHODS as METHODS
 from initguide.methods.constant import constant as constant
@@ -70,6 +73,8 @@ from initguide.plans import Plan as Plan
 from initguide.propagation import critical as critical
 from initguide.propagation import propagate as propagate
 from initguide.recipes import RECIPES as RECIPES
+from initguide.report import Report as Report
+from initguide.report import Verdict as Verdict
 from initguide.rule import Rule as Rule
 from initguide.rules import initialize_ as initialize_
 from initguide.rules import plan as plan

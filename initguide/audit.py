@@ -95,7 +95,7 @@ def audit(model: nn.Module, recipe: Recipe = "auto") -> Audit:
         recipe: As in [plan][initguide.plan].
 
     Returns:
-        An [Audit][initguide.audit.Audit]; print it, or call its `assert_clean` in a test.
+        An [Audit][initguide.Audit]; print it, or call its `assert_clean` in a test.
 
     Raises:
         ValueError: As in [plan][initguide.plan], or a parameter is on the meta device.
@@ -111,13 +111,12 @@ def audit(model: nn.Module, recipe: Recipe = "auto") -> Audit:
         from torch import nn
 
         import initguide as init
-        from initguide.audit import audit
 
         model = nn.Sequential(nn.Linear(64, 100), nn.ReLU(), nn.Linear(100, 10))
         init.initialize_(model, "kaiming", seed=0)
-        audit(model, "kaiming").assert_clean()
+        init.audit(model, "kaiming").assert_clean()
         nn.init.kaiming_normal_(model[0].weight, mode="fan_out")
-        print(audit(model, "kaiming").findings[0].kind)
+        print(init.audit(model, "kaiming").findings[0].kind)
         #> fan
         ```
     """

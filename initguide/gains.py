@@ -153,10 +153,10 @@ def as_gain(value: float | Nonlinearity, *, signed: bool = False) -> float:
     """Return a `gain=` argument as a number: itself, or the gain of the activation it names."""
     if isinstance(value, str) or callable(value):
         return gain(value)
-    value = check_number("gain", value)
-    if value < 0 and not signed:
-        raise ValueError(f"gain must be at least 0; got {value}")
-    return value
+    number = check_number("gain", value)
+    if number < 0 and not signed:
+        raise ValueError(f"gain must be at least 0; got {number}")
+    return number
 
 
 def expectation(function: Callable[[Tensor], Tensor]) -> float:

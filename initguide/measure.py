@@ -47,7 +47,7 @@ def measure(model: nn.Module, *inputs: Any, loss: Loss | None = None) -> Report:
             measured. Let it close over the targets: `lambda y: F.cross_entropy(y, classes)`.
 
     Returns:
-        A [Report][initguide.report.Report]: print it, `plot()` it, or `assert_healthy()` in a test.
+        A [Report][initguide.Report]: print it, `plot()` it, or `assert_healthy()` in a test.
         Its rows have `layer`, `kind`, `weight` (the shape), `fan_in`, `weight_rms`, `before` (the
         activation that follows); `mean`, `std` and `rms` of the output; `zeros`, `dead` (units
         that are never active) and `saturated` (the share where the slope is below a twentieth of
@@ -74,18 +74,17 @@ def measure(model: nn.Module, *inputs: Any, loss: Loss | None = None) -> Report:
         from torch import nn
 
         import initguide as init
-        from initguide.measure import measure
 
         generator = torch.Generator().manual_seed(0)
         layers = [m for _ in range(20) for m in (nn.Linear(100, 100), nn.ReLU())]
         model = nn.Sequential(*layers, nn.Linear(100, 10))
         init.initialize_(model, "xavier", seed=0)
         x = torch.randn(64, 100, generator=generator)
-        report = measure(model, x, loss=lambda y: y.square().mean())
+        report = init.measure(model, x, loss=lambda y: y.square().mean())
         print([(verdict.kind, verdict.layer) for verdict in report.verdicts])
         #> [('signal vanishes', '0'), ('gradient vanishes', '38')]
         init.initialize_(model, seed=0)
-        measure(model, x, loss=lambda y: y.square().mean()).assert_healthy()
+        init.measure(model, x, loss=lambda y: y.square().mean()).assert_healthy()
         ```
     """
     _check(model, inputs, loss)

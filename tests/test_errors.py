@@ -98,7 +98,7 @@ CASES = [
     (lambda: init.dirac_(empty()), "must have 3 or 4 or 5 dimensions; got shape (4, 3)"),
     (
         lambda: init.dirac_(empty(4, 3, 3), groups=3),
-        "groups must divide the outputs; got 3 groups and shape (4, 3, 3)",
+        "groups must divide the outputs; got 3 groups and 4 outputs",
     ),
     (lambda: init.dirac_(empty(4, 3, 3), groups=0), "groups must be a positive integer; got 0"),
     (lambda: init.dirac((4, 3)), "shape must have 3 to 5 dimensions; got (4, 3)"),

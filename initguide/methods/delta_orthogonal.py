@@ -122,7 +122,7 @@ def delta_orthogonal(
 
         weight = init.delta_orthogonal((3, 3, 4, 6), rng=0)
         centre = weight[1, 1]
-        print(np.allclose(centre @ centre.T, np.eye(4)), abs(weight).sum() == abs(centre).sum())
+        print(np.allclose(centre @ centre.T, np.eye(4)), (weight != 0).sum() == centre.size)
         #> True True
         ```
     """

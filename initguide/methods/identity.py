@@ -9,6 +9,7 @@ plain ReLU network of such convolutions starts as its input's copy (Zagoruyko an
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
@@ -65,10 +66,8 @@ def identity_(tensor: Tensor, gain: float | Nonlinearity = 1.0, groups: int = 1)
     """
     check_dimensions(tensor, 2, 3, 4, 5)
     number = as_gain(gain, signed=True)
-    index = _ones(tuple(tensor.shape), groups)
-    if not tensor.is_meta:
-        values = tensor.detach().zero_()
-        values[index] = number
+    _check_groups(len(tensor), groups)
+    _copy_(tensor.detach().zero_(), number, groups)
     return tensor
 
 
@@ -103,7 +102,7 @@ def eye_(tensor: Tensor) -> Tensor:
         ```
     """
     check_dimensions(tensor, 2)
-    tensor.detach().zero_().diagonal().fill_(1.0)
+    torch.eye(*tensor.shape, out=tensor.detach())
     return tensor
 
 
@@ -194,7 +193,8 @@ def identity(
     array = np.zeros(sizes, kind)
     # One view serves both layouts.
     weight = array if layout == "out_in" else np.moveaxis(array, (-1, -2), (0, 1))
-    weight[_ones(weight.shape, groups)] = number
+    _check_groups(len(weight), groups)
+    _copy_(torch.from_numpy(weight), number, groups)
     return array
 
 
@@ -276,15 +276,16 @@ def dirac(
     return identity(sizes, groups=groups, layout=layout, dtype=dtype)
 
 
-def _ones(shape: tuple[int, ...], groups: int) -> tuple[NDArray[np.intp] | int, ...]:
-    """Return the index of what is not zero in a weight `(out, in, *kernel)`."""
-    out, into, *kernel = shape
-    count = check_count("groups", groups)
-    if out % count:
-        raise ValueError(f"groups must divide the outputs; got {groups} groups and shape {shape}")
-    copied = np.arange(min(out // count, into))
-    units = np.arange(count)[:, None] * (out // count) + copied
-    return (units.ravel(), np.tile(copied, count), *(size // 2 for size in kernel))
+def _check_groups(out: int, groups: int) -> None:
+    if out % check_count("groups", groups):
+        raise ValueError(f"groups must divide the outputs; got {groups} groups and {out} outputs")
+
+
+def _copy_(zeros: Tensor, number: float, groups: int) -> None:
+    """Write `number` where an output of a weight `(out, in, *kernel)` copies its input."""
+    centre = zeros[(..., *(size // 2 for size in zeros.shape[2:]))]
+    for group in centre.chunk(groups) if groups > 1 else (centre,):
+        group.diagonal().fill_(number)
 
 
 _PAGE = "guide/methods/identity.md"

@@ -24,7 +24,7 @@ from initguide.checks import (
 from initguide.method import Method
 from initguide.overrides import is_overridden, overridden
 from initguide.papers import PAPERS
-from initguide.sampling import drawn_in, generator_from, inside
+from initguide.sampling import drawn_in, generator_from, inside, normal_from
 from initguide.sharding import shards_alike
 
 
@@ -182,7 +182,8 @@ def normal(
     """
     sizes, kind = check_shape(shape), check_dtype(dtype)
     mean, std = check_number("mean", mean), check_std(std)
-    values = generator_from(rng).standard_normal(sizes, drawn_in(kind))
+    values = np.empty(sizes, drawn_in(kind))
+    normal_from(generator_from(rng))(torch.from_numpy(values))
     values *= std
     values += mean
     return values.astype(kind, copy=False)

@@ -83,12 +83,11 @@ def sparse_(
     if tensor.is_meta:
         return tensor
     draw_normal_(tensor, 0.0, std, generator)
-    out, into = tensor.shape
-    zeros, values = math.ceil(share * out), tensor.detach()
-    device = "cpu" if generator is None else generator.device
-    for column in range(into):
+    out = len(tensor)
+    zeros, device = math.ceil(share * out), "cpu" if generator is None else generator.device
+    for column in tensor.detach().unbind(1):
         order = torch.randperm(out, generator=generator, device=device)
-        values[order[:zeros], column] = 0
+        column.index_fill_(0, order[:zeros].to(tensor.device), 0)
     return tensor
 
 

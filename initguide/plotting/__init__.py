@@ -9,5 +9,6 @@ from initguide.plotting.by_seed import gradients as gradients
 from initguide.plotting.by_seed import signals as signals
 from initguide.plotting.panels import histograms as histograms
 from initguide.plotting.panels import matrix as matrix
+from initguide.plotting.report import report as report
 from initguide.plotting.style import COLORS as COLORS
 from initguide.plotting.style import shared_legend as shared_legend

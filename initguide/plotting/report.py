@@ -25,7 +25,7 @@ def report(rows: Sequence[Mapping[str, Any]], verdicts: Iterable[Any] = ()) -> F
     that something is wrong, and names it.
 
     Args:
-        rows: Those of a [Report][initguide.report.Report].
+        rows: Those of a [Report][initguide.Report].
         verdicts: Its verdicts.
 
     Returns:
