@@ -174,7 +174,20 @@ def test_fixup_by_hand():
     assert plan["features.1.conv.6.weight"] == plan["classifier.1.weight"] == 0
 
 
+class Tied(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.table, self.head = nn.Embedding(9, 6), nn.Linear(6, 9)
+        self.a, self.b = nn.Linear(6, 6), nn.Linear(6, 6)
+        self.head.weight = self.table.weight
+
+    def forward(self, x):
+        x = self.table(x)
+        return self.head(x + self.b(torch.relu(self.a(x))))
+
+
 def test_fixup_zeros_no_embedding_and_no_projection_of_a_skip():
+    assert stds(Tied(), "fixup")["table.weight"] > 0
     assert stds(NanoGPT(), "fixup")["wte.weight"] > 0
     body = ResNet()
     body.fc = nn.Identity()
