@@ -1,7 +1,7 @@
 """Neural-network initialization: a superset of `torch.nn.init`, in PyTorch and in NumPy."""
 
-from initguide.audit import Audit as Audit
-from initguide.audit import audit as audit
+from initguide.auditing.audit import Audit as Audit
+from initguide.auditing.audit import audit as audit
 from initguide.fans import Fans as Fans
 
 # Private in torch as well, but layers everywhere call these two, torch's own among them.
@@ -20,7 +20,9 @@ from initguide.layers import per_gate as per_gate
 from initguide.layers import per_gate_ as per_gate_
 from initguide.layers import recurrent_ as recurrent_
 from initguide.lsuv import lsuv_ as lsuv_
-from initguide.measure import measure as measure
+from initguide.measuring.measure import measure as measure
+from initguide.measuring.report import Report as Report
+from initguide.measuring.report import Verdict as Verdict
 from initguide.method import Method as Method
 from initguide.methods import METHODS as METHODS
 from initguide.methods.constant import constant as constant
@@ -69,12 +71,10 @@ from initguide.methods.xavier import xavier_uniform as xavier_uniform
 from initguide.methods.xavier import xavier_uniform_ as xavier_uniform_
 from initguide.papers import PAPERS as PAPERS
 from initguide.papers import Paper as Paper
-from initguide.plans import Plan as Plan
+from initguide.planning.plans import Plan as Plan
+from initguide.planning.rule import Rule as Rule
+from initguide.planning.rules import initialize_ as initialize_
+from initguide.planning.rules import plan as plan
 from initguide.propagation import critical as critical
 from initguide.propagation import propagate as propagate
 from initguide.recipes import RECIPES as RECIPES
-from initguide.report import Report as Report
-from initguide.report import Verdict as Verdict
-from initguide.rule import Rule as Rule
-from initguide.rules import initialize_ as initialize_
-from initguide.rules import plan as plan

@@ -19,14 +19,17 @@ def is_sharded(tensor: object) -> bool:
     return module is not None and isinstance(tensor, module.DTensor)
 
 
-def write_shards_(tensor: Any, fill_: Callable[[Tensor], object]) -> None:
+def write_shards_(tensor: Any, fill_: Callable[[Tensor], object], *, keep: bool = False) -> None:
     """Fill a full tensor in every process alike, and keep the part that is held here.
 
     The full tensor exists for as long as this takes. Every process must draw the same, that is,
-    start from the same generator.
+    start from the same generator. If `fill_` may read what is there (`keep`), it is gathered first.
     """
     local = tensor.detach().to_local()
-    full = torch.empty(tensor.shape, dtype=local.dtype, device=local.device)
+    if keep:
+        full = tensor.detach().full_tensor()
+    else:
+        full = torch.empty(tensor.shape, dtype=local.dtype, device=local.device)
     fill_(full)
     local.copy_(part(full, tensor))
 

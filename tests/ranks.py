@@ -10,7 +10,7 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_tensor
 
 import initguide as init
-from initguide import streams
+from initguide.planning import streams
 
 OPTIONS = {
     "constant_": {"val": 0.5},
@@ -95,12 +95,12 @@ def watch_full_copies(function):
     now = most = 0
     original = streams.write_shards_
 
-    def counted(*args):
+    def counted(*args, **options):
         nonlocal now, most
         now += 1
         most = max(most, now)
         try:
-            return original(*args)
+            return original(*args, **options)
         finally:
             now -= 1
 

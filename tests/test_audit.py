@@ -10,9 +10,10 @@ from torch.nn.utils import parametrizations
 from zoo import PAIRS, ZOO, encoder, recipe_for
 
 import initguide as init
-from initguide import Rule, spreads
-from initguide.audit import FALSE_ALARM, TESTS, audit
-from initguide.spreads import Spread
+from initguide import Rule
+from initguide.auditing.audit import FALSE_ALARM, TESTS, audit
+from initguide.planning import spreads
+from initguide.planning.spreads import Spread
 
 LAWS = {
     "normal": (Spread("normal", 0.5, 2.0), stats.norm(0.5, 2)),

@@ -24,8 +24,8 @@ from torch import nn
 from torch.nn import functional as F
 
 import initguide as init
-from initguide.measure import measure
-from initguide.wording import PAGES
+from initguide.measuring.measure import measure
+from initguide.measuring.wording import PAGES
 
 ROOT = Path(__file__).resolve().parents[1]
 SEEDS = range(5)

@@ -9,6 +9,7 @@ from zoo import NORMED, ZOO, MobileNet, NanoGPT, Plain, ResNet, encoder
 
 import initguide as init
 from initguide import Rule
+from initguide.tracing.places import Place
 
 
 def rows(model, recipe):
@@ -263,4 +264,4 @@ def test_names_with_brackets_are_names():
     assert plan["b.x[0].weight"] == 0
     assert plan["b.x0.weight"] > 0
     assert stds(Odd(), "torch")["b.x[0].bias"] == pytest.approx(0.5 / math.sqrt(3))
-    assert Rule("b.x[[]0].weight", "zeros_").governs("b.x[0].weight", Odd(), init.rule.Place())
+    assert Rule("b.x[[]0].weight", "zeros_").governs("b.x[0].weight", Odd(), Place())

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from zoo import BRANCHES, NORMED, ZOO, NanoGPT, ResNet, Seq2Seq, WaveNet, encoder
 
 import initguide as init
-from initguide.trace import trace
+from initguide.tracing.trace import trace
 
 
 class Between(nn.Module):

@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 from torch import nn
 
+from initguide.planning.rule import Rule
 from initguide.recipes.auto import auto
 from initguide.recipes.named import kaiming, orthogonal, xavier
 from initguide.recipes.residual import fixup, gpt2, zero_gamma
 from initguide.recipes.torch_defaults import torch_defaults
-from initguide.rule import Rule
-from initguide.trace import Trace
+from initguide.tracing.trace import Trace
 
 RECIPES: dict[str, Callable[[nn.Module, Trace], list[Rule]]] = {
     "auto": auto,

@@ -4,10 +4,10 @@ from glob import escape
 
 from torch import nn
 
-from initguide.places import NORMS
+from initguide.planning.rule import Rule
 from initguide.recipes.common import ATTENTION, DENSE, EMBEDDING, GATES, NEUTRAL
-from initguide.rule import Rule
-from initguide.trace import Trace
+from initguide.tracing.places import NORMS
+from initguide.tracing.trace import Trace
 
 LINEAR = ("linear", "selu", "attention", "output", "unknown")
 SATURATING = ("tanh", "sigmoid", "softsign", "hardtanh", "hardsigmoid", "logsigmoid")

@@ -2,8 +2,8 @@
 
 from torch import Tensor, nn
 
-from initguide.places import NORMS
-from initguide.rule import Rule
+from initguide.planning.rule import Rule
+from initguide.tracing.places import NORMS
 
 RECURRENT = (nn.RNNBase, nn.RNNCellBase)
 LSTM = (nn.LSTM, nn.LSTMCell)

@@ -2,10 +2,10 @@
 
 from torch import nn
 
+from initguide.planning.rule import Rule
 from initguide.recipes.auto import LINEAR, SATURATING
 from initguide.recipes.common import ATTENTION, DENSE, EMBEDDING, GATES, NEUTRAL
-from initguide.rule import Rule
-from initguide.trace import Trace
+from initguide.tracing.trace import Trace
 
 
 def xavier(model: nn.Module, trace: Trace) -> list[Rule]:

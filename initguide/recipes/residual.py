@@ -5,11 +5,11 @@ from glob import escape
 
 from torch import nn
 
-from initguide.places import LAYERS, NORMS, PACKED
+from initguide.planning.rule import Rule
 from initguide.recipes.auto import auto
 from initguide.recipes.common import DENSE, GATES, NEUTRAL
-from initguide.rule import Rule
-from initguide.trace import Trace
+from initguide.tracing.places import LAYERS, NORMS, PACKED
+from initguide.tracing.trace import Trace
 
 
 def zero_gamma(model: nn.Module, trace: Trace) -> list[Rule]:

@@ -5,9 +5,9 @@ from glob import escape
 
 from torch import nn
 
+from initguide.planning.rule import Rule
 from initguide.recipes.common import DENSE, EMBEDDING, NEUTRAL, RECURRENT
-from initguide.rule import Rule
-from initguide.trace import Trace
+from initguide.tracing.trace import Trace
 
 
 def torch_defaults(model: nn.Module, trace: Trace) -> list[Rule]:
@@ -35,7 +35,8 @@ def torch_defaults(model: nn.Module, trace: Trace) -> list[Rule]:
         Rule("*bias_[kv]", "xavier_normal_", on=nn.MultiheadAttention, shape_fans=True),
     ]
     weights = [Rule("*weight", "kaiming_uniform_", on=DENSE, shape_fans=True, a=math.sqrt(5))]
-    return [*attention, *rules, *NEUTRAL, *weights, *EMBEDDING]
+    # A head that is tied to an embedding is given its weight, not the other way round.
+    return [*attention, *rules, *NEUTRAL, *EMBEDDING, *weights]
 
 
 def _bound(module: nn.Module) -> float | None:

@@ -16,8 +16,8 @@ from initguide.layers.gates import per_gate_
 from initguide.method import Method
 from initguide.methods import METHODS
 from initguide.methods.variance_scaling import DRAW
-from initguide.spreads import Spread
-from initguide.streams import Draw, draw_by_blocks_, draw_whole_
+from initguide.planning.spreads import Spread
+from initguide.planning.streams import Draw, draw_by_blocks_, draw_whole_
 
 # The laws whose entries are independent and alike, from their options.
 _SPREADS: dict[str, Callable[..., Spread]] = {
@@ -82,7 +82,7 @@ def law_of(
         options: The law's own.
 
     Returns:
-        A [Law][initguide.laws.Law].
+        A [Law][initguide.planning.laws.Law].
 
     Raises:
         ValueError: The name is unknown, or the law does not fit the shape or its options.
@@ -93,9 +93,9 @@ def law_of(
         if not callable(law):
             names = ", ".join(method.names[0] for method in METHODS)
             raise ValueError(f"law must be a function or one of {names}; got {law!r}")
-        fill = partial(_filled, law, options, 1, times)
+        fill = partial(_filled, _seeded(law), options, 1, times, True)
         name = getattr(law, "__name__", type(law).__name__)
-        return Law(name, partial(_drawn, draw_whole_, fill), ours=False)
+        return Law(name, partial(_drawn, partial(draw_whole_, keep=True), fill), ours=False)
     name = method.names[0]
     if method.spread is not None:
         spread = partial(method.spread, **options)
@@ -108,9 +108,11 @@ def law_of(
         return Law(
             name, fill, 0.0, std, spread=of_one, std_of=lambda other: spread(other)[1] * abs(times)
         )
-    # On a tensor without memory a method checks its options and the shape, and draws nothing.
-    method.tensor(torch.empty(shape, device="meta"), **options)
-    fill = partial(_filled, method.tensor, options, packed, times)
+    # Without entries, or without memory, a method checks its options and shape, and draws nothing.
+    empty = torch.empty(0) if name in _SPREADS else torch.empty(shape, device="meta")
+    method.tensor(empty, **options)
+    random = _takes_generator(method.tensor)
+    fill = partial(_filled, method.tensor, options, packed, times, random)
     if name in _SPREADS:
         of_one = _SPREADS[name](**options).times(times)
         fill = partial(_drawn, draw_by_blocks_, fill)
@@ -149,6 +151,7 @@ def _filled(
     options: dict[str, Any],
     packed: int,
     times: float,
+    random: bool,
     tensor: Tensor,
     generator: torch.Generator,
 ) -> None:
@@ -159,16 +162,26 @@ def _filled(
         if isinstance(value, Tensor) and _storage(value) != _storage(part):
             raise ValueError("law must fill its tensor in place; got one that returns another")
 
-    if not _takes_generator(function):
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(generator.initial_seed())
-            fill_(tensor)
-    elif packed > 1:
+    source = {"generator": generator} if random else {}
+    if packed > 1 and random:
         per_gate_(tensor, fill_, packed, generator)
     else:
-        fill_(tensor, generator=generator)
+        fill_(tensor, **source)
     if times != 1:
         tensor.mul_(times)
+
+
+def _seeded(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that takes its randomness from a generator, whatever it takes it from."""
+    if _takes_generator(function):
+        return function
+
+    def fill_(tensor: Tensor, generator: torch.Generator, **options: Any) -> Any:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(generator.initial_seed())
+            return function(tensor, **options)
+
+    return fill_
 
 
 def _storage(tensor: Tensor) -> int:

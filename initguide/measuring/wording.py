@@ -4,9 +4,9 @@ import math
 from contextlib import suppress
 
 from initguide.gains import gain
-from initguide.report import Verdict
-from initguide.watching import EMBEDDINGS, Layer
-from initguide.weights import kind
+from initguide.measuring.report import Verdict
+from initguide.measuring.watching import EMBEDDINGS, Layer
+from initguide.measuring.weights import kind
 
 PAGES = {
     "non-finite values": "guide/what-are-initializations.md",

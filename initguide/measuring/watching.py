@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from initguide.layers.convolution import CONVOLUTIONS
-from initguide.statistics import equal_units, moments, norm
-from initguide.trace import LAYERS, NORMS, PACKED, Place, Trace
+from initguide.measuring.statistics import equal_units, moments, norm
+from initguide.tracing.trace import LAYERS, NORMS, PACKED, Place, Trace
 
 EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from initguide.fans import layer_fans
-from initguide.statistics import copies, moments
+from initguide.measuring.statistics import copies, moments
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from initguide import spreads
-from initguide.orthogonality import unlike_orthogonal
-from initguide.plans import Entry
-from initguide.spreads import Limits, Spread, is_value
-from initguide.suspects import said, suspects
+from initguide.auditing.orthogonality import unlike_orthogonal
+from initguide.auditing.suspects import said, suspects
+from initguide.planning import spreads
+from initguide.planning.plans import Entry
+from initguide.planning.spreads import Limits, Spread, is_value
 
 
 @dataclass(frozen=True)

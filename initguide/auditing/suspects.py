@@ -5,12 +5,12 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from initguide import spreads
 from initguide.activations import FUNCTIONS
 from initguide.fans import Fans, fans, layer_fans
 from initguide.gains import gain
-from initguide.plans import Entry
-from initguide.spreads import Spread
+from initguide.planning import spreads
+from initguide.planning.plans import Entry
+from initguide.planning.spreads import Spread
 
 Suspect = tuple[str, float, str]
 

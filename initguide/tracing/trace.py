@@ -15,9 +15,9 @@ import torch
 from torch import fx, nn
 
 from initguide.activations import FUNCTIONS
-from initguide.branches import branches
-from initguide.followers import following, own_activation
-from initguide.places import LAYERS, NORMS, PACKED, TRANSFORMER, Place
+from initguide.tracing.branches import branches
+from initguide.tracing.followers import following, own_activation
+from initguide.tracing.places import LAYERS, NORMS, PACKED, TRANSFORMER, Place
 
 
 @dataclass
@@ -39,7 +39,7 @@ def trace(model: nn.Module) -> Trace:
         model: Any module; it is not changed and needs no input.
 
     Returns:
-        A [Trace][initguide.trace.Trace].
+        A [Trace][initguide.tracing.trace.Trace].
     """
     found = Trace()
     with _unchanged(model), warnings.catch_warnings():

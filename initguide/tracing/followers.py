@@ -11,7 +11,7 @@ import torch
 from torch import fx, nn
 
 from initguide.activations import FUNCTIONS, Nonlinearity, function_of
-from initguide.places import LAYERS, PACKED, TRANSFORMER, Place
+from initguide.tracing.places import LAYERS, PACKED, TRANSFORMER, Place
 
 # What hands the signal on to the activation: norms, dropout, pooling, anything that moves values.
 _PASS_MODULES = {"batchnorm", "normalization", "instancenorm", "dropout", "pooling", "padding"}

@@ -12,12 +12,12 @@ from torch import nn
 
 from initguide.checks import one_of
 from initguide.fans import Fans, fans, layer_fans, packed_in
-from initguide.laws import law_of
-from initguide.plans import Entry, Plan
+from initguide.planning.laws import law_of
+from initguide.planning.plans import Entry, Plan
+from initguide.planning.rule import Rule
+from initguide.planning.slots import Slot, joined, parametrizations_at_rest, slots
 from initguide.recipes import RECIPES
-from initguide.rule import Rule
-from initguide.slots import Slot, joined, parametrizations_at_rest, slots
-from initguide.trace import Place, Trace, trace
+from initguide.tracing.trace import Place, Trace, trace
 
 Recipe = str | Sequence[Rule | str]
 

@@ -3,10 +3,10 @@
 import math
 from collections.abc import Iterator
 
-from initguide.report import Verdict
-from initguide.watching import EMBEDDINGS, Layer
-from initguide.weights import drawn, same
-from initguide.wording import cure, more, name_of, std_of, verdict
+from initguide.measuring.report import Verdict
+from initguide.measuring.watching import EMBEDDINGS, Layer
+from initguide.measuring.weights import drawn, same
+from initguide.measuring.wording import cure, more, name_of, std_of, verdict
 
 # Weights of variance 1/fan_in hand the inputs' size on to everything above; pixels from 0 to 255
 # have an rms near 100. One-hot vectors of a thousand entries, which learn, have 1/30.

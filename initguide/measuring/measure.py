@@ -13,13 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from initguide.activity import Activations
 from initguide.guard import side_effects_undone
-from initguide.report import Report
-from initguide.trace import LAYERS, PACKED, trace
-from initguide.verdicts import judge
-from initguide.watching import Layer, Watch, tensors, watching
-from initguide.weights import kind, weights_of
+from initguide.measuring.activity import Activations
+from initguide.measuring.report import Report
+from initguide.measuring.verdicts import judge
+from initguide.measuring.watching import Layer, Watch, tensors, watching
+from initguide.measuring.weights import kind, weights_of
+from initguide.tracing.trace import LAYERS, PACKED, trace
 
 Loss = Callable[[Any], Tensor]
 

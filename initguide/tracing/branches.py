@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from torch import fx, nn
 
-from initguide.followers import classify, is_layer
-from initguide.places import NORMS
+from initguide.tracing.followers import classify, is_layer
+from initguide.tracing.places import NORMS
 
 _ADD = {"add", "iadd", "add_"}
 

@@ -58,7 +58,7 @@ def draw_by_blocks_(tensor: Tensor, draw_: Draw, seed: int, name: str) -> None:
         values.copy_(flat.view(values.shape))
 
 
-def draw_whole_(tensor: Tensor, draw_: Draw, seed: int, name: str) -> None:
+def draw_whole_(tensor: Tensor, draw_: Draw, seed: int, name: str, *, keep: bool = False) -> None:
     """Fill a tensor whose entries depend on each other, from one stream.
 
     Args:
@@ -66,8 +66,9 @@ def draw_whole_(tensor: Tensor, draw_: Draw, seed: int, name: str) -> None:
         draw_: Fills a tensor of this shape from a generator.
         seed: The seed of the whole model.
         name: The parameter's name.
+        keep: Whether `draw_` may read what is there.
     """
     if is_sharded(tensor):
-        write_shards_(tensor, lambda full: draw_whole_(full, draw_, seed, name))
+        write_shards_(tensor, lambda full: draw_whole_(full, draw_, seed, name), keep=keep)
         return
     draw_(tensor.detach(), generator_for(seed, name, 0, torch.Generator(tensor.device)))

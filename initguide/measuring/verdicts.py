@@ -4,11 +4,20 @@ A layer is named by where the fault begins. What a fault entails is not reported
 zero layer there is no signal to judge.
 """
 
-from initguide.faults import cloned, cut_off, dead, inputs, non_finite, saturated, symmetric, zero
-from initguide.report import Verdict
-from initguide.trends import gradient, ignored, signal
-from initguide.watching import Layer
-from initguide.wording import hidden
+from initguide.measuring.faults import (
+    cloned,
+    cut_off,
+    dead,
+    inputs,
+    non_finite,
+    saturated,
+    symmetric,
+    zero,
+)
+from initguide.measuring.report import Verdict
+from initguide.measuring.trends import gradient, ignored, signal
+from initguide.measuring.watching import Layer
+from initguide.measuring.wording import hidden
 
 
 def judge(layers: list[Layer], loss: float | None) -> list[Verdict]:

@@ -4,7 +4,7 @@ import html
 from dataclasses import dataclass
 from typing import Any
 
-from initguide.plans import table
+from initguide.planning.plans import table
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,7 @@ class Verdict:
 
     Attributes:
         layer: The name of the layer where it begins.
-        kind: One of the keys of `initguide.wording.PAGES`.
+        kind: One of the keys of `initguide.measuring.wording.PAGES`.
         words: What was found, by which factor, and what to do.
         page: The guide's page that explains it, a path below `docs`.
     """

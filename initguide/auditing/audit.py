@@ -12,14 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from initguide.checkup import Finding, Limits, checkup
-from initguide.plans import Entry, Plan, table
+from initguide.auditing.checkup import Finding, Limits, checkup
+from initguide.planning.plans import Entry, Plan, table
+from initguide.planning.rule import Rule
+from initguide.planning.rules import Recipe, plan, planned
+from initguide.planning.slots import parametrizations_at_rest, slots
 from initguide.recipes.torch_defaults import torch_defaults
-from initguide.rule import Rule
-from initguide.rules import Recipe, plan, planned
 from initguide.sharding import is_sharded
-from initguide.slots import parametrizations_at_rest, slots
-from initguide.trace import Trace
+from initguide.tracing.trace import Trace
 
 # The chance of any false alarm in a whole audit; each of its tests gets an equal share.
 FALSE_ALARM = 1e-5

@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from initguide.activations import FUNCTIONS
-from initguide.statistics import counts
-from initguide.watching import Layer, Watch, axes
+from initguide.measuring.statistics import counts
+from initguide.measuring.watching import Layer, Watch, axes
 
 # Outputs between which the slope is above a twentieth of its largest value; of the steps, the ends.
 _FLAT = {

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from initguide.fans import Fans
-from initguide.laws import Law
+from initguide.planning.laws import Law
+from initguide.planning.slots import Slot
 from initguide.sharding import zero_row_
-from initguide.slots import Slot
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from initguide.checks import check_number
-from initguide.places import Place
+from initguide.tracing.places import Place
 
 
 class Rule:

@@ -3,10 +3,10 @@
 import math
 from collections.abc import Iterator
 
-from initguide.drift import drift
-from initguide.report import Verdict
-from initguide.watching import EMBEDDINGS, Layer
-from initguide.wording import cure, hidden, name_of, std_of, verdict
+from initguide.measuring.drift import drift
+from initguide.measuring.report import Verdict
+from initguide.measuring.watching import EMBEDDINGS, Layer
+from initguide.measuring.wording import cure, hidden, name_of, std_of, verdict
 
 # By how much sizes may differ over a whole network, not a layer. Sound ones stay within 10: He's
 # product of 50 layers as wide as 100 is off by a factor of 5 in one draw of a hundred, tanh behind

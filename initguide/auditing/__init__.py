@@ -1,0 +1,1 @@
+"""What a model's parameters hold, against what its recipe means them to hold."""

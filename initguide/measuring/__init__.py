@@ -1,0 +1,1 @@
+"""What a model does with one batch: statistics by layer, and verdicts in words."""
