@@ -22,7 +22,8 @@ SITE = Path(__file__).resolve().parent
 ROOT = SITE.parents[1]
 SECONDS_PER_PAGE = 300
 
-_PRELOADED = ["torch", "matplotlib.pyplot", "sklearn.datasets"]
+# The last is what an optimizer imports when it is made: most pages train something.
+_PRELOADED = ["torch", "matplotlib.pyplot", "sklearn.datasets", "torch._dynamo"]
 # One thread a page makes sums come out in one order, and pages share few cores.
 _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MPLBACKEND": "agg", "PYTHONHASHSEED": "0"}
 
