@@ -18,6 +18,13 @@ def second_moment(f: Function, q: float) -> float:
     return expectation(lambda z: f(root * z) ** 2)
 
 
+def square_spread(f: Function, q: float, second: float) -> float:
+    """Return the variance of f(z)², relative to its mean `second`, for z of second moment `q`."""
+    root = math.sqrt(q)
+    # Divided first, since a fourth power overflows early.
+    return expectation(lambda z: (f(root * z) ** 2 / second) ** 2) - 1 if second else math.nan
+
+
 def moment_slope(f: Function, q: float) -> float:
     """Return the derivative of E f(z)² with respect to the second moment `q` of z."""
     root = math.sqrt(q)

@@ -19,7 +19,7 @@ from initguide.checks import check_number
 from initguide.criticality import Critical as Critical
 from initguide.criticality import check_not_negative
 from initguide.criticality import critical as critical
-from initguide.moments import moment_slope, parted, ratio, second_moment
+from initguide.moments import moment_slope, parted, ratio, second_moment, square_spread
 
 Array = NDArray[np.float64]
 
@@ -39,6 +39,8 @@ class Propagation(NamedTuple):
             the input. It shrinks where the biases or the activation's mean take over.
         gradient: The second moment of the gradient with respect to the pre-activations, where a
             gradient of unit variance arrives at the last activation.
+        wobble: The variance, over draws of the weights, of the log of a layer's mean squared
+            activation, **times the width**: divide by it. To first order in 1/width, for one input.
     """
 
     layer: NDArray[np.int64]
@@ -49,6 +51,7 @@ class Propagation(NamedTuple):
     activation: Array
     spread: Array
     gradient: Array
+    wobble: Array
 
     @property
     def rms(self) -> Array:
@@ -131,14 +134,20 @@ def propagate(
     q = w * q0 + b
     # One minus the correlation: near a correlation of one it keeps the digits that matter.
     d = ratio(w * q0 * (1 - c0), q)
-    layers = []
+    layers, wobble = [], 0.0
     for _ in range(depth):
         activation, derivative = second_moment(f, q), second_moment(df, q)
         spread = parted(f, q, d, activation, derivative)
-        layers.append((q, 1 - d, w * moment_slope(f, q), activation, spread, derivative))
+        growth = moment_slope(f, q)
+        # What the layer below strayed by, as this one passes it on, and what its own units add.
+        passed = ratio(growth * q, activation)
+        wobble = wobble * passed * passed + square_spread(f, q, activation)
+        layers.append((q, 1 - d, w * growth, activation, spread, derivative, wobble))
         q = w * activation + b
         d = ratio(w * spread, q)
-    moments, correlation, slope, activations, spreads, derivatives = np.array(layers).T
+        share = ratio(w * activation, q)
+        wobble *= share * share
+    moments, correlation, slope, activations, spreads, derivatives, wobbles = np.array(layers).T
     with np.errstate(over="ignore", invalid="ignore"):
         chi_1 = w * derivatives
         gradient = np.append(chi_1[:-1], derivatives[-1])[::-1].cumprod()[::-1]
@@ -151,4 +160,5 @@ def propagate(
         activation=activations,
         spread=spreads,
         gradient=gradient,
+        wobble=wobbles,
     )

@@ -135,6 +135,32 @@ def test_a_random_network_agrees():
         assert (np.abs(measured.mean(0) - predicted) < 4 * error + 0.01 * predicted).all()
 
 
+def test_relu_strays_by_five_depths_over_width():
+    """E relu(z)⁴ / (E relu(z)²)² = (3/2) / (1/4) = 6, so that each layer adds 5 / width."""
+    he = init.propagate("relu", math.sqrt(2), depth=20)
+    np.testing.assert_allclose(he.wobble, 5 * he.layer)
+
+
+@pytest.mark.parametrize(
+    ("f", "sigma_w", "sigma_b"),
+    [(torch.relu, math.sqrt(2), 0.0), (torch.tanh, 1.5, 0.3), (torch.relu, 1.2, 0.5)],
+)
+def test_finite_networks_stray_as_predicted(f, sigma_w, sigma_b):
+    width, depth, draws = 400, 6, 1500
+    generator = torch.Generator().manual_seed(0)
+    h = torch.ones(draws, width)
+    logs = []
+    for _ in range(depth):
+        # For one input, each pre-activation is normal whatever the direction of h.
+        q = sigma_w**2 * h.square().mean(1, keepdim=True) + sigma_b**2
+        h = f(q.sqrt() * torch.randn(draws, width, generator=generator))
+        logs.append(h.square().mean(1).log())
+    measured = torch.stack(logs).var(1).numpy() * width
+    predicted = init.propagate(f, sigma_w, sigma_b, depth).wobble
+    # The standard error of a variance is sqrt(2 / draws) of it; the rest is of second order.
+    np.testing.assert_allclose(measured, predicted, rtol=4 * math.sqrt(2 / draws) + 0.05)
+
+
 def test_names_modules_and_functions_agree():
     by_name = init.propagate("tanh", 1.5, 0.1, depth=5)
     for same in (torch.tanh, torch.nn.Tanh(), lambda z: 2 / (1 + torch.exp(-2 * z)) - 1):
