@@ -132,10 +132,10 @@ def initialize_(model: nn.Module, recipe: Recipe = "auto", *, seed: int | None =
 
         import initguide as init
 
-        model = nn.Sequential(nn.Linear(64, 100), nn.ReLU(), nn.Linear(100, 10))
-        init.initialize_(model, seed=2)
-        print(f"{model[0].weight.std():.2f}")  # sqrt(2 / 64) = 0.18
-        #> 0.18
+        model = nn.Sequential(nn.Linear(50, 400), nn.ReLU(), nn.Linear(400, 10))
+        init.initialize_(model, seed=0)
+        print(f"{model[0].weight.std():.2f}")  # sqrt(2 / 50) = 0.2
+        #> 0.20
         init.initialize_(model, [init.Rule("2.weight", "zeros_"), "xavier"], seed=0)
         print(model[2].weight.abs().max().item())
         #> 0.0
