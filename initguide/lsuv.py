@@ -12,14 +12,28 @@ already sees it. One forward pass does all layers, in the order in which they ru
 """
 
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
-from initguide.checks import check_number
+from initguide.activated import followers
+from initguide.checks import check_number, one_of
 from initguide.guard import side_effects_undone, unchanged_on_error
-from initguide.rescale import owner, rescaling, row
+from initguide.processes import (
+    Processes,
+    check_alike,
+    failing_together,
+    from_first,
+    processes_of,
+    resharded,
+    total,
+)
+from initguide.rescale import Pass, owner, rescaling, row
+from initguide.sharding import is_sharded
+
+MeasureAt = Literal["pre", "post"]
 
 
 @dataclass(frozen=True)
@@ -28,9 +42,10 @@ class LsuvReport:
 
     Attributes:
         rows: One for each layer, in the order of the forward pass: `layer`, `std_before` (of its
-            output), `scale` (what its weights were multiplied by), `std_after`. A layer that the
-            batch did not reach, that is frozen, or whose weight belongs to another, comes with
-            None and a `note`.
+            output, or behind its activation), `scale` (what its weights were multiplied by),
+            `std_after`, and a `note`: with `measure_at="post"`, where the std was measured. A layer
+            that the batch did not reach, that is frozen, or whose weight belongs to another, comes
+            with None for numbers, and its note says so.
     """
 
     rows: list[dict[str, Any]]
@@ -53,6 +68,7 @@ def lsuv_(
     tol: float = 1e-3,
     orthonormal: bool = True,
     generator: torch.Generator | None = None,
+    measure_at: MeasureAt = "pre",
 ) -> LsuvReport:
     r"""Give every layer's output unit variance on a batch, in a single forward pass.
 
@@ -60,30 +76,45 @@ def lsuv_(
 
     This is the method of the paper: orthonormal weights first, then a scale for each layer, found
     from the variance of its output **before** the activation, over all units and inputs. Nothing is
-    shifted. (Others measure after the activation, or subtract the mean by the bias.) Biases stay as
-    they are and are counted in; the model runs in the mode that it is in.
+    shifted. (Others subtract the mean by the bias.) Biases stay as they are and are counted in; the
+    model runs in the mode that it is in.
+
+    With `measure_at="post"`, as others do, the std is that behind the activation $f$ which follows
+    the layer, $\operatorname{Var} f(a W x + b) = 1$. Where none follows, where it is not known, or
+    where something stands before it that mixes or rescales the signal (a norm undoes any scale; a
+    sum adds another signal), the layer is measured before, and its note says why.
 
     Linear layers and convolutions are scaled, and the output projection of
     `nn.MultiheadAttention`. A module that is called several times is scaled at its first call, a
     weight that several layers share in the first of them. One that is frozen, or that something
     else holds as well, such as an embedding tied to the head, is left alone. Call it before the
-    model is compiled or spread over devices.
+    model is compiled.
+
+    A model in `DistributedDataParallel` or under FSDP2's `fully_shard` is called in every process,
+    each with its part of the batch and a generator in the same state. Variances are then those of
+    the whole batch, and the weights those that one process would get from it. (BatchNorm and
+    dropout still see a part each.) A plain model is its process's own.
 
     Args:
         model: Any module; its parameters change in place.
         *inputs: What the model is called with: a batch of data as it is trained on.
         tol: How far a layer's std may be from 1 afterwards.
         orthonormal: Whether to draw orthonormal weights first; if not, those present are scaled.
-        generator: The source of randomness for them; torch's global one where None.
+        generator: The source of randomness for them; torch's global one where None (of several
+            processes, that of the first).
+        measure_at: `"pre"` for the std before the activation, `"post"` for that behind it.
 
     Returns:
         An [LsuvReport][initguide.lsuv.LsuvReport].
 
     Raises:
         TypeError: `model` is not a module, or `generator` not a generator.
-        ValueError: An input is NaN, a parameter is lazy or meta, no layer can be scaled, or a
-            layer's output is constant or not finite, cannot be brought to unit variance beside its
-            bias, or its weight cannot be set (spectral norm). The error names the layer.
+        ValueError: `measure_at` is unknown, an input is NaN, a parameter is lazy or meta, no layer
+            can be scaled, or a layer's output is constant or not finite, cannot be brought to unit
+            variance beside its bias or behind its activation (tanh stays below 1), or its weight
+            cannot be set (spectral norm, or tensor parallelism). The error names the layer. Or
+            the processes' generators differ.
+        RuntimeError: The model failed in another process.
 
     On any error the model, its buffers and the random state are as they were before. Buffers (the
     running statistics of BatchNorm) stay as they were in any case, and dropout uses up no
@@ -109,33 +140,62 @@ def lsuv_(
         #> 1.00
         ```
     """
-    _check(model, inputs, tol, generator)
-    layers = {name or "model": module for name, module in model.named_modules() if owner(module)}
-    for name, module in layers.items():
-        _check_layer(name, owner(module))
-    rows: list[dict[str, Any]] = []
-    with unchanged_on_error(model, generator):
-        if orthonormal and generator in (None, torch.default_generator):
-            # One draw from the global state seeds a stream of our own: dropout uses none of it.
-            generator = torch.Generator().manual_seed(int(torch.randint(2**62, ()).item()))
-        source = generator if orthonormal else None
-        with rescaling(model, layers, rows, tol, source), side_effects_undone(model):
-            model(*inputs)
-        met = {each["layer"] for each in rows}
-        rows += [row(name, note="not reached") for name in layers if name not in met]
-        if not any(each["scale"] for each in rows):
-            notes = {each["layer"]: each["note"] for each in rows}
-            raise ValueError(
-                f"the batch must reach Linear or convolution layers to scale; got {notes or 'none'}"
-            )
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model must be an nn.Module; got {type(model).__name__}")
+    wrapped = isinstance(model, nn.parallel.DistributedDataParallel)
+    plain = model.module if wrapped else model
+    with resharded(plain):
+        processes = processes_of(model)
+        with failing_together(processes):
+            _check(plain, inputs, tol, generator, measure_at)
+            named = {name: module for name, module in plain.named_modules() if owner(module)}
+            layers = {name or "model": module for name, module in named.items()}
+            for name, module in layers.items():
+                _check_layer(name, owner(module))
+            found = followers(plain, list(named)) if measure_at == "post" else {}
+            behind = {name or "model": follower for name, follower in found.items()}
+            with unchanged_on_error(plain, generator):
+                source = _source(generator, processes) if orthonormal else None
+                what = Pass(tol, partial(total, processes), source, behind)
+                with rescaling(plain, layers, what), side_effects_undone(plain):
+                    model(*inputs)
+                rows = _finished(what.rows, layers)
     return LsuvReport(rows)
 
 
+def _source(generator: torch.Generator | None, processes: Processes) -> torch.Generator:
+    """Return the generator to draw from, which gives the same in every process."""
+    if generator is None or generator is torch.default_generator:
+        # One draw from the global state seeds a stream of our own: dropout uses none of it.
+        seed = from_first(processes, int(torch.randint(2**62, ()).item()))
+        return torch.Generator().manual_seed(seed)
+    if processes.groups:
+        check_alike(processes, generator)
+    return generator
+
+
+def _finished(rows: list[dict[str, Any]], layers: dict[str, nn.Module]) -> list[dict[str, Any]]:
+    """Return the rows, those of layers that the batch did not reach at the end."""
+    met = {each["layer"] for each in rows}
+    rows += [row(name, note="not reached") for name in layers if name not in met]
+    if not any(each["scale"] for each in rows):
+        notes = {each["layer"]: each["note"] for each in rows}
+        raise ValueError(
+            f"the batch must reach Linear or convolution layers to scale; got {notes or 'none'}"
+        )
+    return rows
+
+
 def _check(
-    model: nn.Module, inputs: tuple[Any, ...], tol: float, generator: torch.Generator | None
+    model: nn.Module,
+    inputs: tuple[Any, ...],
+    tol: float,
+    generator: torch.Generator | None,
+    measure_at: str,
 ) -> None:
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model must be an nn.Module; got {type(model).__name__}")
+    if measure_at not in get_args(MeasureAt):
+        rule = one_of(get_args(MeasureAt))
+        raise ValueError(f"measure_at must be {rule}; got {measure_at!r}")
     check_number("tol", tol)
     if tol < 0:
         raise ValueError(f"tol must be at least 0; got {tol}")
@@ -163,6 +223,9 @@ def _check_layer(name: str, target: Any) -> None:
             raise ValueError(
                 f"layer {name!r} must hold its {part} as a parameter; got {type(tensor).__name__}"
             )
+    if nn.utils.parametrize.is_parametrized(target) and any(map(is_sharded, target.parameters())):
+        kinds = [type(p).__name__ for each in target.parametrizations.values() for p in each]
+        raise ValueError(f"layer {name!r} must not be parametrized in a sharded model; got {kinds}")
     for part, tensor in target.named_parameters():
         if not tensor.is_floating_point():
             raise ValueError(f"layer {name!r} must have a real {part}; got {tensor.dtype}")

@@ -7,6 +7,7 @@ than its bias would be rounded away in their sum.
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -14,9 +15,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
+from initguide.activated import Follower
 from initguide.guard import identity, left_alone
 from initguide.layers.convolution import CONVOLUTIONS
 from initguide.methods.orthogonal import orthogonal_
+from initguide.processes import Total
+from initguide.scales import moments, solve, solve_behind, wide
+from initguide.sharding import is_sharded, part
 
 LAYERS = (nn.Linear, *CONVOLUTIONS)
 # The forwards of which it is known that scaling the weight scales the output.
@@ -49,26 +54,42 @@ def row(
     }
 
 
+@dataclass(frozen=True)
+class Pass:
+    """What a forward pass is to do, and what it has done.
+
+    Attributes:
+        tol: How far a layer's std may be from 1.
+        total: Sums numbers over the processes that hold a part of the batch.
+        generator: What draws the weights; None to keep them.
+        followers: The activation to measure behind, by layer; none to measure before.
+        rows: The report, which grows layer by layer.
+    """
+
+    tol: float
+    total: Total
+    generator: torch.Generator | None
+    followers: dict[str, Follower]
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+
 @contextmanager
-def rescaling(
-    model: nn.Module,
-    layers: dict[str, nn.Module],
-    rows: list[dict[str, Any]],
-    tol: float,
-    generator: torch.Generator | None,
-) -> Iterator[None]:
+def rescaling(model: nn.Module, layers: dict[str, nn.Module], what: Pass) -> Iterator[None]:
     """Scale each layer when it runs for the first time; a generator draws its weight before."""
-    settled = left_alone(model, [owner(module) for module in layers.values()])
+    owners = [owner(module) for module in layers.values()]
+    settled = left_alone(model, owners)
+    # Where FSDP gathers a weight, the layer sees a copy for a while; this is the original.
+    homes = {o: o.weight for o in owners if not is_parametrized(o, "weight")}
     biases: dict[Any, Tensor] = {}
     handles = []
 
     def before(name: str, target: Any, key: int, *_: Any) -> None:
         if key in settled:
             return
-        if generator is not None:
-            weight = target.weight
-            q = torch.empty_like(weight, device=generator.device)
-            _set_weight(name, target, orthogonal_(q, generator=generator).to(weight.device))
+        if is_sharded(target.weight):
+            raise ValueError(f"layer {name!r} must run on a whole weight; got a DTensor")
+        if what.generator is not None:
+            _draw(name, target, homes.get(target), what.generator)
         if target.bias is not None and target not in biases:
             biases[target] = target.bias.clone()
             target.bias.zero_()
@@ -78,35 +99,49 @@ def rescaling(
         name: str, target: Any, key: int, module: Any, args: Any, kwargs: Any, output: Any
     ) -> Any:
         if key in settled:
-            if all(each["layer"] != name for each in rows):
-                rows.append(row(name, note=settled[key]))
+            if all(each["layer"] != name for each in what.rows):
+                what.rows.append(row(name, note=settled[key]))
             return None
         settled[key] = f"shares the weight of {name}"
+        follower = what.followers.get(name, Follower())
         bias = biases.get(target)
         y = _first(output)
         axis = _unit_axis(target, y)
-        scale, std_before = _solve(name, y, bias, axis)
-        _scale_weight(name, target, scale)
+        if not what.total(y.numel())[0]:
+            raise ValueError(f"layer {name!r} must have outputs; got shape {tuple(y.shape)}")
+        by_unit = None if bias is None else bias.view(-1, *(1,) * (y.ndim - 1 - axis))
+        if follower.function is None:
+            scale, std_before = solve(name, y, bias, axis, what.total)
+        else:
+            function, label = follower.function, follower.label
+            scale, std_before = solve_behind(name, y, by_unit, function, label, what.total)
+        _scale_weight(name, target, homes.get(target), scale)
         if bias is not None:
             target.bias.copy_(biases.pop(target))
         # Autocast keeps casts of the weights, and would not see that they change.
         torch.clear_autocast_cache()
         if type(module).forward in LINEAR_FORWARDS and not is_parametrized(target, "weight"):
-            _scale(y, scale, None if bias is None else bias.view(-1, *(1,) * (y.ndim - 1 - axis)))
+            _scale(y, scale, by_unit)
         else:
             output = module.forward(*args, **kwargs)
-        std_after = math.sqrt(_moments(_first(output))[1])
-        if not abs(std_after - 1) <= tol:
-            raise ValueError(f"layer {name!r} must reach std 1 within tol={tol}; got {std_after}")
-        rows.append(row(name, std_before, scale, std_after))
+        measured = _first(output)
+        if follower.function is not None:
+            # An activation may work in place.
+            measured = follower.function(wide(measured).clone())
+        std_after = math.sqrt(moments(measured, what.total)[1])
+        if not abs(std_after - 1) <= what.tol:
+            raise ValueError(
+                f"layer {name!r} must reach std 1 within tol={what.tol}; got {std_after}"
+            )
+        what.rows.append(row(name, std_before, scale, std_after, follower.note))
         return output
 
     try:
         for name, module in layers.items():
-            what = name, owner(module), identity(owner(module))
-            handles.append(module.register_forward_pre_hook(partial(before, *what)))
+            which = name, owner(module), identity(owner(module))
+            handles.append(module.register_forward_pre_hook(partial(before, *which)))
             # First of the hooks, so that those of others see the output as it will be.
-            hook = partial(after, *what)
+            hook = partial(after, *which)
             handles.append(module.register_forward_hook(hook, prepend=True, with_kwargs=True))
         yield
     finally:
@@ -114,7 +149,8 @@ def rescaling(
             handle.remove()
         # A model may catch the error of a layer and go on.
         for target, bias in biases.items():
-            target.bias.copy_(bias)
+            if not is_sharded(target.bias):
+                target.bias.copy_(bias)
 
 
 def _first(output: Any) -> Tensor:
@@ -126,55 +162,15 @@ def _unit_axis(target: Any, y: Tensor) -> int:
     return y.ndim - (target.weight.ndim - 1 if isinstance(target, CONVOLUTIONS) else 1)
 
 
-def _wide(tensor: Tensor) -> Tensor:
-    return tensor if tensor.dtype.itemsize >= 4 else tensor.float()
-
-
-def _solve(name: str, y: Tensor, bias: Tensor | None, axis: int) -> tuple[float, float]:
-    r"""Return the scale $a$, and the std before it, of $y + b$: $A a^2 + 2 B a + C = 1$."""
-    if y.numel() == 0:
-        raise ValueError(f"layer {name!r} must have outputs; got shape {tuple(y.shape)}")
-    mean, variance, centred = _moments(y)
-    if not math.isfinite(variance):
-        raise ValueError(f"layer {name!r} must have a finite output; got NaN or inf")
-    # A constant's mean is rounded, and so are its values.
-    noise = max(torch.finfo(y.dtype).eps, 16 * torch.finfo(_wide(y[:0]).dtype).eps)
-    if variance <= (noise * mean) ** 2:
-        raise ValueError(f"layer {name!r} must vary over the batch; got variance {variance:.3g}")
-    if bias is None:
-        return 1 / math.sqrt(variance), math.sqrt(variance)
-    b = bias.double()
-    b -= b.sum().item() / b.numel()
-    others = [i for i in range(y.ndim) if i != axis]
-    by_unit = (centred.sum(others) if others else centred).double()
-    covariance = torch.dot(by_unit, b).item() / y.numel()
-    of_bias = torch.dot(b, b).item() / b.numel()
-    square = covariance**2 + variance * (1 - of_bias)
-    root = math.sqrt(square) if square >= 0 else math.nan
-    scale = (root - covariance) / variance
-    if not scale > 0:
-        raise ValueError(
-            f"layer {name!r} must have a bias of variance below 1 to reach it; got {of_bias:.3g}"
-        )
-    return scale, math.sqrt(variance + 2 * covariance + of_bias)
-
-
-def _moments(y: Tensor) -> tuple[float, float, Tensor]:
-    """Return the mean, the variance and `y` about centred; much faster than torch.var_mean."""
-    centred = _wide(y)
-    mean, variance = _sums(centred)
-    # Squares of huge and of tiny numbers leave single precision, and those of a mean cancel.
-    if not (1e-30 < variance < 1e30 and mean**2 < 10 * variance):
-        mean = y.double().mean().item()
-        centred = y.double() - mean
-        variance = _sums(centred)[1]
-    return mean, max(variance, 0.0), centred
-
-
-def _sums(y: Tensor) -> tuple[float, float]:
-    flat = y.reshape(-1)
-    mean = flat.sum().item() / y.numel()
-    return mean, torch.dot(flat, flat).item() / y.numel() - mean**2
+def _draw(name: str, target: Any, home: Any, generator: torch.Generator) -> None:
+    """Draw an orthonormal weight: the one in use, and the shard of it that is kept."""
+    weight = target.weight
+    dtype = weight.dtype if home is None else home.dtype
+    q = torch.empty_like(weight, dtype=dtype, device=generator.device)
+    drawn = orthogonal_(q, generator=generator).to(weight.device)
+    _set_weight(name, target, drawn)
+    if home is not None and is_sharded(home):
+        home.detach().to_local().copy_(part(drawn, home))
 
 
 def _set_weight(name: str, target: Any, value: Tensor) -> None:
@@ -188,12 +184,14 @@ def _set_weight(name: str, target: Any, value: Tensor) -> None:
         raise ValueError(f"layer {name!r} must have a weight that can be set; got {kinds}")
 
 
-def _scale_weight(name: str, target: Any, scale: float) -> None:
+def _scale_weight(name: str, target: Any, home: Any, scale: float) -> None:
     if is_parametrized(target, "weight"):
         _set_weight(name, target, target.weight * scale)
         return
     weight = target.weight
     _scale(weight, scale)
+    if home is not None and is_sharded(home):
+        _scale(home.detach().to_local(), scale)
     low, high = torch.aminmax(weight)
     largest = max(-low.item(), high.item())
     if not torch.finfo(weight.dtype).tiny <= largest < math.inf:
@@ -204,10 +202,10 @@ def _scale_weight(name: str, target: Any, scale: float) -> None:
 
 def _scale(tensor: Tensor, scale: float, shift: Tensor | None = None) -> None:
     """Multiply, and add, in place; half precision would round the scale itself."""
-    wide = _wide(tensor)
+    values = wide(tensor)
     if shift is None:
-        wide.mul_(scale)
+        values.mul_(scale)
     else:
-        torch.add(shift, wide, alpha=scale, out=wide)
-    if wide is not tensor:
-        tensor.copy_(wide)
+        torch.add(shift, values, alpha=scale, out=values)
+    if values is not tensor:
+        tensor.copy_(values)

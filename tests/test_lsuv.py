@@ -2,6 +2,9 @@
 
 import copy
 import itertools
+import math
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -9,6 +12,8 @@ from torch import nn
 from torch.nn.utils import prune
 
 import initguide as init
+from initguide import scales
+from initguide.scales import crossing
 
 
 def generator(seed=0):
@@ -611,6 +616,43 @@ ERRORS = {
     "not a model": (torch.relu, [BATCH], {}, "model must be an nn.Module; got builtin"),
     "seed": (mlp(), [BATCH], {"generator": 0}, "generator must be a torch.Generator; got 0"),
     "own": (Fails(), [BATCH], {}, "the model's own error"),
+    "measure_at": (
+        mlp(),
+        [BATCH],
+        {"measure_at": "mid"},
+        "measure_at must be 'pre' or 'post'; got 'mid'",
+    ),
+    # Each of 64 x 30 outputs becomes 1 or -1; their mean is not zero.
+    "bounded": (
+        mlp(2, nn.Tanh),
+        [BATCH],
+        {"measure_at": "post"},
+        "layer '0' must reach std 1 behind tanh at a finite scale; got at most 0.99",
+    ),
+    "bounded, bias": (
+        with_biases(mlp(2, nn.Sigmoid), 0.5),
+        [BATCH],
+        {"measure_at": "post"},
+        "layer '0' must reach std 1 behind sigmoid at a finite scale; got at most 0.49",
+    ),
+    "large bias behind relu": (
+        large_bias(),
+        [BATCH],
+        {"measure_at": "post"},
+        "layer '0' must reach std 1 behind relu at a finite scale; got at least 3.",
+    ),
+    "dead behind relu": (
+        nn.Sequential(*dead()[2:], nn.Linear(30, 30), nn.ReLU()),
+        [torch.zeros(64, 30)],
+        {"measure_at": "post"},
+        "layer '0' must vary over the batch; got variance 0",
+    ),
+    "late, behind": (
+        nn.Sequential(*mlp(2), nn.Linear(30, 5), nn.Tanh()),
+        [BATCH],
+        {"measure_at": "post"},
+        "layer '4' must reach std 1 behind tanh",
+    ),
 }
 
 
@@ -634,3 +676,238 @@ def test_a_failure_changes_nothing(name, seeded):
     assert not any(m._forward_hooks for m in modules)
     assert name == "lazy" or not any(m._forward_pre_hooks for m in modules if name != "pruned")
     assert torch.backends.mha.get_fastpath_enabled()
+
+
+class Functional(nn.Module):
+    """Activations as functions and methods, in place, behind a change of shape; shared; linear."""
+
+    def __init__(self):
+        super().__init__()
+        self.convolution = nn.Conv2d(2, 6, 3)
+        self.again = nn.Linear(96, 96)
+        self.last = nn.Linear(96, 4)
+
+    def forward(self, x):
+        x = torch.nn.functional.gelu(self.convolution(x).flatten(1), approximate="tanh")
+        x = torch.relu_(self.again(x))
+        return self.last(self.again(x).relu())
+
+
+def behind(*activations, biases=0.0, width=30):
+    pairs = ((nn.Linear(20 if i == 0 else width, width), f) for i, f in enumerate(activations))
+    return with_biases(nn.Sequential(*(m for pair in pairs for m in pair)), biases)
+
+
+IMAGES = torch.randn(32, 2, 6, 6, generator=generator(1))
+# A model, its batch, and the modules or functions that the activations' outputs are read from.
+POST = {
+    "homogeneous": (behind(nn.ReLU(), nn.LeakyReLU(0.2), nn.PReLU(init=0.1)), BATCH),
+    "homogeneous, biases": (behind(nn.ReLU(inplace=True), nn.LeakyReLU(0.2), biases=0.6), BATCH),
+    "smooth": (behind(nn.GELU(), nn.SiLU(), nn.ELU(), nn.Softplus(), nn.Mish()), BATCH),
+    "smooth, biases": (behind(nn.GELU(), nn.SiLU(), nn.SELU(), biases=0.6), BATCH),
+    "scaled input": (behind(nn.GELU(), nn.GELU()), 1e3 * BATCH + 50),
+    "tiny input": (behind(nn.ReLU(), nn.GELU(), biases=0.3), 1e-12 * BATCH),
+    "huge input": (behind(nn.ReLU(), nn.ReLU6()), 1e25 * BATCH),
+    "moved": (behind(nn.Sequential(nn.Identity(), nn.Unflatten(1, (5, 6)), nn.ReLU())), BATCH),
+    "double": (behind(nn.ReLU(), nn.GELU(), biases=0.2).double(), BATCH.double()),
+}
+
+
+@pytest.mark.parametrize("name", POST)
+@pytest.mark.parametrize("orthonormal", [True, False])
+def test_unit_std_behind_the_activation(name, orthonormal):
+    model, x = copy.deepcopy(POST[name][0]), POST[name][1]
+    before = state(model)
+    report = init.lsuv_(
+        model, x, measure_at="post", orthonormal=orthonormal, generator=generator(0)
+    )
+    h = x
+    with torch.no_grad():
+        for layer, activation, row in zip(model[::2], model[1::2], report.rows, strict=True):
+            h = activation(layer(h))
+            assert h.double().std(correction=0).item() == pytest.approx(1, abs=1e-5)
+            assert row["std_after"] == pytest.approx(1, abs=1e-5)
+            assert row["note"].startswith("std behind ")
+    for key, value in model.state_dict().items():
+        assert not key.endswith("bias") or torch.equal(value, before[key])
+
+
+def test_functions_are_activations_too():
+    model = with_biases(Functional(), 0.3)
+    report = init.lsuv_(model, IMAGES, measure_at="post", generator=generator())
+    with torch.no_grad():
+        x = model.convolution(IMAGES).flatten(1)
+        x = nn.functional.gelu(x, approximate="tanh")
+        y = model.again(x).relu()
+        z = model(IMAGES)
+    stds = [t.std(correction=0).item() for t in (x, y, z)]
+    assert stds == pytest.approx([1, 1, 1], abs=1e-5)
+    assert [row["note"] for row in report.rows] == [
+        "std behind gelu",
+        "std behind relu",
+        "std of the output: no activation follows",
+    ]
+
+
+def test_post_needs_one_evaluation_where_a_relu_follows_no_bias():
+    """By hand: outputs -1, 1, 3 become 0, 1, 3 of std sqrt(14)/3, and the scale is its inverse."""
+    model = nn.Sequential(nn.Linear(1, 1), nn.ReLU())
+    init.ones_(model[0].weight)
+    init.zeros_(model[0].bias)
+    x = torch.tensor([[-1.0], [1.0], [3.0]])
+    (row,) = init.lsuv_(model, x, measure_at="post", orthonormal=False).rows
+    assert row["std_before"] == pytest.approx(14**0.5 / 3)
+    assert row["scale"] == pytest.approx(3 / 14**0.5)
+
+
+def test_post_with_a_bias_by_hand():
+    """relu(a + 1) and relu(-3 a + 1) differ by 2 where a = 1: the std of two numbers is half."""
+    model = nn.Sequential(nn.Linear(1, 1), nn.ReLU())
+    init.constant_(model[0].weight, 5.0)
+    init.ones_(model[0].bias)
+    x = torch.tensor([[1.0], [-3.0]])
+    (row,) = init.lsuv_(model, x, measure_at="post", orthonormal=False).rows
+    assert row["scale"] == pytest.approx(1 / 5, abs=1e-6)
+    assert model[0].weight.item() == pytest.approx(1, abs=1e-6)
+
+
+class Sum(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.one, self.other = nn.Linear(20, 20), nn.Linear(20, 20)
+
+    def forward(self, x):
+        return torch.relu(self.other(torch.relu(self.one(x) + x)) * 2)
+
+
+class Untraceable(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(20, 20)
+
+    def forward(self, x):
+        return torch.relu(self.layer(x)) if x.sum() > -1e9 else x
+
+
+def two_slopes():
+    return nn.Sequential(nn.Linear(20, 20), nn.PReLU(), nn.Linear(20, 20), nn.PReLU(init=0.1))
+
+
+# What stands behind each layer, so that it is measured as before, and what the note says.
+AS_BEFORE = {
+    "norm": (
+        nn.Sequential(nn.Linear(20, 20), nn.LayerNorm(20), nn.Tanh()),
+        ["std of the output: LayerNorm before tanh"],
+    ),
+    "dropout": (
+        nn.Sequential(nn.Linear(20, 20), nn.Dropout(0.1), nn.ReLU()),
+        ["std of the output: Dropout before relu"],
+    ),
+    "sum": (Sum(), ["std of the output: add before relu", "std of the output: mul before relu"]),
+    "none": (nn.Linear(20, 20), ["std of the output: no activation follows"]),
+    "untraceable": (
+        Untraceable(),
+        ["std of the output: forward of the model cannot be traced: TraceError"],
+    ),
+    "slopes": (two_slopes(), ["std of the output: prelu has 2 slopes"] * 2),
+}
+
+
+@pytest.mark.parametrize("name", AS_BEFORE)
+def test_where_no_activation_is_to_be_had_post_is_pre(name):
+    model, notes = copy.deepcopy(AS_BEFORE[name])
+    twin = copy.deepcopy(model)
+    torch.manual_seed(7)
+    report = init.lsuv_(model, BATCH, measure_at="post", generator=generator())
+    torch.manual_seed(7)
+    init.lsuv_(twin, BATCH, generator=generator())
+    assert [row["note"] for row in report.rows] == notes
+    for one, other in zip(model.parameters(), twin.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_transformer_layer_is_measured_behind_its_activation():
+    model = nn.TransformerEncoderLayer(16, 2, 32, batch_first=True, activation="gelu")
+    x, seen = torch.randn(8, 5, 16, generator=generator(1)), []
+    model.dropout.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0].clone()))
+    report = init.lsuv_(model, x, measure_at="post", generator=generator())
+    with torch.no_grad():
+        model(x)
+    assert seen[-1].std(correction=0).item() == pytest.approx(1, abs=0.3)
+    notes = {row["layer"]: row["note"] for row in report.rows}
+    assert notes["linear1"] == "std behind gelu"
+    assert notes["linear2"].startswith("std of the output")
+
+
+def test_post_runs_the_model_once():
+    model, calls = behind(nn.GELU(), nn.GELU(), biases=0.5), []
+    model.register_forward_hook(lambda *_: calls.append(1))
+    init.lsuv_(model, BATCH, measure_at="post")
+    assert calls == [1]
+
+
+# A variance as a function of the scale; where it crosses one, nearest to the start.
+CROSSINGS = {
+    "rises": (lambda a: a**2 / 9, 1e-3, 3.0),
+    "falls": (lambda a: a**2 / 9, 1e3, 3.0),
+    "is met": (lambda a: a**2 / 9, 3.0, 3.0),
+    "saturates": (lambda a: 2 * a / (1 + a), 0.1, 1.0),
+    "falls with the scale": (lambda a: 4 / (1 + a), 0.5, None),
+    "steep": (lambda a: a**12, 0.01, 1.0),
+    "jumps from zero": (lambda a: max(a - 2, 0.0), 0.5, 3.0),
+    "a hump between two steps": (
+        lambda a: 1.05 * math.exp(-20 * math.log(a / 3.1) ** 2),
+        0.7,
+        3.1 * math.exp(-math.sqrt(math.log(1.05) / 20)),
+    ),
+    "bounded": (lambda a: a / (1 + a), 1.0, None),
+    "rounded up to one": (lambda a: min(a, 1 + 5e-7), 0.01, None),
+    "too large everywhere": (lambda a: 2 + a, 1.0, None),
+    "zero": (lambda a: 0.0, 1.0, None),
+}
+
+
+@pytest.mark.parametrize("name", CROSSINGS)
+def test_the_scale_at_which_a_variance_is_one(name):
+    variance, start, expected = CROSSINGS[name]
+    calls = []
+
+    def counted(scale):
+        calls.append(scale)
+        return variance(scale)
+
+    found, extreme = crossing(counted, start)
+    if expected is None:
+        assert found is None
+        assert (extreme < 1 + 1e-6) == (variance(start) < 1)
+    else:
+        assert found == pytest.approx(expected, rel=1e-6)
+        assert variance(found) == pytest.approx(1, abs=1e-6)
+        # The start may be far away, and the hump must be found first.
+        assert len(calls) <= 40
+
+
+def test_a_usual_search_is_short():
+    evaluations = []
+
+    def counted(z):
+        evaluations.append(1)
+        return nn.functional.gelu(z)
+
+    y = torch.randn(64, 20, generator=generator(1))
+    bias = torch.randn(20, generator=generator(2))
+    scales.solve_behind("0", y, 0.5 * bias, counted, "gelu", lambda *numbers: numbers)
+    assert len(evaluations) <= 10
+
+
+def test_without_processes_nothing_is_imported_for_them():
+    code = """
+import sys, torch
+from torch import nn
+before = set(sys.modules)
+import initguide as init
+init.lsuv_(nn.Sequential(nn.Linear(4, 4), nn.GELU()), torch.eye(4), measure_at="post")
+print(sorted(n for n in set(sys.modules) - before if n.startswith("torch.distributed")))
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
