@@ -113,8 +113,8 @@ def rescaling(model: nn.Module, layers: dict[str, nn.Module], what: Pass) -> Ite
         if follower.function is None:
             scale, std_before = solve(name, y, bias, axis, what.total)
         else:
-            function, label = follower.function, follower.label
-            scale, std_before = solve_behind(name, y, by_unit, function, label, what.total)
+            behind = follower.function, follower.label
+            scale, std_before = solve_behind(name, y, by_unit, axis, *behind, what.total)
         _scale_weight(name, target, homes.get(target), scale)
         if bias is not None:
             target.bias.copy_(biases.pop(target))

@@ -839,6 +839,28 @@ def test_a_transformer_layer_is_measured_behind_its_activation():
     assert notes["linear2"].startswith("std of the output")
 
 
+@pytest.mark.parametrize("autocast", [True, False])
+def test_post_in_half_precision(autocast):
+    model, x = behind(nn.GELU(), nn.ReLU(), biases=0.5), BATCH.repeat(8, 1)
+    if not autocast:
+        model, x = model.bfloat16(), x.bfloat16()
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        init.lsuv_(model, x, measure_at="post", generator=generator())
+        with torch.no_grad():
+            stds = [model[:i](x).double().std(correction=0).item() for i in (2, 4)]
+    assert stds == pytest.approx([1, 1], abs=3e-3)
+
+
+def test_the_part_searched_first_need_not_be_like_the_rest():
+    """Every fifth image is dark; the others decide as much."""
+    model = with_biases(nn.Sequential(nn.Conv2d(2, 32, 3), nn.GELU()), 0.4)
+    x = torch.randn(40, 2, 16, 16, generator=generator(1))
+    x[::5] *= 1e-3
+    init.lsuv_(model, x, measure_at="post", generator=generator())
+    with torch.no_grad():
+        assert model(x).double().std(correction=0).item() == pytest.approx(1, abs=1e-5)
+
+
 def test_post_runs_the_model_once():
     model, calls = behind(nn.GELU(), nn.GELU(), biases=0.5), []
     model.register_forward_hook(lambda *_: calls.append(1))
@@ -861,7 +883,7 @@ CROSSINGS = {
         3.1 * math.exp(-math.sqrt(math.log(1.05) / 20)),
     ),
     "bounded": (lambda a: a / (1 + a), 1.0, None),
-    "rounded up to one": (lambda a: min(a, 1 + 5e-7), 0.01, None),
+    "rounded up to one": (lambda a: min(a, 1 + 1.5e-6), 0.01, None),
     "too large everywhere": (lambda a: 2 + a, 1.0, None),
     "zero": (lambda a: 0.0, 1.0, None),
 }
@@ -879,10 +901,10 @@ def test_the_scale_at_which_a_variance_is_one(name):
     found, extreme = crossing(counted, start)
     if expected is None:
         assert found is None
-        assert (extreme < 1 + 1e-6) == (variance(start) < 1)
+        assert (extreme < 1 + 2e-6) == (variance(start) < 1)
     else:
-        assert found == pytest.approx(expected, rel=1e-6)
-        assert variance(found) == pytest.approx(1, abs=1e-6)
+        assert found == pytest.approx(expected, rel=3e-6)
+        assert variance(found) == pytest.approx(1, abs=2e-6)
         # The start may be far away, and the hump must be found first.
         assert len(calls) <= 40
 
@@ -896,7 +918,7 @@ def test_a_usual_search_is_short():
 
     y = torch.randn(64, 20, generator=generator(1))
     bias = torch.randn(20, generator=generator(2))
-    scales.solve_behind("0", y, 0.5 * bias, counted, "gelu", lambda *numbers: numbers)
+    scales.solve_behind("0", y, 0.5 * bias, 1, counted, "gelu", lambda *numbers: numbers)
     assert len(evaluations) <= 10
 
 
