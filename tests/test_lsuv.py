@@ -704,7 +704,10 @@ POST = {
     "homogeneous": (behind(nn.ReLU(), nn.LeakyReLU(0.2), nn.PReLU(init=0.1)), BATCH),
     "homogeneous, biases": (behind(nn.ReLU(inplace=True), nn.LeakyReLU(0.2), biases=0.6), BATCH),
     "smooth": (behind(nn.GELU(), nn.SiLU(), nn.ELU(), nn.Softplus(), nn.Mish()), BATCH),
-    "smooth, biases": (behind(nn.GELU(), nn.SiLU(), nn.SELU(), biases=0.6), BATCH),
+    "smooth, biases": (
+        behind(nn.GELU(), nn.SiLU(inplace=True), nn.SELU(), biases=0.6),
+        BATCH,
+    ),
     "scaled input": (behind(nn.GELU(), nn.GELU()), 1e3 * BATCH + 50),
     "tiny input": (behind(nn.ReLU(), nn.GELU(), biases=0.3), 1e-12 * BATCH),
     "huge input": (behind(nn.ReLU(), nn.ReLU6()), 1e25 * BATCH),
