@@ -23,6 +23,7 @@ from initguide.lsuv import lsuv_ as lsuv_
 from initguide.measuring.measure import measure as measure
 from initguide.measuring.report import Report as Report
 from initguide.measuring.report import Verdict as Verdict
+from initguide.measuring.wording import VERDICTS as VERDICTS
 from initguide.method import Method as Method
 from initguide.methods import METHODS as METHODS
 from initguide.methods.constant import constant as constant

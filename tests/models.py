@@ -57,6 +57,42 @@ class Residual(nn.Module):
         return self.head(x)
 
 
+class Branch(nn.Module):
+    """A branch of one layer; the activation comes first."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.layer = nn.Linear(width, width)
+
+    def forward(self, x):
+        return x + self.layer(torch.relu(x))
+
+
+def branches(depth=24, width=32):
+    return nn.Sequential(
+        nn.Linear(width, width), *(Branch(width) for _ in range(depth)), nn.Linear(width, 10)
+    )
+
+
+class Scaled(nn.Module):
+    """A branch behind a norm, with a factor that starts near zero (LayerScale)."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.norm, self.act = nn.LayerNorm(width), nn.GELU()
+        self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        self.factor = nn.Parameter(torch.full((width,), 1e-6))
+
+    def forward(self, x):
+        return x + self.factor * self.down(self.act(self.up(self.norm(x))))
+
+
+def scaled(depth=8, width=32):
+    blocks = (Scaled(width) for _ in range(depth))
+    head = (nn.LayerNorm(width), nn.Linear(width, 10))
+    return nn.Sequential(nn.Linear(width, width), *blocks, *head)
+
+
 class Recurrent(nn.Module):
     def __init__(self, kind=nn.GRU, layers=2):
         super().__init__()

@@ -11,10 +11,12 @@ from models import (
     ResNet,
     Tokens,
     autoencoder,
+    branches,
     cnn,
     generator,
     images,
     mlp,
+    scaled,
     tokens,
     vectors,
 )
@@ -122,6 +124,13 @@ HEALTHY = {
     "residual, no norm, scaled": (by("auto", Residual), lambda s: vectors(s, 32)),
     "residual, no norm, Fixup": (by("fixup", Residual), lambda s: vectors(s, 32)),
     "residual, no stem, one zero branch": (first_branch_zero, lambda s: vectors(s, 64)),
+    "branches of one layer, scaled": (by("auto", branches), lambda s: vectors(s, 32)),
+    "branches of one layer, Fixup": (by("fixup", branches), lambda s: vectors(s, 32)),
+    "branches of one layer, torch's default": (
+        lambda seed: default(branches, seed),
+        lambda s: vectors(s, 32),
+    ),
+    "LayerScale": (lambda seed: default(scaled, seed), lambda s: vectors(s, 32)),
     "GRU": (by("auto", Recurrent), tokens),
     "GRU, torch's default": (lambda seed: default(Recurrent, seed), tokens),
     "LSTM": (by("auto", lambda: Recurrent(nn.LSTM)), tokens),
@@ -179,6 +188,13 @@ def pairs_of_copies(layer, _):
 
 def he_(weight, source):
     init.kaiming_normal_(weight, generator=source)
+
+
+def biased(seed):
+    model = he(8)(seed)
+    for layer in model[:-1:2]:
+        init.constant_(layer.bias, -1.0)
+    return model
 
 
 # Each: maker, batch, and for each kind of verdict the layers that may be named: more than one only
@@ -239,6 +255,7 @@ FAULTS = {
         vectors,
         {"dead units": "4"},
     ),
+    "biases of -1": (biased, vectors, {"dead units": "4"}),
     "a bias that kills few": (
         spoilt(he(3, width=4), "2", shut),
         lambda s: vectors(s, 4),
@@ -280,6 +297,16 @@ FAULTS = {
         by("kaiming", lambda: Residual(24)),
         lambda s: vectors(s, 32),
         {"residual sums grow": "blocks.0.0 blocks.1.0"},
+    ),
+    "residual sums of one layer": (
+        by("kaiming", branches),
+        lambda s: vectors(s, 32),
+        {"residual sums grow": "1.layer 2.layer 3.layer"},
+    ),
+    "a stem far too large": (
+        spoilt(by("auto", Residual), "stem", times(1e3)),
+        lambda s: vectors(s, 32),
+        {"signal explodes": "stem"},
     ),
     "residual convolutions": (
         by("kaiming", lambda: ResNet(24, norm=False)),

@@ -12,8 +12,10 @@ from models import (
     Recurrent,
     Residual,
     Tokens,
+    branches,
     classes,
     cnn,
+    generator,
     images,
     mlp,
     tokens,
@@ -24,8 +26,11 @@ from torch import nn
 from torch.nn import functional as F
 
 import initguide as init
+from initguide import VERDICTS
 from initguide.measuring.measure import measure
-from initguide.measuring.wording import PAGES
+from initguide.measuring.statistics import equal_units
+from initguide.measuring.watching import watching
+from initguide.tracing.trace import trace
 
 ROOT = Path(__file__).resolve().parents[1]
 SEEDS = range(5)
@@ -450,7 +455,7 @@ def test_planted_faults_are_found(name):
 
 def test_each_kind_is_planted():
     planted = {kind for *_, want in FAULTS.values() for kind in want}
-    assert planted == set(PAGES)
+    assert planted == set(VERDICTS)
 
 
 def test_a_factor_is_judged_by_the_depth():
@@ -476,8 +481,66 @@ def test_a_zero_gradient_below_a_dead_layer_is_not_blamed_on_depth():
     assert rows["2"]["gradient_rms"] == 0
 
 
+def test_equal_units_see_the_same_difference():
+    bias = torch.tensor([1.0, 2.0, 3.0])
+    x = torch.tensor([[0.0], [0.0], [5.0]])
+    for y, want in (
+        (x + bias, True),
+        # Biases alone: nothing arrives.
+        (0 * x + torch.ones(3), False),
+        # Nothing arrives from the first input.
+        (torch.tensor([[-1.0] * 3, [-1.0] * 3, [1.0, 2.0, 3.0]]), False),
+    ):
+        assert bool(equal_units(y, 0, 1)) == want
+
+
+def test_a_stream_is_judged_by_what_its_branches_read():
+    model, x = branches(2), vectors(0, 32)
+    init.initialize_(model, seed=0)
+    (first, second), seen = model[1:3], []
+    for branch in (first, second):
+        branch.layer.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    with watching(model, trace(model)) as watch, torch.no_grad():
+        model(x)
+    streams = [layer.stream for layer in watch.layers]
+    assert [each is not None for each in streams] == [False, True, True, False]
+    for stream, given in zip(streams[1:3], seen, strict=True):
+        assert stream[2] == pytest.approx(given.square().mean().sqrt().item())
+
+
+def test_growing_sums_are_to_be_zeroed_first():
+    make, batch, _ = FAULTS["residual sums of one layer"]
+    (found,) = measure(make(0), batch(0)).verdicts
+    assert found.words.index("zero the last layer") < found.words.index("sqrt(branches)")
+    assert "'fixup'" in found.words
+    # What it advises can be done here.
+    model = make(0)
+    init.initialize_(model, "fixup", seed=0)
+    assert measure(model, batch(0)).verdicts == []
+
+
+def test_no_gain_is_advised_for_a_sigmoid():
+    make, batch, _ = FAULTS["sigmoid behind Xavier"]
+    for found in measure(make(0), batch(0), loss=classes).verdicts:
+        assert "no gain mends the mean of a sigmoid; use another activation" in found.words
+        assert "wants" not in found.words
+    # One that is saturated has weights that are too large, whatever else.
+    model = mlp(2, nn.Sigmoid)
+    init.normal_(model[0].weight, std=10.0, generator=generator(0))
+    found = measure(model, vectors(0)).verdicts
+    assert (found[0].kind, "wants 1.85" in found[0].words) == ("saturated units", True)
+
+
+def test_a_sound_layer_behind_dead_ones_is_not_called_symmetric():
+    # Constant weights are symmetric nonetheless, and come second.
+    model = FAULTS["biases of -1"][0](0)
+    init.constant_(model[10].weight, 0.1)
+    found = [(each.kind, each.layer) for each in measure(model, vectors(0)).verdicts]
+    assert found == [("dead units", "4"), ("symmetric units", "10")]
+
+
 def test_pages_exist():
-    for page in PAGES.values():
+    for page in VERDICTS.values():
         assert (ROOT / "docs" / page).is_file()
 
 
@@ -489,9 +552,11 @@ def test_printing():
     report = measure(make(0), batch(0))
     lines = str(report).splitlines()
     assert lines[0].split()[:4] == ["layer", "kind", "weight", "fan_in"]
-    assert len(lines) == 1 + 21 + len(report.verdicts)
-    assert lines[-1].startswith("signal vanishes: the signal shrinks by 0.7")
-    assert lines[-1].endswith("(guide/methods/he.md)")
+    assert lines[22].startswith("signal vanishes: the signal shrinks by 0.7")
+    # Wrapped below a hanging indent; each word is there.
+    assert {len(line) - len(line.lstrip()) for line in lines[23:]} == {4}
+    assert max(map(len, lines[22:])) <= 88 < len(str(report.verdicts[0]))
+    assert " ".join(line.strip() for line in lines[22:]) == str(report.verdicts[0])
     assert "gradient_rms" not in lines[0]
     page = report._repr_html_()
     assert page.count("<tr>") == 22

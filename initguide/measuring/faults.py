@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from initguide.measuring.report import Verdict
 from initguide.measuring.watching import EMBEDDINGS, Layer
 from initguide.measuring.weights import drawn, same
-from initguide.measuring.wording import cure, more, name_of, std_of, verdict
+from initguide.measuring.wording import cure, more, name_of, scale, std_of, verdict
 
 # Weights of variance 1/fan_in hand the inputs' size on to everything above; pixels from 0 to 255
 # have an rms near 100. One-hot vectors of a thousand entries, which learn, have 1/30.
@@ -142,6 +142,6 @@ def saturated(layers: list[Layer]) -> Iterator[Verdict]:
         layer = found[0]
         words = (
             f"{layer.saturated:.0%} of {layer.place.label} behind {name_of(layer)} are saturated"
-            f"{more(found)}, where the slope is nearly zero: {cure(layer)}"
+            f"{more(found)}, where the slope is nearly zero: {scale(layer)}"
         )
         yield verdict(layer, "saturated units", words)

@@ -132,7 +132,7 @@ def _run(model: nn.Module, inputs: Any, loss: Loss | None, watch: Watch) -> floa
 def _rows(layers: list[Layer]) -> list[dict[str, Any]]:
     """Return the table; numbers still on a device come over here, where nothing waits for them."""
     for layer in layers:
-        for key in ("output", "input", "equal", "zeros", "dead", "saturated", "gradient"):
+        for key in ("output", "input", "stream", "equal", "zeros", "dead", "saturated", "gradient"):
             held = getattr(layer, key)
             if isinstance(held, Tensor):
                 setattr(layer, key, tuple(held.tolist()) if held.ndim else held.item())

@@ -2,9 +2,13 @@
 
 import html
 from dataclasses import dataclass
+from textwrap import fill
 from typing import Any
 
 from initguide.planning.plans import table
+
+# Names and pages stay in one piece.
+_WHOLE_WORDS: Any = {"break_long_words": False, "break_on_hyphens": False}
 
 
 @dataclass(frozen=True)
@@ -13,7 +17,7 @@ class Verdict:
 
     Attributes:
         layer: The name of the layer where it begins.
-        kind: One of the keys of `initguide.measuring.wording.PAGES`.
+        kind: One of the keys of [VERDICTS][initguide.VERDICTS].
         words: What was found, by which factor, and what to do.
         page: The guide's page that explains it, a path below `docs`.
     """
@@ -57,7 +61,8 @@ class Report:
 
     def __str__(self) -> str:
         """Return the rows as a table, and the verdicts."""
-        return "\n".join([table(self._shown), *self._lines])
+        lines = (fill(line, 88, subsequent_indent="    ", **_WHOLE_WORDS) for line in self._lines)
+        return "\n".join([table(self._shown), *lines])
 
     def _repr_html_(self) -> str:
         """Return the same for a notebook."""

@@ -67,13 +67,15 @@ def counts(mask: Tensor, axis: int) -> Tensor:
 
 
 def equal_units(y: Tensor, batch: int, axis: int) -> Tensor:
-    """Return whether all units give the same output for the first input, zero apart."""
-    first = y.detach().select(batch, 0)
+    """Return whether all units see the same difference between two inputs, and there is one."""
+    # Where no signal arrives, units that differ agree in their biases; they see no difference.
+    y = y.detach()
+    change = y.select(batch, 0) - y.select(batch, -1)
     axis = axis % y.ndim
     axis -= axis > batch
-    spread = (first - first.narrow(axis, 0, 1)).abs().max()
+    spread = (change - change.narrow(axis, 0, 1)).abs().max()
     # Rounding: a sum's order may differ from unit to unit.
-    return spread < 1e-6 * first.abs().max()
+    return spread < 1e-6 * change.abs().max()
 
 
 def copies(rows: Tensor) -> int:

@@ -17,21 +17,27 @@ LIMIT = 100.0
 
 def signal(layers: list[Layer]) -> Iterator[Verdict]:
     """Find where the signal shrinks or grows for good."""
-    seen = set()
+    seen, kept = set(), {*hidden(layers)}
     for part in _segments(layers):
         first = part[0]
         base = first.input[2] if first.input else first.output[2]
-        inner = [layer for layer in part if layer in hidden(layers)]
-        found = drift([layer.output[2] / base for layer in inner], LIMIT) if base else None
+        inner = [layer for layer in part if layer in kept or layer.stream]
+        found = drift([_size(layer) / base for layer in inner], LIMIT) if base else None
         if found is None:
             continue
         layer = inner[found.start]
         way = "shrinks" if found.total < 1 else "grows"
         inside = [each for each in inner[found.start :] if each.place.branch is not None]
         what = "signal vanishes" if found.total < 1 else "signal explodes"
-        if what == "signal explodes" and len(inside) > max(2, (len(inner) - found.start) / 2):
+        many = len(inside) > max(2, (len(inner) - found.start) / 2)
+        # More of it inside than on the way there.
+        if what == "signal explodes" and many and found.total > (_size(inside[0]) / base) ** 2:
             what, layer = "residual sums grow", inside[0]
-            advice = "scale the last layer of each branch by 1/sqrt(branches), or zero it"
+            # Of the two, only the first bears a step of the usual size.
+            advice = (
+                "zero the last layer of each branch, as the recipe 'fixup' does, or divide it by "
+                "sqrt(branches)"
+            )
         else:
             advice = cure(layer)
         if what not in seen:
@@ -41,6 +47,11 @@ def signal(layers: list[Layer]) -> Iterator[Verdict]:
                 f"by {found.total:.1g} in all: {advice}"
             )
             yield verdict(layer, what, words)
+
+
+def _size(layer: Layer) -> float:
+    """Return the rms that must be kept: of a branch's only layer, that of the sum it reads."""
+    return layer.stream[2] if layer.stream else layer.output[2]
 
 
 def _segments(layers: list[Layer]) -> Iterator[list[Layer]]:
@@ -71,8 +82,8 @@ def ignored(layers: list[Layer]) -> Iterator[Verdict]:
         layer, last = inner[start], inner[-1]
         words = (
             f"from {name_of(layer)} on the output hardly depends on the input: at {name_of(last)} "
-            f"the std over the inputs is {std_of(last):.1g}, the rms {last.output[2]:.1g}; zero "
-            f"the biases, {cure(layer)}"
+            f"the std over the inputs is {std_of(last):.1g}, the rms {last.output[2]:.1g}; "
+            f"{cure(layer, 'zero the biases, ')}"
         )
         yield verdict(layer, "input ignored", words)
 
@@ -85,19 +96,21 @@ def gradient(layers: list[Layer]) -> Iterator[Verdict]:
         # Inside a branch whose end is zero there is none yet, and need not be.
         if layer.gradient or (layer.gradient == 0 and layer.place.branch is None)
     ]
-    while down and down[0][1] == 0:
-        # Below a head that starts at zero the first step brings it.
-        down.pop(0)
-    if not down:
+    # A branch may end in a factor of 1e-6 (LayerScale): what is inside compares with its like.
+    for inside in (False, True):
+        part = [each for each in down if (each[0].place.branch is not None) == inside]
+        while part and part[0][1] == 0:
+            # Below a head that starts at zero the first step brings it.
+            part.pop(0)
+        found = drift([size / part[0][1] for _, size in part[1:]], LIMIT)
+        if found is None:
+            continue
+        # What changed it are the weights of the layer above.
+        layer = part[found.start][0]
+        way, what = ("shrink", "vanishes") if found.total < 1 else ("grow", "explodes")
+        words = (
+            f"gradients {way} by {found.factor:.2g} a layer from {name_of(layer)} down, "
+            f"by {found.total:.1g} in all: {cure(layer)}"
+        )
+        yield verdict(layer, f"gradient {what}", words)
         return
-    found = drift([size / down[0][1] for _, size in down[1:]], LIMIT)
-    if found is None:
-        return
-    # What changed it are the weights of the layer above.
-    layer = down[found.start][0]
-    way, what = ("shrink", "vanishes") if found.total < 1 else ("grow", "explodes")
-    words = (
-        f"gradients {way} by {found.factor:.2g} a layer from {name_of(layer)} down, "
-        f"by {found.total:.1g} in all: {cure(layer)}"
-    )
-    yield verdict(layer, f"gradient {what}", words)

@@ -35,7 +35,7 @@ def judge(layers: list[Layer], loss: float | None) -> list[Verdict]:
     found = [*inputs(layers[0]), *cloned(layers), *zero(layers)]
     if any(verdict.kind == "zero layer" for verdict in found):
         return found
-    found += [*symmetric(hidden(layers)), *dead(layers), *saturated(layers)]
+    found += [*dead(layers), *symmetric(hidden(layers)), *saturated(layers)]
     # A layer that lets nothing through explains all that lies around it.
     if any(
         layer.dead == layer.units and cut_off(layers[i + 1 :]) for i, layer in enumerate(layers)

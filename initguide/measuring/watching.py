@@ -28,6 +28,7 @@ class Layer:
         place: Where it stands.
         output: Mean, std over the batch and rms of the output.
         input: Those of the input, of the first layer and of one behind a norm.
+        stream: Those of the input, of a layer that is a residual branch by itself.
         units: The number of its units.
         batched: Whether there are several inputs, so that there is a std.
         equal: Whether all units give the same output.
@@ -56,6 +57,7 @@ class Layer:
     zeros: Any = None
     dead: Any = None
     saturated: Any = None
+    stream: Any = None
     gradient: Any = None
     normed: bool = False
     fresh: bool = False
@@ -119,9 +121,12 @@ def _layer(watch: Watch, name: str, module: nn.Module, args: Any, kwargs: Any, o
         fresh=watch.behind_norm,
         result=ref(first),
     )
-    if given and not embedding and (layer.fresh or not watch.layers):
+    first_or_fresh, alone = layer.fresh or not watch.layers, _is_a_branch(watch, layer.place)
+    if given and not embedding and (first_or_fresh or alone):
         same = batch is not None and given[0].ndim > batch and given[0].shape[batch] > 1
-        layer.input = moments(given[0], batch if same else None)
+        found = moments(given[0], batch if same else None)
+        layer.input = found if first_or_fresh else None
+        layer.stream = found if alone else None
     watch.behind_norm = False
     watch.layers.append(layer)
     watch.open.append(layer)
@@ -142,6 +147,10 @@ def _place(found: Trace, name: str, module: nn.Module) -> Place:
         last = found.place(f"{name}.out_proj" if name else "out_proj")
         return replace(place, ends=place.ends or last.ends)
     return place
+
+
+def _is_a_branch(watch: Watch, place: Place) -> bool:
+    return place.ends and all(place.branch != layer.place.branch for layer in watch.layers)
 
 
 def _gradient(layer: Layer, index: int, entries: int, gradient: Tensor) -> None:

@@ -8,14 +8,14 @@ from initguide.measuring.report import Verdict
 from initguide.measuring.watching import EMBEDDINGS, Layer
 from initguide.measuring.weights import kind
 
-PAGES = {
+VERDICTS: dict[str, str] = {
     "non-finite values": "guide/what-are-initializations.md",
     "zero layer": "guide/methods/constant.md",
-    "symmetric units": "guide/methods/constant.md",
     "cloned layers": "guide/methods/constant.md",
     "inputs shifted": "guide/methods/lsuv.md",
     "inputs badly scaled": "guide/methods/lsuv.md",
     "dead units": "guide/best-practices.md",
+    "symmetric units": "guide/methods/constant.md",
     "saturated units": "guide/methods/xavier.md",
     "residual sums grow": "guide/best-practices.md",
     "signal vanishes": "guide/methods/he.md",
@@ -24,12 +24,16 @@ PAGES = {
     "gradient vanishes": "guide/what-are-initializations.md",
     "gradient explodes": "guide/what-are-initializations.md",
 }
+"""The kinds of verdict, causes first, each with the page that explains it, a path below `docs`."""
+
+# Of mean one half, which no gain mends.
+_OFFSET = ("sigmoid", "hardsigmoid")
 
 
 def verdict(layer: Layer | str, what: str, words: str) -> Verdict:
     """Return a verdict of some kind, with its page."""
     name = layer if isinstance(layer, str) else name_of(layer)
-    return Verdict(name, what, words, PAGES[what])
+    return Verdict(name, what, words, VERDICTS[what])
 
 
 def name_of(layer: Layer) -> str:
@@ -42,7 +46,15 @@ def more(found: list) -> str:
     return f" (and {len(found) - 1} more)" if len(found) > 1 else ""
 
 
-def cure(layer: Layer) -> str:
+def cure(layer: Layer, first: str = "") -> str:
+    """Return what to do about a signal that is lost at a layer; `first` helps if a gain does."""
+    label = layer.place.label
+    if label in _OFFSET:
+        return f"no gain mends the mean of a {label}; use another activation, such as tanh"
+    return first + scale(layer)
+
+
+def scale(layer: Layer) -> str:
     """Return what to do about the scale of a layer, with numbers where a gain has a meaning."""
     label = layer.place.label
     with suppress(ValueError, TypeError):
