@@ -18,10 +18,10 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from initguide.activated import followers
 from initguide.checks import check_number, one_of
 from initguide.guard import side_effects_undone, unchanged_on_error
-from initguide.processes import (
+from initguide.rescaling.activated import followers
+from initguide.rescaling.processes import (
     Processes,
     check_alike,
     failing_together,
@@ -30,7 +30,7 @@ from initguide.processes import (
     resharded,
     total,
 )
-from initguide.rescale import Pass, owner, rescaling, row
+from initguide.rescaling.rescale import Pass, owner, rescaling, row
 from initguide.sharding import is_sharded
 
 MeasureAt = Literal["pre", "post"]

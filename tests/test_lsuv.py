@@ -12,8 +12,8 @@ from torch import nn
 from torch.nn.utils import prune
 
 import initguide as init
-from initguide import scales
-from initguide.scales import crossing
+from initguide.rescaling import scales
+from initguide.rescaling.scales import crossing
 
 
 def generator(seed=0):

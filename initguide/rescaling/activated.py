@@ -14,7 +14,7 @@ from torch import fx, nn
 from torch.nn import functional as F
 
 from initguide.activations import FUNCTIONS, LINEAR
-from initguide.scales import Function
+from initguide.rescaling.scales import Function
 from initguide.sharding import is_sharded
 from initguide.tracing.followers import classify
 from initguide.tracing.trace import LAYERS, Place, _Tracer, _unchanged, trace

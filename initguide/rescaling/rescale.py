@@ -15,12 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
-from initguide.activated import Follower
 from initguide.guard import identity, left_alone
 from initguide.layers.convolution import CONVOLUTIONS
 from initguide.methods.orthogonal import orthogonal_
-from initguide.processes import Total
-from initguide.scales import moments, solve, solve_behind, wide
+from initguide.rescaling.activated import Follower
+from initguide.rescaling.processes import Total
+from initguide.rescaling.scales import moments, solve, solve_behind, wide
 from initguide.sharding import is_sharded, part
 
 LAYERS = (nn.Linear, *CONVOLUTIONS)

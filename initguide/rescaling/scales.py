@@ -7,7 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from initguide.processes import Total
+from initguide.rescaling.processes import Total
 
 # Of the logarithm of a variance: what single precision can tell from zero, and what it cannot
 # have made by rounding.

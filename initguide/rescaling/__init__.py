@@ -1,0 +1,1 @@
+"""Scale layers while a model runs: what LSUV measures, solves and writes."""
