@@ -143,7 +143,7 @@ METHODS = (
         names=("delta_orthogonal_", "delta_orthogonal"),
         array=delta_orthogonal,
         tensor=delta_orthogonal_,
-        law=r"W_{\mathbf{k}} = g\,Q \text{ at the centre},\ 0 \text{ elsewhere}",
+        law=r"g\,Q \text{ at the centre},\ 0 \text{ elsewhere}",
         paper=PAPERS["xiao2018"],
         use_when="very deep convolutional networks without skip connections or normalization",
         avoid_when="the stride is above 1, or the channels shrink: lengths are lost",

@@ -320,7 +320,7 @@ METHODS = (
         names=("dirac_", "dirac"),
         array=dirac,
         tensor=dirac_,
-        law=r"W_{\mathbf{k}} = I \text{ at the centre},\ 0 \text{ elsewhere}",
+        law=r"I \text{ at the centre},\ 0 \text{ elsewhere}",
         paper=PAPERS["zagoruyko2017"],
         use_when="convolutions without skip connections that are to start as a copy",
         avoid_when="the kernel is even or strided: there is no centre to copy",

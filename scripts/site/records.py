@@ -25,11 +25,11 @@ def block(request: str, page: str) -> str:
 def _overview(page: str) -> str:
     from initguide.methods import METHODS
 
-    columns = ("Method", "Law of one weight", "Good for, goes wrong", "Source, elsewhere")
+    columns = ("Method, law of one weight", "Good for", "Goes wrong", "Source, elsewhere")
     head = [f"| {' | '.join(columns)} |", "| :-- " * len(columns) + "|"]
     rows = [
-        f"| [{method.title}]({_link(method.page, page)}) | {_law(method)} "
-        f"| {method.use_when}<br>*goes wrong:* {method.avoid_when} "
+        f"| [{method.title}]({_link(method.page, page)})<br>{_law(method)} "
+        f"| {method.use_when} | {method.avoid_when} "
         f"| {'<br>'.join(filter(None, (_cite(method.paper, page), method.elsewhere)))} |"
         for method in METHODS
     ]
