@@ -55,11 +55,11 @@ def check_std(value: float, *, zero: bool = True) -> float:
     return value
 
 
-def check_bounds(a: float, b: float, *, equal: bool = True) -> tuple[float, float]:
+def check_bounds(a: float, b: float) -> tuple[float, float]:
     """Return `a` and `b`, finite and in order."""
     a, b = check_number("a", a), check_number("b", b)
-    if a > b or (a == b and not equal):
-        raise ValueError(f"a must be {'at most' if equal else 'less than'} b; got a={a} and b={b}")
+    if a > b:
+        raise ValueError(f"a must be at most b; got a={a} and b={b}")
     return a, b
 
 

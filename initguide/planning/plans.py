@@ -155,6 +155,7 @@ def _originals(slot: Slot, values: Tensor) -> list[tuple[Tensor, Tensor]]:
             value = step(value)
         kept = torch.allclose(value, values, rtol=1e-3, atol=1e-6)
     except (AttributeError, NotImplementedError, ValueError):
+        # A step without an inverse, or one that refuses these values.
         kept = False
     if not kept:
         raise ValueError(f"{slot.name!r} must be a weight that can be set; got {kinds}")

@@ -17,7 +17,7 @@ from initguide.activations import FUNCTIONS, LINEAR
 from initguide.rescaling.scales import Function
 from initguide.sharding import is_sharded
 from initguide.tracing.followers import classify
-from initguide.tracing.trace import LAYERS, Place, _Tracer, _unchanged, trace
+from initguide.tracing.trace import LAYERS, Place, Tracer, trace, unchanged
 
 # What moves values, and neither mixes nor drops any.
 _MOVES = {"view", "reshape", "flatten", "unflatten", "permute", "transpose", "movedim"}
@@ -38,7 +38,7 @@ class Follower:
 def followers(model: nn.Module, names: list[str]) -> dict[str, Follower]:
     """Return what follows each of the layers of these names."""
     found, between = trace(model), {}
-    with _unchanged(model):
+    with unchanged(model):
         for prefix, graph, modules in _graphs(model, ""):
             for node in graph.nodes:
                 if node.op == "call_module" and isinstance(
@@ -85,7 +85,7 @@ def _slopes(module: nn.PReLU) -> list[float]:
 def _graphs(module: nn.Module, prefix: str) -> Iterator[tuple[str, fx.Graph, dict[str, nn.Module]]]:
     """Yield the graph of a model, or those of its parts where it has none."""
     try:
-        graph = _Tracer(module).trace(module)
+        graph = Tracer(module).trace(module)
     except Exception:
         for name, child in module.named_children():
             yield from _graphs(child, f"{prefix}{name}.")

@@ -177,6 +177,7 @@ def _set_weight(name: str, target: Any, value: Tensor) -> None:
     if not is_parametrized(target, "weight"):
         target.weight.copy_(value)
         return
+    # One without an inverse is refused below, as is one that keeps another value.
     with suppress(NotImplementedError):
         target.weight = value
     if not torch.allclose(target.weight, value, rtol=0, atol=0.01 * value.abs().max().item()):

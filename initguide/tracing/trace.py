@@ -42,7 +42,7 @@ def trace(model: nn.Module) -> Trace:
         A [Trace][initguide.tracing.trace.Trace].
     """
     found = Trace()
-    with _unchanged(model), warnings.catch_warnings():
+    with unchanged(model), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         _trace(model, "", found)
     for name, module in model.named_modules():
@@ -62,7 +62,7 @@ def trace(model: nn.Module) -> Trace:
 
 
 @contextmanager
-def _unchanged(model: nn.Module) -> Iterator[None]:
+def unchanged(model: nn.Module) -> Iterator[None]:
     """Undo what a forward leaves behind: attributes, and randomness drawn beside its inputs."""
     held = [(vars(module), dict(vars(module))) for module in model.modules()]
     held += [(module._buffers, dict(module._buffers)) for module in model.modules()]
@@ -82,7 +82,7 @@ def _trace(module: nn.Module, name: str, found: Trace) -> None:
         return
     prefix = f"{name}." if name else ""
     try:
-        graph = _Tracer(module).trace(module)
+        graph = Tracer(module).trace(module)
     except Exception as error:
         reason = f"forward of {name or 'the model'} cannot be traced: {type(error).__name__}"
         for child_name, child in module.named_children():
@@ -111,7 +111,7 @@ def _outside(member: str, prefix: str, found: Trace) -> bool:
     return prefix + member in found.places and found.places[prefix + member].branch is None
 
 
-class _Tracer(fx.Tracer):
+class Tracer(fx.Tracer):
     """Enter what the user wrote, down to torch's own layers and to activations."""
 
     def __init__(self, model: nn.Module) -> None:
@@ -124,10 +124,11 @@ class _Tracer(fx.Tracer):
         self.leaves |= {m for m in users if own_activation(m)}
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """Return whether a module is one step of the graph."""
         return m in self.leaves or super().is_leaf_module(m, module_qualified_name)
 
     def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
-        # Past the hooks: those of a sharded model would gather its parameters.
+        """Record a call past the hooks: those of a sharded model would gather its parameters."""
         return super().call_module(m, m.forward, args, kwargs)
 
 
