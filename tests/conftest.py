@@ -11,6 +11,12 @@ import traceback
 
 import pytest
 import pytest_examples.run_code
+from browsing import address as address
+from browsing import browser as browser
+from browsing import chromium as chromium
+from browsing import pages as pages
+from browsing import playwright as playwright
+from browsing import site as site
 from pytest_examples import CodeExample
 
 

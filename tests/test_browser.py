@@ -3,36 +3,18 @@
 Every page is opened, and every test reports all pages' problems at once.
 """
 
-import functools
-import http.server
-import os
-import shutil
-import subprocess
-import sys
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
 ROOT = Path(__file__).resolve().parents[1]
 OBSERVE = (ROOT / "tests" / "observe.js").read_text(encoding="utf-8")
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
-# Not the server's root: the site must work below any path.
-BELOW = "some/where"
 WIDE, PHONE = 1280, 390
 LIMIT = 150_000
-FLAGS = [
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-]
-NO_BROWSER = (
-    "THE BROWSER TESTS DID NOT RUN: no Chromium was found. "
-    "Get one with `apt-get install chromium`, or without root with `playwright install chromium`."
-)
 # Images load when scrolled to; here, at once. True when all that is shown has arrived.
 ARRIVED = """async () => {
   const images = [...document.querySelectorAll('.md-content img')];
@@ -49,59 +31,6 @@ class Visits(NamedTuple):
     looks: list[str]
     console: list[str]
     elsewhere: list[str]
-
-
-@pytest.fixture(scope="module")
-def playwright() -> Iterator[Playwright]:
-    with sync_playwright() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def browser(playwright: Playwright) -> Iterator[Browser]:
-    path = shutil.which("chromium") or playwright.chromium.executable_path
-    if not Path(path).exists():
-        required = os.environ.get("INITGUIDE_REQUIRE_BROWSER") == "1"
-        (pytest.fail if required else pytest.skip)(NO_BROWSER)
-    browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-    yield browser
-    browser.close()
-
-
-@pytest.fixture(scope="module")
-def site(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the site once; there is no need to where no browser will look at it."""
-    folder = tmp_path_factory.mktemp("server") / BELOW
-    built = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)],
-        cwd=ROOT,
-        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
-        capture_output=True,
-        encoding="utf-8",
-    )
-    assert built.returncode == 0, built.stdout + built.stderr
-    return folder
-
-
-@pytest.fixture(scope="module")
-def address(site: Path) -> Iterator[str]:
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, format: str, *args: object) -> None:
-            """Leave the test's output alone."""
-
-    root = site.parents[len(Path(BELOW).parts) - 1]
-    handler = functools.partial(Handler, directory=str(root))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever).start()
-        yield f"http://127.0.0.1:{server.server_port}/{BELOW}/"
-        server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def pages(site: Path) -> list[str]:
-    found = sorted(path.parent.relative_to(site).as_posix() for path in site.rglob("index.html"))
-    assert found, "the site has no pages"
-    return ["" if page == "." else f"{page}/" for page in found]
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +98,6 @@ def test_no_page_asks_another_host_for_anything(visits: Visits):
     assert not visits.elsewhere, _listed(visits.elsewhere)
 
 
-@pytest.mark.usefixtures("browser")
 def test_no_page_weighs_too_much(site: Path):
     sizes = {path.relative_to(site): path.stat().st_size for path in site.rglob("*.html")}
     heavy = [f"{path}: {size:,} bytes" for path, size in sizes.items() if size >= LIMIT]
