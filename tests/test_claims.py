@@ -1,7 +1,8 @@
-"""Sentences of the guide, each as an inequality that holds for every one of several seeds."""
+"""The papers' claims and the guide's sentences, as inequalities over several seeds."""
 
 import copy
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,8 +11,62 @@ from torch.nn import functional as F
 
 import initguide as init
 from initguide.experiments import INITIALIZATIONS, each_linear, mlp, signals_by_depth, train
+from initguide.experiments.claims import CLAIMS, Check, Claim, judge, verdict
+from initguide.papers import PAPERS
 
 SEEDS = range(5)
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: Path(claim.page).stem)
+class TestPapers:
+    def test_each_inequality_holds_with_a_margin(self, claim: Claim):
+        findings = judge(claim, SEEDS)
+        assert [f for f in findings if not f.holds or f.margin < 3] == []
+
+    def test_the_example_shows_it_and_the_paper_is_known(self, claim: Claim):
+        example = (DOCS / claim.page).read_text(encoding="utf-8")
+        module = claim.run.__module__.rpartition(".")[2]
+        assert f"table({module}.CLAIM)" in example
+        assert claim.paper in PAPERS
+
+
+def claim_of(*checks: Check) -> Claim:
+    rows = [{"x": 1.0}, {"x": 2.0}, {"x": 6.0}]
+    return Claim("he2015", "", "", lambda _: rows, checks, "")
+
+
+def check(relation, bound, for_it=True):
+    return Check("x", lambda rows: [row["x"] for row in rows], relation, bound, for_it)
+
+
+class TestJudge:
+    def test_a_finding_has_mean_range_and_margin(self):
+        # 1, 2, 6: mean 3, variance 7, standard error sqrt(7 / 3).
+        below, above = judge(claim_of(check("<", 10), check(">", 1.5)), range(3))
+        assert below[1:] == pytest.approx((3, 1, 6, 7 / math.sqrt(7 / 3), True))
+        assert above[1:] == pytest.approx((3, 1, 6, 1.5 / math.sqrt(7 / 3), False))
+
+    def test_a_value_that_is_no_number_obeys_nothing(self):
+        nan = Check("x", lambda rows: [math.nan] * 3, "<", 1)
+        assert not judge(claim_of(nan), range(3))[0].holds
+
+    def test_a_check_gives_one_value_a_seed(self):
+        with pytest.raises(ValueError, match=r"one value for each of 2 seeds; got 3"):
+            judge(claim_of(check("<", 10)), range(2))
+
+    @pytest.mark.parametrize(
+        ("checks", "expected"),
+        [
+            ([check("<", 10), check(">", 0)], "holds"),
+            ([check("<", 10), check(">", 1.5)], "holds in part"),
+            ([check("<", 10), check(">", 0, for_it=False)], "holds in part"),
+            ([check("<", 0)], "does not hold here"),
+            ([check("<", 10, for_it=False)], "does not hold here"),
+        ],
+    )
+    def test_the_verdict_weighs_what_speaks_for_and_against(self, checks, expected):
+        assert verdict(judge(claim_of(*checks), range(3))) == expected
 
 
 def generator(seed):

@@ -14,7 +14,12 @@ import initguide as init
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
-PACKAGES = ["initguide", "initguide.experiments", "initguide.plotting"]
+PACKAGES = [
+    "initguide",
+    "initguide.experiments",
+    "initguide.experiments.claims",
+    "initguide.plotting",
+]
 
 
 def navigation() -> list[str]:

@@ -5,6 +5,7 @@ import importlib.metadata
 import os
 import pickle
 import platform
+import shutil
 import sys
 import tempfile
 import time
@@ -18,7 +19,7 @@ FOLDER = Path(os.environ.get("INITGUIDE_CACHE", ROOT / ".cache" / "site"))
 _DAYS_UNUSED = 30
 # What runs the code, draws its figures, or packs the outputs of a notebook.
 _DISTRIBUTIONS = (
-    *("torch", "numpy", "scipy", "scikit-learn", "matplotlib", "contourpy", "fonttools"),
+    *("torch", "numpy", "scipy", "scikit-learn", "joblib", "matplotlib", "contourpy", "fonttools"),
     *("ipython", "ipykernel", "matplotlib-inline", "jupytext", "nbclient", "nbformat"),
 )
 
@@ -31,6 +32,11 @@ def key(*parts: str | bytes) -> str:
         # The length keeps ("ab", "c") and ("a", "bc") apart.
         digest.update(f"{len(encoded)}:".encode() + encoded)
     return digest.hexdigest()
+
+
+def records() -> Path:
+    """Return the folder of what the experiments gave, another one for other sources or versions."""
+    return FOLDER / f"records-{key('records')}"
 
 
 def load(key: str) -> Any:
@@ -81,5 +87,9 @@ def _prune() -> None:
     """Drop entries that no build has used for a month; once a process is often enough."""
     oldest = time.time() - _DAYS_UNUSED * 24 * 3600
     for path in FOLDER.iterdir():
-        if path.stat().st_mtime < oldest:
+        if path.stat().st_mtime >= oldest:
+            continue
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
             path.unlink(missing_ok=True)

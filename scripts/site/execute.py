@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cache
 import figures
 import printed
 import records
@@ -30,6 +31,7 @@ class Run(NamedTuple):
 def run(root: Path, page: str, steps: Sequence[Step]) -> Run:
     """Run the steps of a page, as a fresh interpreter at the root would; `page` is below `docs`."""
     os.chdir(root)
+    os.environ["INITGUIDE_RECORDS"] = str(cache.records())
     sys.path.insert(0, str(root))
     # Dataclasses and pickle look a class's module up by its name.
     sys.modules["__main__"] = module = types.ModuleType("__main__")

@@ -11,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cache
+
 SITE = Path(__file__).resolve().parent
 ROOT = SITE.parents[1]
 SECONDS_PER_CELL = 300
@@ -131,6 +133,7 @@ def _environment(folder: str) -> dict[str, str]:
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         # A reader's own IPython start-up files and history stay out of the site.
         "IPYTHONDIR": folder,
+        "INITGUIDE_RECORDS": str(cache.records()),
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     }
 

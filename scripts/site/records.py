@@ -1,15 +1,18 @@
-"""Markdown made from the package's records: an overview, fact boxes, the bibliography."""
+"""Markdown made from the package's records: overview, fact boxes, bibliography, claims."""
 
 import posixpath
 from typing import TYPE_CHECKING
 
+import tables
+
 if TYPE_CHECKING:
+    from initguide.experiments.claims import Finding
     from initguide.method import Method
     from initguide.papers import Paper
 
 
 def block(request: str, page: str) -> str:
-    """Return the block that a page asks for: `overview`, `facts TITLE`, or `bibliography`."""
+    """Return what a page asks for: `overview`, `facts TITLE`, `bibliography` or `claims`."""
     name, _, argument = request.partition(" ")
     if name == "overview" and not argument:
         return _overview(page)
@@ -17,8 +20,11 @@ def block(request: str, page: str) -> str:
         return _facts(argument, page)
     if name == "bibliography" and not argument:
         return _bibliography()
+    if name == "claims" and not argument:
+        return _claims(page)
     raise ValueError(
-        f"a generated block must be 'overview', 'facts TITLE' or 'bibliography'; got {request!r}"
+        "a generated block must be 'overview', 'facts TITLE', 'bibliography' or 'claims'; "
+        f"got {request!r}"
     )
 
 
@@ -64,6 +70,30 @@ def _bibliography() -> str:
         f"\n{{ #{paper.key} }}\n"
         for paper in sorted(PAPERS.values(), key=lambda paper: (paper.authors, paper.year))
     )
+
+
+def _claims(page: str) -> str:
+    from initguide.experiments.claims import CLAIMS, judge, verdict
+    from initguide.papers import PAPERS
+
+    columns = ("The headline", "What we ran, and what came out", "Verdict")
+    lines = [f"| {' | '.join(columns)} |", "| :-- " * len(columns) + "|"]
+    for claim in CLAIMS:
+        findings = judge(claim)
+        lines.append(
+            f"| {_cite(PAPERS[claim.paper], page)}: {claim.headline} "
+            f"| {'<br>'.join((f'*{claim.setup}*', *map(_finding, findings)))} "
+            f"| [**{verdict(findings)}**]({_link(claim.page, page)}) |"
+        )
+    return "\n".join(lines)
+
+
+def _finding(finding: "Finding") -> str:
+    """Return what a check found: 'loss: 0.12 [0.03, 0.45], < 1'."""
+    numbers = f"{tables.number(finding.low)}, {tables.number(finding.high)}"
+    text = f"{finding.check.says}: **{tables.number(finding.mean)}** [{numbers}]"
+    bound = f"{finding.check.relation} {finding.check.bound:g}"
+    return f"{text}, {bound if finding.holds else f'not always {bound}'}"
 
 
 def _law(method: "Method") -> str:

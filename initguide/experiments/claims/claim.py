@@ -1,0 +1,140 @@
+"""A paper's claim: an experiment, and the inequalities that decide whether it holds here."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+Rows = list[dict[str, Any]]
+Verdict = Literal["holds", "holds in part", "does not hold here"]
+
+
+class Check(NamedTuple):
+    """One inequality about what an experiment measured, for every seed.
+
+    Attributes:
+        says: The quantity, in words: "He, 30 layers: loss".
+        values: A function of the experiment's rows that returns the quantity, one for each seed.
+        relation: Whether the quantity lies below (`"<"`) or above (`">"`) the bound.
+        bound: The bound.
+        for_it: Whether the inequality speaks for the headline; False is what we found against it.
+    """
+
+    says: str
+    values: Callable[[Rows], Sequence[float]]
+    relation: Literal["<", ">"]
+    bound: float
+    for_it: bool = True
+
+
+class Claim(NamedTuple):
+    """A headline of a paper, the experiment that tries it, and what must be measured.
+
+    Attributes:
+        paper: The paper's key in the bibliography.
+        headline: What the paper says, in one sentence.
+        setup: Our experiment, in one sentence.
+        run: The experiment: a function of seeds that returns rows.
+        checks: The inequalities.
+        page: The example that shows it, a path below `docs`.
+    """
+
+    paper: str
+    headline: str
+    setup: str
+    run: Callable[[Iterable[int]], Rows]
+    checks: tuple[Check, ...]
+    page: str
+
+
+class Finding(NamedTuple):
+    """What a check found: the quantity's mean and range over seeds, and whether all obey.
+
+    Attributes:
+        check: The inequality.
+        mean: The mean over seeds.
+        low: The smallest value.
+        high: The largest value.
+        margin: The distance from the mean to the bound, in standard errors of the mean.
+        holds: Whether every seed obeys.
+    """
+
+    check: Check
+    mean: float
+    low: float
+    high: float
+    margin: float
+    holds: bool
+
+
+def judge(claim: Claim, seeds: Iterable[int] = range(5)) -> list[Finding]:
+    """Run a claim's experiment, and return what each of its checks found.
+
+    Args:
+        claim: One of `CLAIMS`.
+        seeds: The experiment's seeds.
+
+    Returns:
+        One finding for each check.
+
+    Raises:
+        ValueError: A check gives another number of values than there are seeds.
+    """
+    seeds = list(seeds)
+    rows = claim.run(seeds)
+    return [_finding(check, rows, len(seeds)) for check in claim.checks]
+
+
+def table(claim: Claim, seeds: Iterable[int] = range(5)) -> Rows:
+    """Return what [judge][initguide.experiments.claims.judge] finds, as rows for a table.
+
+    Args:
+        claim: One of `CLAIMS`.
+        seeds: The experiment's seeds.
+
+    Returns:
+        One row for each check: `measured` (what, in words), `mean`, `lowest`, `highest`, `claim`
+        (the inequality) and `holds`.
+    """
+    return [
+        {
+            "measured": finding.check.says,
+            "mean": finding.mean,
+            "lowest": finding.low,
+            "highest": finding.high,
+            "claim": f"{finding.check.relation} {finding.check.bound:g}",
+            "holds": "yes" if finding.holds else "no",
+        }
+        for finding in judge(claim, seeds)
+    ]
+
+
+def _finding(check: Check, rows: Rows, seeds: int) -> Finding:
+    values = np.asarray(check.values(rows), dtype=np.float64)
+    if values.shape != (seeds,):
+        raise ValueError(
+            f"{check.says!r} must give one value for each of {seeds} seeds; got {values.size}"
+        )
+    # Towards the bound's right side; a value that is not a number is on no side.
+    distances = (check.bound - values) * (1 if check.relation == "<" else -1)
+    error = values.std(ddof=1) / math.sqrt(seeds) if seeds > 1 else math.nan
+    distance = float(distances.mean())
+    margin = distance / error if error else math.copysign(math.inf, distance)
+    return Finding(
+        check,
+        float(values.mean()),
+        float(values.min()),
+        float(values.max()),
+        float(margin),
+        bool((distances > 0).all()),
+    )
+
+
+def verdict(findings: Sequence[Finding]) -> Verdict:
+    """Return in words what the findings say about the headline."""
+    for_it = [finding.holds for finding in findings if finding.check.for_it]
+    against = [finding.holds for finding in findings if not finding.check.for_it]
+    if not any(for_it):
+        return "does not hold here"
+    return "holds" if all(for_it) and not any(against) else "holds in part"

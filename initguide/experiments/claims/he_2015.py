@@ -1,0 +1,74 @@
+r"""He et al. (2015): a network of 30 ReLU layers learns from their variance, not from Xavier's.
+
+Xavier's $1/n$ halves the second moment at each ReLU, and the gradient's likewise: after 30 layers
+both have shrunk by $2^{-30}$. He's $2/n$ keeps them.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from statistics import mean
+
+from initguide.experiments.claims.claim import Check, Claim, Rows
+from initguide.experiments.claims.recorded import recorded
+from initguide.experiments.models import INITIALIZATIONS
+from initguide.experiments.training import train
+
+
+@recorded
+def run(
+    seeds: Iterable[int],
+    depths: Sequence[int] = (22, 30),
+    width: int = 128,
+    lr: float = 0.01,
+    steps: int = 400,
+) -> Rows:
+    """Train ReLU networks from Xavier's and He's variance, on the digits.
+
+    Args:
+        seeds: One network for each seed and initialization.
+        depths: The numbers of layers, the output layer among them.
+        width: The units of each hidden layer.
+        lr: The learning rate.
+        steps: The number of updates.
+
+    Returns:
+        The rows of [train][initguide.experiments.train], each with its `depth`.
+    """
+    pair = {name: INITIALIZATIONS[name] for name in ("Xavier", "He")}
+    seeds = list(seeds)
+    return [
+        {"depth": depth} | row
+        for depth in depths
+        for row in train(
+            pair, widths=(64, *[width] * (depth - 1), 10), lr=lr, steps=steps, seeds=seeds
+        )
+    ]
+
+
+def _loss(depth: int, name: str) -> Callable[[Rows], list[float]]:
+    """Return a function that gives each seed's mean loss over the last 50 steps."""
+
+    def values(rows: Rows) -> list[float]:
+        end = max(row["step"] for row in rows)
+        by_seed = defaultdict(list)
+        for row in rows:
+            if (row["depth"], row["initialization"]) == (depth, name) and row["step"] > end - 50:
+                by_seed[row["seed"]].append(row["loss"])
+        return [mean(losses) for losses in by_seed.values()]
+
+    return values
+
+
+CLAIM = Claim(
+    paper="he2015",
+    headline="Of 22 ReLU layers He's start learns faster; of 30, Xavier's does not learn at all.",
+    setup="Digits, ReLU layers of 128 units, 400 steps of gradient descent, learning rate 0.01.",
+    run=run,
+    checks=(
+        Check("He, 22 layers: loss", _loss(22, "He"), "<", 1.0),
+        Check("He, 30 layers: loss", _loss(30, "He"), "<", 1.0),
+        Check("Xavier, 22 layers: loss", _loss(22, "Xavier"), ">", 2.25),
+        Check("Xavier, 30 layers: loss", _loss(30, "Xavier"), ">", 2.25),
+    ),
+    page="examples/he-2015.py",
+)

@@ -1,0 +1,41 @@
+"""The claims: their experiments run before the pages that show them, as many as there are cores.
+
+They take minutes, longer than a page may; what they give is kept (see cache.py), and the examples,
+the table of claims and the tests take it from there.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
+from mkdocs.structure.files import Files
+
+SITE = Path(__file__).resolve().parent
+if str(SITE) not in sys.path:
+    sys.path.insert(0, str(SITE))
+
+import cache  # noqa: E402 - MkDocs loads a hook by its path; its siblings need the line above
+
+TABLE = "examples/index.md"
+_RUN = [sys.executable, "-m", "initguide.experiments.claims"]
+
+
+def on_files(files: Files, config: MkDocsConfig) -> None:
+    """Run each experiment that no earlier build has run with these sources and versions."""
+    key = cache.key("claims")
+    if files.get_file_from_path(TABLE) is None or cache.load(key):
+        return
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "INITGUIDE_RECORDS": str(cache.records()),
+    }
+    ran = subprocess.run(
+        _RUN, cwd=cache.ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    if ran.returncode:
+        raise PluginError(f"the claims' experiments must run; they said\n{ran.stderr}")
+    cache.store(key, True)
