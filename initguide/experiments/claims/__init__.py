@@ -4,7 +4,6 @@ from initguide.experiments.claims import he_2015
 from initguide.experiments.claims.claim import Check as Check
 from initguide.experiments.claims.claim import Claim as Claim
 from initguide.experiments.claims.claim import Finding as Finding
-from initguide.experiments.claims.claim import Verdict as Verdict
 from initguide.experiments.claims.claim import judge as judge
 from initguide.experiments.claims.claim import table as table
 from initguide.experiments.claims.claim import verdict as verdict
