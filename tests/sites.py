@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
+from mkdocs.utils.yaml import yaml_load
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -22,7 +23,8 @@ def make(
 
     The settings are the site's own, but for the nav; `initguide` is what `files` make of it.
     """
-    config = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+    # As MkDocs reads it, so that what the environment decides has its value.
+    config = yaml_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
     del config["nav"], config["watch"]
     config["hooks"] = [f"scripts/site/{hook}.py" for hook in hooks]
     config["markdown_extensions"] += extensions

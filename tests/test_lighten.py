@@ -20,6 +20,13 @@ from lighten import on_post_page
         ('<span class="n"><span title="int">int</span></span>', None),
         ("<script>\n\n  1</script>", None),
         ("<table><tr>", '<table tabindex="0"><tr>'),
+        ('<td style="text-align: left;">', "<td>"),
+        ('<td style="text-align: right;">', None),
+        (
+            '<math xmlns="http://www.w3.org/1998/Math/MathML"><semantics><mi>x</mi>'
+            '<annotation encoding="application/x-tex">x</annotation></semantics></math>',
+            "<math><mi>x</mi></math>",
+        ),
     ],
 )
 def test_only_what_changes_nothing_goes(page, lighter):

@@ -5,6 +5,11 @@ import re
 _VERBATIM = re.compile(r"(<(pre|textarea|script)\b.*?</\2>)", re.DOTALL)
 # Names and punctuation have the colour of plain code, and are most of a block's spans.
 _PLAIN = re.compile(r'<span class="(?:n|p|w)">([^<]*)</span>|<span></span>')
+# Cells stand at the left anyway; MathML in HTML needs no namespace, and its TeX is for no reader.
+_SAID_TWICE = re.compile(
+    r' style="text-align: left;"(?=>)| xmlns="http://www.w3.org/1998/Math/MathML"(?=[^<]*>)'
+    r"|<annotation encoding=\"application/x-tex\">[^<]*</annotation>|</?semantics>"
+)
 
 
 def on_post_page(output: str, **_: object) -> str:
@@ -13,6 +18,6 @@ def on_post_page(output: str, **_: object) -> str:
     # A split on two groups: text, verbatim, its tag, text, …
     pieces[::3] = [re.sub(r"\s*\n\s*", "\n", text) for text in pieces[::3]]
     del pieces[2::3]
-    light = _PLAIN.sub(r"\1", "".join(pieces))
+    light = _SAID_TWICE.sub("", _PLAIN.sub(r"\1", "".join(pieces)))
     # A wide table scrolls in its box on a phone.
     return light.replace("<table>", '<table tabindex="0">')

@@ -1,0 +1,288 @@
+"""What helps the reader: definitions, copying, enlarging, searching, and a light first view."""
+
+import ast
+import gzip
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from html import unescape
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Page, TimeoutError
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "scripts" / "reading"))
+
+import copying  # noqa: E402 - the site's scripts import each other as siblings
+import glossary  # noqa: E402
+import outputs  # noqa: E402
+
+FIRST_VIEW_BYTES, FIRST_VIEW_REQUESTS = 250_000, 12
+
+
+@pytest.fixture
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.grant_permissions(["clipboard-read", "clipboard-write"], origin=_origin(address))
+    yield context.new_page()
+    context.close()
+
+
+def _origin(address: str) -> str:
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+# Copying -----------------------------------------------------------------------------------------
+
+BLOCK = '''\
+def f():
+    """
+    A docstring is code.
+    """
+    return """
+text"""
+
+for n in range(2):
+    print(f(), n)
+"""
+many
+lines
+"""
+print(1)  # not #> this
+#> 1
+'''
+
+
+def test_output_is_told_from_code():
+    assert outputs.lines(BLOCK) == {10, 11, 12, 13, 15}
+    kept = outputs.without(BLOCK)
+    assert "docstring" in kept
+    assert kept.endswith("print(1)  # not #> this\n")
+    assert outputs.without("    x = 1\n    #> 1\n") == "    x = 1\n"
+    assert outputs.lines("$ not python\n#> 1") == {2}
+
+
+def test_marking_changes_no_text():
+    html = '<span class="nb">print</span>(1)\n<span class="c1">#&gt; 1</span>\n<span>x</span>\n'
+    marked = copying.marked(html)
+    assert '<span class="output"><span class="c1">#&gt; 1</span>\n</span>' in marked
+    assert re.sub("<[^>]+>", "", marked) == re.sub("<[^>]+>", "", html)
+    assert copying.marked("x = 1\n") == "x = 1\n"
+
+
+def test_every_copy_button_of_a_page_copies_code_alone(page: Page, address: str):
+    page.goto(f"{address}guide/methods/xavier/")
+    copied = []
+    for block in page.locator(".md-content div.highlight").all():
+        if not block.is_visible():
+            continue
+        block.hover()
+        block.locator("[data-clipboard-target], .md-code__button").first.click()
+        copied.append(page.evaluate("navigator.clipboard.readText()"))
+    assert len(copied) > 3
+    for text in copied:
+        ast.parse(text)
+        assert "#>" not in text
+        assert not outputs.lines(text)
+    assert page.locator(".output").count() > 3
+
+
+# Glossary ----------------------------------------------------------------------------------------
+
+ENTRIES = """\
+fan_in
+:   What a *unit* sums over,
+    see [there](x.md).
+
+dead unit, dead
+:   Gives "zero" & no more.
+"""
+
+
+def _linked(html: str) -> str:
+    terms = glossary.parse(ENTRIES)
+    names = {name: term for term in terms for name in term.names}
+    return glossary.linked(html, glossary._Linker(glossary._pattern(names), names, "g/"), "../g/")
+
+
+def test_a_definition_is_one_plain_text():
+    first, second = glossary.parse(ENTRIES)
+    assert first == ("fan_in", ("fan_in",), "What a unit sums over, see there.")
+    assert second.anchor == "dead-unit"
+
+
+def test_first_use_of_a_term_is_linked_and_no_other():
+    linked = _linked("<p>Dead units, a dead unit, fan_in; fan_in.</p>")
+    assert linked == (
+        '<p><a class="term" href="../g/#dead-unit" title="Gives &quot;zero&quot; &amp; no more.">'
+        'Dead units</a>, a dead unit, <a class="term" href="../g/#fan_in" '
+        'title="What a unit sums over, see there.">fan_in</a>; fan_in.</p>'
+    )
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "<h2>fan_in</h2>",
+        '<h2 id="fan_in">On <em>fan_in</em></h2>',
+        "<pre><code><span>fan_in</span> = 1</code></pre>",
+        "<p><code>fan_in</code></p>",
+        '<a href="fan_in/">The fan_in</a>',
+        '<img alt="fan_in > fan_out">',
+        '<span class="arithmatex">\\(fan_in\\)</span>',
+        "<p>1/fan_in, my_fan_in, fan_ins_, &fan_in;</p>",
+        "<!-- fan_in -->",
+    ],
+)
+def test_nothing_else_is_touched(html: str):
+    assert _linked(html) == html
+
+
+def test_the_text_goes_on_behind_what_is_left_alone():
+    html = '<p><a href="x"><b>fan_in</b></a><br> <code>a</code> fan_in</p>'
+    assert _linked(html).endswith('title="What a unit sums over, see there.">fan_in</a></p>')
+
+
+def test_glossary_defines_what_the_pages_link(site: Path):
+    entries = set(re.findall(r'<dt id="([^"]+)"', (site / "glossary/index.html").read_text()))
+    terms = glossary.parse((ROOT / "docs" / "glossary.md").read_text())
+    assert entries == {term.anchor for term in terms}
+    linked = set()
+    for path in site.rglob("index.html"):
+        found = re.findall(r'class="term" href="([^"]+)"', path.read_text())
+        assert len(found) == len(set(found)), f"{path}: a term is linked twice"
+        for href in found:
+            target, _, anchor = href.partition("#")
+            assert (path.parent / target).resolve() == (site / "glossary").resolve()
+            linked.add(anchor)
+    assert linked <= entries
+    assert len(linked) > 10
+
+
+def test_a_definition_shows_by_keyboard(page: Page, address: str):
+    page.goto(f"{address}guide/methods/xavier/")
+    term = page.locator("a.term").first
+    title = term.get_attribute("title")
+    assert title
+    term.focus()
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Tab")
+    page.wait_for_function("document.querySelector('.md-tooltip2--active')")
+    assert unescape(title) in page.locator(".md-tooltip2--active").inner_text()
+
+
+# Figures -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_figure_can_be_enlarged_by_keyboard(page: Page, address: str, width: int):
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(address)
+    figure = page.locator(".md-content figure").first
+    before = figure.locator("img:visible").bounding_box()
+    figure.get_by_role("button", name="Enlarge the figure").focus()
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog", name="Enlarged figure")
+    dialog.wait_for()
+    after = dialog.locator("img:visible").bounding_box()
+    assert before
+    assert after
+    assert after["width"] > 1.2 * before["width"]
+    assert dialog.locator("img:visible").count() == 1
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.keyboard.press("Escape")
+    assert not dialog.is_visible()
+    assert page.evaluate("document.activeElement.matches('.enlarge')")
+
+
+def test_a_click_enlarges_and_a_click_beside_closes(page: Page, address: str):
+    page.goto(address)
+    page.locator(".md-content figure img:visible").first.click()
+    dialog = page.get_by_role("dialog", name="Enlarged figure")
+    dialog.wait_for()
+    page.mouse.click(3, 3)
+    assert not dialog.is_visible()
+
+
+# Loading -----------------------------------------------------------------------------------------
+
+
+def test_first_view_of_every_page_is_light(browser: Browser, address: str, pages: list[str]):
+    heavy = []
+    for url in pages:
+        if url == "print/":  # the whole module: see test_printing
+            continue
+        context = browser.new_context(viewport={"width": 1280, "height": 900})
+        page = context.new_page()
+        responses = []
+        page.on("response", lambda response, kept=responses: kept.append(response))
+        page.goto(address + url, wait_until="networkidle")
+        weight = sum(_weight(response) for response in responses)
+        if weight > FIRST_VIEW_BYTES or len(responses) > FIRST_VIEW_REQUESTS:
+            heavy.append(f"{url or '/'}: {weight:,} bytes in {len(responses)} requests")
+        context.close()
+    assert not heavy, "\n".join(heavy)
+
+
+def _weight(response) -> int:
+    body = response.body()
+    packed = response.url.endswith((".woff2", ".png"))
+    return len(body if packed else gzip.compress(body))
+
+
+def test_search_loads_when_used_and_finds_every_public_name(page: Page, address: str):
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(address, wait_until="networkidle")
+    assert not any("search_index" in url for url in asked)
+    page.keyboard.press("/")
+    field = page.locator(".md-search__input")
+    listed = "import initguide as i; print('\\n'.join(m for m in dir(i) if m[0] != '_'))"
+    names = subprocess.run(
+        [sys.executable, "-c", listed], capture_output=True, text=True, check=True, cwd=ROOT
+    ).stdout.split()
+    titles = ["Xavier", "Orthogonal", "LSUV", "He (Kaiming)", "Delta-orthogonal", "ICNR"]
+    missing = []
+    for name in [*names, *titles]:
+        field.fill(name)
+        try:
+            page.wait_for_function(
+                "(name) => [...document.querySelectorAll('.md-search-result__link')]"
+                ".some((link) => link.innerText.toLowerCase().includes(name.toLowerCase()))",
+                arg=name.split(" (")[0],
+                timeout=4000,
+            )
+        except TimeoutError:
+            missing.append(name)
+    assert any("search_index" in url for url in asked)
+    assert not missing, "\n".join(missing)
+
+
+# Not found ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("below", ["nowhere", "guide/nowhere/", "guide/methods/he/no/where.html"])
+def test_not_found_leads_home_from_any_depth(
+    browser: Browser, site: Path, address: str, below: str
+):
+    """The test's server has no page for errors: stand in for the host, which does."""
+    context = browser.new_context()
+    page = context.new_page()
+    text = (site / "404.html").read_text()
+    page.route(
+        f"{address}{below}",
+        lambda route: route.fulfill(status=404, content_type="text/html", body=text),
+    )
+    page.goto(address + below)
+    page.wait_for_function(
+        "(home) => document.querySelector('[data-to=\"\"]').href === home", arg=address
+    )
+    for link in page.locator("a").all():
+        href = link.evaluate("link => link.href")
+        assert href.startswith(address)
+        assert (site / href.removeprefix(address) / "index.html").is_file(), href
+    context.close()
