@@ -12,7 +12,7 @@ BENCH = Path(__file__).resolve().parents[1] / "scripts" / "bench"
 def bench(monkeypatch):
     """Import the scripts as they import each other, and forget them after."""
     monkeypatch.syspath_prepend(str(BENCH))
-    names = ("table", "memory", "cases")
+    names = ("table", "memory", "cases", "models")
     for name in names:
         monkeypatch.delitem(sys.modules, name, raising=False)
     yield {name: __import__(name) for name in names}
@@ -50,6 +50,17 @@ def test_every_function_that_torch_has_is_a_case(bench):
 
     names = {case.name.split("`")[1] for case in bench["cases"].by_torch()} | {"orthogonal_"}
     assert names == {m.names[0] for m in init.METHODS if hasattr(nn.init, m.names[0])}
+
+
+def test_models_are_initialized_by_both_and_measured(bench, monkeypatch):
+    models = bench["models"]
+    name = "MLP, 30 ReLU layers"
+    monkeypatch.setattr(models, "MODELS", {name: models.MODELS[name]})
+    rules, lsuv = models.models()
+    assert len(rules.ours) == len(rules.peer) == 31
+    # The scale of both is He's; LSUV's aim is one at each layer.
+    assert all(0.1 < rms < 10 for rms in rules.ours + rules.peer)
+    assert lsuv.ours == pytest.approx([1] * 31, rel=0.05)
 
 
 def test_memory_is_in_units_of_the_tensor(bench):

@@ -15,13 +15,15 @@ import datetime
 import importlib.metadata
 import importlib.util
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from statistics import median
 
 import cases
 import torch
 from memory import memory
-from table import Case, Row, grid, measure, table
+from models import models
+from table import Case, Row, duration, grid, measure, table
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
 SECTIONS = {
@@ -45,6 +47,11 @@ the work costs at the least: the drawing of as many normals or uniforms, the fil
 for orthogonal weights, as many multiplications in one matrix product as the reflectors need,
 $2 m k^2 - \\tfrac23 k^3$ for $m$ rows and $k$ columns."""
 
+WHOLE = """\
+Against AnyInit, which scales a whole model too: our rules against its theory, our LSUV against its
+measured mode. **Signal** is the rms of a layer's output, on a batch of normal inputs: that of the
+last layer, and in brackets the smallest and the largest of all layers."""
+
 
 def main() -> None:
     """Measure all and write the page."""
@@ -54,6 +61,9 @@ def main() -> None:
         rows = list(measured(source()))
         parts += [f"## {title}", table(rows) if rows else "Neither is installed here."]
     parts += [
+        "## Whole models",
+        WHOLE,
+        whole(),
         "## Memory",
         "At the peak, beyond the tensor itself, in units of the tensor.",
         usage(),
@@ -70,6 +80,22 @@ def measured(source: Iterator[Case]) -> Iterator[Row]:
         yield row
 
 
+def whole() -> str:
+    """Return the table of whole models."""
+    lines = []
+    for row, ours, peer in models():
+        ratios = f"**{median(row.ratios):.2f}** [{row.ratios[0]:.2f}, {row.ratios[-1]:.2f}]"
+        times = (duration(row.ours), duration(row.peer), ratios)
+        lines.append((row.name, *times, signal(ours), signal(peer)))
+        print(lines[-1], flush=True)
+    return grid(("Case", "Ours", "AnyInit", "Ratio", "Our signal", "AnyInit's"), lines)
+
+
+def signal(by_layer: Sequence[float]) -> str:
+    """Return the last layer's signal, and the range over all."""
+    return f"**{by_layer[-1]:.2g}** [{min(by_layer):.2g}, {max(by_layer):.2g}]"
+
+
 def usage() -> str:
     """Return the table of extra memory."""
     lines = ((row.name, f"{row.ours:.2f}", f"{row.peer:.2f}") for row in memory())
@@ -78,7 +104,13 @@ def usage() -> str:
 
 def introduction() -> str:
     """Return the page's head: what wrote it, when and where."""
-    names = ("numpy", "torch", "scipy", *filter(importlib.util.find_spec, cases.FRAMEWORKS))
+    names = (
+        "numpy",
+        "torch",
+        "scipy",
+        "anyinit",
+        *filter(importlib.util.find_spec, cases.FRAMEWORKS),
+    )
     versions = [f"{name} {importlib.metadata.version(name)}" for name in names]
     return INTRODUCTION.format(
         date=datetime.date.today(),
