@@ -1,0 +1,84 @@
+"""Flax: LeCun's truncated normal for kernels, zeros for biases, in linen and nnx alike.
+
+They part in the recurrent kernels: linen draws each gate's by itself, nnx some cells' as one.
+"""
+
+from initguide.frameworks.record import ONE, ZERO, Default, Law, Table, records
+
+
+def _normal(variance: str) -> Law:
+    return Law("truncated normal", variance)
+
+
+def _scaling(shape: str) -> str:
+    return f"init.variance_scaling({shape}, rng=rng)"
+
+
+def _common(prefix: str, dense: str) -> Table:
+    return {
+        ("Dense", dense): [
+            ("kernel", _normal("1 / c"), _scaling("(c, o)")),
+            ("bias", ZERO, "init.zeros((o,))"),
+        ],
+        ("Convolution", f"{prefix}.Conv"): [
+            ("kernel", _normal("1 / (c * k**2)"), _scaling("(k, k, c, o)")),
+            ("bias", ZERO, "init.zeros((o,))"),
+        ],
+        ("Transposed convolution", f"{prefix}.ConvTranspose"): [
+            ("kernel", _normal("1 / (c * k**2)"), _scaling("(k, k, c, o)"), "stride ignored"),
+            ("bias", ZERO, "init.zeros((o,))"),
+        ],
+        ("Depthwise convolution", f"{prefix}.Conv(feature_group_count=c)"): [
+            ("kernel", _normal("1 / k**2"), _scaling("(k, k, 1, c)")),
+            ("bias", ZERO, "init.zeros((c,))"),
+        ],
+        ("Embedding", f"{prefix}.Embed"): [
+            ("embedding", Law("normal", "1 / d"), "init.normal((v, d), 0.0, d**-0.5, rng=rng)"),
+        ],
+        ("Attention", f"{prefix}.MultiHeadAttention"): [
+            ("query, key, value", _normal("1 / d"), _scaling("(d, e)")),
+            ("out", _normal("1 / e"), _scaling("(e, d)")),
+            ("biases of the four", ZERO, "init.zeros((3 * e + d,))"),
+        ],
+        ("Normalization", f"{prefix}.LayerNorm, {prefix}.BatchNorm"): [
+            ("scale", ONE, "init.ones((d,))"),
+            ("bias", ZERO, "init.zeros((d,))"),
+        ],
+    }
+
+
+def _recurrent(framework: str, layer: str, name: str, fused: bool) -> tuple[Default, ...]:
+    """Return a cell's records; fused, its recurrent kernel is one of shape (h, gates * h)."""
+    gates = {"LSTM": 4, "GRU": 3}[layer]
+    shape = f"(h, {gates} * h)"
+    by_gate = (
+        Law("orthogonal gates"),
+        f"init.per_gate({shape}, init.orthogonal, {gates}, rng=rng)",
+    )
+    as_one = (
+        Law("orthogonal"),
+        f"init.orthogonal({shape}, rng=rng)",
+        f"no gate is orthogonal: singular values² average 1/{gates}",
+    )
+    forget = "forget gate 0" if layer == "LSTM" else ""
+    # linen's GRU has one more bias, on the candidate's recurrent part.
+    biases = 3 if layer == "GRU" and fused else 4
+    rows = [
+        ("input kernels", _normal("1 / c"), _scaling(f"(c, {gates} * h)")),
+        ("recurrent kernels", *(as_one if fused else by_gate)),
+        ("biases", ZERO, f"init.zeros(({biases} * h,))", forget),
+    ]
+    return records(framework, {(layer, name): rows})
+
+
+LINEN = (
+    *records("Flax linen", _common("nn", "nn.Dense")),
+    *_recurrent("Flax linen", "LSTM", "nn.LSTMCell, nn.OptimizedLSTMCell", fused=False),
+    *_recurrent("Flax linen", "GRU", "nn.GRUCell", fused=False),
+)
+NNX = (
+    *records("Flax nnx", _common("nnx", "nnx.Linear")),
+    *_recurrent("Flax nnx", "LSTM", "nnx.LSTMCell", fused=False),
+    *_recurrent("Flax nnx", "LSTM", "nnx.OptimizedLSTMCell", fused=True),
+    *_recurrent("Flax nnx", "GRU", "nnx.GRUCell", fused=True),
+)

@@ -1,0 +1,62 @@
+"""Haiku: normals of variance 1/fan_in, cut at two standard deviations, and left smaller by it."""
+
+from initguide.frameworks.record import ONE, ZERO, Law, records
+
+
+def _cut(variance: str) -> Law:
+    return Law("cut normal", variance)
+
+
+def _drawn(shape: str, root: str) -> str:
+    return f"init.trunc_normal({shape}, rng=rng) / {root}"
+
+
+_SHRUNK = "std 0.88 of what 1/fan_in asks for"
+
+# Its MultiHeadAttention has no default: it raises where no initializer is given.
+DEFAULTS = records(
+    "Haiku",
+    {
+        ("Dense", "Linear"): [
+            ("w", _cut("1 / c"), _drawn("(c, o)", "c**0.5"), _SHRUNK),
+            ("b", ZERO, "init.zeros((o,))"),
+        ],
+        ("Convolution", "Conv2D"): [
+            ("w", _cut("1 / (c * k**2)"), _drawn("(k, k, c, o)", "(c**0.5 * k)"), _SHRUNK),
+            ("b", ZERO, "init.zeros((o,))"),
+        ],
+        ("Transposed convolution", "Conv2DTranspose"): [
+            (
+                "w",
+                _cut("1 / (c * k**2)"),
+                _drawn("(k, k, o, c)", "(c**0.5 * k)"),
+                f"{_SHRUNK}; stride ignored",
+            ),
+            ("b", ZERO, "init.zeros((o,))"),
+        ],
+        ("Depthwise convolution", "DepthwiseConv2D"): [
+            ("w", _cut("1 / k**2"), _drawn("(k, k, 1, c)", "k"), _SHRUNK),
+            ("b", ZERO, "init.zeros((c,))"),
+        ],
+        ("LSTM", "LSTM"): [
+            (
+                "w, of input and state",
+                _cut("1 / (c + h)"),
+                _drawn("(c + h, 4 * h)", "(c + h) ** 0.5"),
+            ),
+            ("b, of which the code adds 1 to the forget gate", ZERO, "init.zeros((4 * h,))"),
+        ],
+        ("GRU", "GRU"): [
+            ("w_i", Law("truncated normal", "1 / c"), "init.variance_scaling((c, 3 * h), rng=rng)"),
+            ("w_h", Law("truncated normal", "1 / h"), "init.variance_scaling((h, 3 * h), rng=rng)"),
+            ("b", ZERO, "init.zeros((3 * h,))"),
+        ],
+        ("Embedding", "Embed"): [
+            ("embeddings", _cut("1"), "init.trunc_normal((v, d), rng=rng)", "std 0.88, not 1"),
+        ],
+        ("Normalization", "LayerNorm, BatchNorm"): [
+            ("scale", ONE, "init.ones((d,))"),
+            ("offset", ZERO, "init.zeros((d,))"),
+        ],
+    },
+)

@@ -1,0 +1,71 @@
+"""PyTorch: 1/sqrt(fan_in) as the bound of nearly everything, biases included."""
+
+from initguide.frameworks.record import ONE, ZERO, Law, records, uniform
+
+
+def _bias(root: str) -> str:
+    return f"init.uniform_(layer.bias, -1 / {root}, 1 / {root})"
+
+
+_KAIMING = "init.kaiming_uniform_(layer.weight, 5**0.5)"
+_TOO_SMALL = "a variance of 1/3 over fan_in; ReLU wants 2"
+_HIDES = "random: it hides that the signal dies"
+_ALL = "[init.uniform_(p, -1 / h**0.5, 1 / h**0.5) for p in layer.parameters()]"
+_FORGETS = "loses the state in a few steps"
+
+DEFAULTS = records(
+    "PyTorch",
+    {
+        ("Dense", "nn.Linear"): [
+            ("weight", uniform("1 / c"), _KAIMING, _TOO_SMALL),
+            ("bias", uniform("1 / c"), _bias("c**0.5"), _HIDES),
+        ],
+        ("Convolution", "nn.Conv2d"): [
+            ("weight", uniform("1 / (c * k**2)"), _KAIMING, _TOO_SMALL),
+            ("bias", uniform("1 / (c * k**2)"), _bias("(c**0.5 * k)"), _HIDES),
+        ],
+        ("Transposed convolution", "nn.ConvTranspose2d"): [
+            ("weight", uniform("1 / (o * k**2)"), _KAIMING, "fans swapped, stride ignored"),
+            ("bias", uniform("1 / (o * k**2)"), _bias("(o**0.5 * k)"), _HIDES),
+        ],
+        ("Depthwise convolution", "nn.Conv2d(groups=c)"): [
+            ("weight", uniform("1 / k**2"), _KAIMING, _TOO_SMALL),
+            ("bias", uniform("1 / k**2"), _bias("k"), _HIDES),
+        ],
+        ("LSTM", "nn.LSTM"): [
+            ("weight_ih", uniform("1 / h"), _ALL),
+            ("weight_hh", uniform("1 / h"), _ALL, _FORGETS),
+            ("bias_ih, bias_hh", uniform("1 / h"), _ALL, "two, summed; forget gate about 0"),
+        ],
+        ("GRU", "nn.GRU"): [
+            ("weight_ih", uniform("1 / h"), _ALL),
+            ("weight_hh", uniform("1 / h"), _ALL, _FORGETS),
+            ("bias_ih, bias_hh", uniform("1 / h"), _ALL),
+        ],
+        ("Embedding", "nn.Embedding"): [
+            ("weight", Law("normal"), "init.normal_(layer.weight)"),
+        ],
+        ("Attention", "nn.MultiheadAttention"): [
+            (
+                "in_proj_weight",
+                uniform("6 / (4 * d)"),
+                "init.xavier_uniform_(layer.in_proj_weight)",
+                "fans of the packed shape: √2 too small",
+            ),
+            (
+                "out_proj.weight",
+                uniform("1 / d"),
+                "init.kaiming_uniform_(layer.out_proj.weight, 5**0.5)",
+            ),
+            (
+                "in_proj_bias, out_proj.bias",
+                ZERO,
+                "[init.zeros_(b) for b in (layer.in_proj_bias, layer.out_proj.bias)]",
+            ),
+        ],
+        ("Normalization", "nn.LayerNorm, nn.BatchNorm2d"): [
+            ("weight", ONE, "init.ones_(layer.weight)"),
+            ("bias", ZERO, "init.zeros_(layer.bias)"),
+        ],
+    },
+)
