@@ -18,6 +18,7 @@ PACKAGES = [
     "initguide",
     "initguide.experiments",
     "initguide.experiments.claims",
+    "initguide.frameworks",
     "initguide.plotting",
 ]
 

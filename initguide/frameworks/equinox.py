@@ -11,7 +11,7 @@ def _uniform(shape: str, root: str) -> str:
     return f"init.uniform({shape}, -1 / {root}, 1 / {root}, rng=rng)"
 
 
-_TOO_SMALL = "a variance of 1/3 over fan_in; ReLU wants 2"
+_TOO_SMALL = "variance 1/(3 fan_in), where ReLU wants 2/fan_in"
 _HIDES = "random: it hides that the signal dies"
 _FORGETS = "loses the state in a few steps"
 _KERNEL = uniform("1 / (c * k**2)")

@@ -8,7 +8,7 @@ def _bias(root: str) -> str:
 
 
 _KAIMING = "init.kaiming_uniform_(layer.weight, 5**0.5)"
-_TOO_SMALL = "a variance of 1/3 over fan_in; ReLU wants 2"
+_TOO_SMALL = "variance 1/(3 fan_in), where ReLU wants 2/fan_in"
 _HIDES = "random: it hides that the signal dies"
 _ALL = "[init.uniform_(p, -1 / h**0.5, 1 / h**0.5) for p in layer.parameters()]"
 _FORGETS = "loses the state in a few steps"

@@ -28,8 +28,8 @@ class Law(NamedTuple):
     square: str = "1"
 
     def __str__(self) -> str:
-        """Return the law as it is written: U(±1/√c)."""
-        scale = self.square.replace("**2", "²").replace(" * ", " ").replace(" / ", "/")
+        """Return the law as it is written: U(±1/√c); tN is a truncated normal, cN a cut one."""
+        scale = self.square.replace("**2", "²").replace(" * ", "").replace(" ", "")
         match self.kind:
             case "uniform":
                 return f"U(±{_root(scale)})"
@@ -38,15 +38,15 @@ class Law(NamedTuple):
             case "truncated normal":
                 return f"tN(0, {scale})"
             case "cut normal":
-                return f"N(0, {scale}) cut at ±2σ"
+                return f"cN(0, {scale})"
             case "constant":
                 return scale
             case "forget gate":
                 return f"0, forget gate {scale}"
             case "orthogonal":
-                return "one orthogonal matrix for all gates"
+                return "orthogonal as one"
             case "orthogonal gates":
-                return "orthogonal, gate by gate"
+                return "orthogonal by gate"
 
 
 @dataclass(frozen=True)
@@ -98,4 +98,6 @@ def _root(scale: str) -> str:
     numerator, _, denominator = scale.partition("/")
     if not denominator:
         return f"{float(scale) ** 0.5:g}"
+    if scale == "1/k²":
+        return "1/k"
     return f"1/√{denominator}" if numerator == "1" else f"√({scale})"

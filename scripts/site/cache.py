@@ -27,7 +27,7 @@ _DISTRIBUTIONS = (
 def key(*parts: str | bytes) -> str:
     """Return a hash of the parts, our sources, the interpreter and the libraries' versions."""
     digest = hashlib.sha256(_versions().encode())
-    for part in (*_sources(ROOT / "initguide"), *_SITE, *parts):
+    for part in (*_sources(ROOT / "initguide"), *_SITE, *_pinned(), *parts):
         encoded = part.encode() if isinstance(part, str) else part
         # The length keeps ("ab", "c") and ("a", "bc") apart.
         digest.update(f"{len(encoded)}:".encode() + encoded)
@@ -69,6 +69,12 @@ def _sources(folder: Path) -> list[str | bytes]:
 
 # Read once: what runs is what was imported, even if a file of ours is edited under `mkdocs serve`.
 _SITE = _sources(Path(__file__).parent)
+
+
+def _pinned() -> list[bytes]:
+    """Return the pinned versions, which a page may state."""
+    path = ROOT / "constraints.txt"
+    return [path.read_bytes()] if path.exists() else []
 
 
 @lru_cache

@@ -22,42 +22,34 @@ def overview() -> str:
     """Return the table of layers and frameworks: the laws of the weights, faults marked."""
     from initguide.frameworks import DEFAULTS, LAYERS
 
-    frameworks = list(dict.fromkeys(default.framework for default in DEFAULTS))
+    laws: dict[str, dict[str, dict[str, None]]] = {}
+    for default in DEFAULTS:
+        if default.law.kind not in ("constant", "forget gate") and "bias" not in default.parameter:
+            # The two APIs of Flax share a column: what they draw alike stands there once.
+            cell = laws.setdefault(default.layer, {}).setdefault(default.framework.split()[0], {})
+            cell[_law(default) + (" ⚠" if default.fault else "")] = None
+    columns = list(dict.fromkeys(default.framework.split()[0] for default in DEFAULTS))
     rows = [
         [f"[{layer}](#{_anchor(layer)})"]
-        + [
-            "<br>".join(
-                dict.fromkeys(
-                    f"{default.law}{' ⚠' if default.fault else ''}"
-                    for default in DEFAULTS
-                    if (default.framework, default.layer) == (framework, layer)
-                    and default.law.kind not in ("constant", "forget gate")
-                    and "bias" not in (default.parameter, default.parameter[:4])
-                )
-            )
-            or "none"
-            for framework in frameworks
-        ]
+        + ["<br>".join(laws[layer].get(column, ["none"])) for column in columns]
         for layer in LAYERS
-        if layer != "Normalization"
+        if layer in laws
     ]
-    return _table(["layer", *frameworks], rows)
+    return _table(["layer", *columns], rows)
 
 
 def layers() -> str:
     """Return a heading and a table for each layer: every parameter, its law, our call."""
     from initguide.frameworks import DEFAULTS, LAYERS
 
-    columns = ["framework, class", "parameter", "law", "the same by initguide"]
+    columns = ["framework, class", "parameter", "law", "the same by initguide; ⚠ what is wrong"]
     parts = []
     for layer, sizes in LAYERS.items():
         rows, seen = [], None
         for default in (default for default in DEFAULTS if default.layer == layer):
-            who = f"{default.framework}: {_code(default.name)}"
-            rows.append(
-                ["" if who == seen else who, _code(default.parameter), _law(default)]
-                + [f"`{default.ours}`"]
-            )
+            who = f"{default.framework}<br>{_code(default.name)}"
+            call = f"`{default.ours}`" + (f"<br>⚠ {default.fault}" if default.fault else "")
+            rows.append(["" if who == seen else who, _code(default.parameter), _law(default), call])
             seen = who
         parts.append(f"### {layer} {{ #{_anchor(layer)} }}\n\nSizes: {sizes}.\n")
         parts.append(_table(columns, rows) + "\n")
@@ -73,7 +65,8 @@ def versions() -> str:
 
 
 def _law(default: "Default") -> str:
-    return f"{default.law}{f'<br>⚠ {default.fault}' if default.fault else ''}"
+    """Return the law on one line: it says little when broken in two."""
+    return str(default.law).replace(" ", "&nbsp;")
 
 
 def _code(names: str) -> str:

@@ -1,8 +1,10 @@
-"""Markdown made from the package's records: overview, fact boxes, bibliography, claims."""
+"""Markdown made from the records: overview, fact boxes, bibliography, claims, defaults."""
 
 import posixpath
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import defaults
 import tables
 
 if TYPE_CHECKING:
@@ -12,20 +14,16 @@ if TYPE_CHECKING:
 
 
 def block(request: str, page: str) -> str:
-    """Return what a page asks for: `overview`, `facts TITLE`, `bibliography` or `claims`."""
+    """Return what a page asks for by a name in BLOCKS, or by `facts TITLE`."""
     name, _, argument = request.partition(" ")
-    if name == "overview" and not argument:
-        return _overview(page)
     if name == "facts" and argument:
         return _facts(argument, page)
-    if name == "bibliography" and not argument:
-        return _bibliography()
-    if name == "claims" and not argument:
-        return _claims(page)
-    raise ValueError(
-        "a generated block must be 'overview', 'facts TITLE', 'bibliography' or 'claims'; "
-        f"got {request!r}"
-    )
+    if request not in BLOCKS:
+        names = ", ".join(map(repr, BLOCKS))
+        raise ValueError(
+            f"a generated block must be 'facts TITLE' or one of {names}; got {request!r}"
+        )
+    return BLOCKS[request](page)
 
 
 def _overview(page: str) -> str:
@@ -62,7 +60,7 @@ def _facts(title: str, page: str) -> str:
     return f'!!! abstract "{method.title}"\n\n' + "\n".join(f"    - {line}" for line in lines)
 
 
-def _bibliography() -> str:
+def _bibliography(page: str) -> str:
     from initguide.papers import PAPERS
 
     return "\n".join(
@@ -114,3 +112,13 @@ def _api(name: str) -> str:
 
 def _link(target: str, page: str) -> str:
     return posixpath.relpath(target, posixpath.dirname(page) or ".")
+
+
+BLOCKS: dict[str, Callable[[str], str]] = {
+    "overview": _overview,
+    "bibliography": _bibliography,
+    "claims": _claims,
+    "defaults overview": lambda _: defaults.overview(),
+    "defaults": lambda _: defaults.layers(),
+    "versions": lambda _: defaults.versions(),
+}
