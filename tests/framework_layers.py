@@ -294,15 +294,21 @@ def classes(name):
 
 
 @cache
+def drawn(framework, name, layer):
+    """Return all that a framework draws for one class, by the records' names."""
+    keras.utils.set_random_seed(0)
+    return ARRAYS[framework][name](**SIZES[layer])
+
+
 def their_arrays(default):
     """Return the arrays that the framework puts into the record's parameter, one for each class."""
-    sizes, arrays = SIZES[default.layer], []
+    arrays = []
     for name in classes(default.name):
         if default.framework == "PyTorch":
             torch.manual_seed(0)
-            parameters = torch_parameters(TORCH[name](**sizes), default.parameter)
+            layer = TORCH[name](**SIZES[default.layer])
+            parameters = torch_parameters(layer, default.parameter)
             arrays += [parameter.detach().numpy() for parameter in parameters]
         else:
-            keras.utils.set_random_seed(0)
-            arrays += ARRAYS[default.framework][name](**sizes)[default.parameter]
+            arrays += drawn(default.framework, name, default.layer)[default.parameter]
     return arrays

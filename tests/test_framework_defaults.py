@@ -125,7 +125,7 @@ def test_no_layer_and_no_parameter_is_left_out():
     assert names == {(f, name) for f, layers in built.ARRAYS.items() for name in layers} | {
         ("PyTorch", name) for name in built.TORCH
     }
-    for framework, layers in built.ARRAYS.items():
+    for framework in built.ARRAYS:
         for default in (d for d in DEFAULTS if d.framework == framework):
             for name in built.classes(default.name):
                 stated = {
@@ -133,7 +133,7 @@ def test_no_layer_and_no_parameter_is_left_out():
                     for d in DEFAULTS
                     if (d.framework, d.name) == (framework, default.name)
                 }
-                assert stated == layers[name](**built.SIZES[default.layer]).keys()
+                assert stated == built.drawn(framework, name, default.layer).keys()
 
 
 def test_haikus_attention_has_no_default():
