@@ -27,7 +27,7 @@ def overview() -> str:
         if default.law.kind not in ("constant", "forget gate") and "bias" not in default.parameter:
             # The two APIs of Flax share a column: what they draw alike stands there once.
             cell = laws.setdefault(default.layer, {}).setdefault(default.framework.split()[0], {})
-            cell[_law(default) + (" ⚠" if default.fault else "")] = None
+            cell[_law(default) + ("&nbsp;⚠" if default.fault else "")] = None
     columns = list(dict.fromkeys(default.framework.split()[0] for default in DEFAULTS))
     rows = [
         [f"[{layer}](#{_anchor(layer)})"]
@@ -66,7 +66,7 @@ def versions() -> str:
 
 def _law(default: "Default") -> str:
     """Return the law on one line: it says little when broken in two."""
-    return str(default.law).replace(" ", "&nbsp;")
+    return str(default.law).replace(" ", "&nbsp;").replace("/", "/&NoBreak;")
 
 
 def _code(names: str) -> str:
