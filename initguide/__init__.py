@@ -11,6 +11,10 @@ from initguide.fans import fans as fans
 from initguide.fans import layer_fans as layer_fans
 from initguide.gains import calculate_gain as calculate_gain
 from initguide.gains import gain as gain
+from initguide.judging.check_initializer import check_initializer as check_initializer
+from initguide.judging.judgment import FAULTS as FAULTS
+from initguide.judging.judgment import Fault as Fault
+from initguide.judging.judgment import Judgment as Judgment
 from initguide.layers import class_prior_bias as class_prior_bias
 from initguide.layers import class_prior_bias_ as class_prior_bias_
 from initguide.layers import convolution_ as convolution_

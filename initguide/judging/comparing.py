@@ -1,0 +1,110 @@
+"""Compare draws with what is right, whatever is special about that, peeled off layer by layer."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from initguide.judging import structure
+from initguide.judging.drawing import LIMIT, VALUES, Draws, Source
+from initguide.judging.entries import judge_entries, law_of
+from initguide.judging.judgment import Fault
+from initguide.judging.styles import Shape
+
+# A float32 draw may be zero once in ten million times.
+_ZEROS = 0.005
+
+
+def compare(
+    found: list[Draws], right: list[Draws], source: Source, *, random: bool
+) -> tuple[list[Fault], str]:
+    """Return the faults of draws at several shapes, and what was compared.
+
+    What is right is not looked up but looked at: whether it leaves anything to chance, has equal
+    rows, zeros, equal singular values. What is left is compared as independent numbers.
+
+    Args:
+        found: The reader's draws.
+        right: Those of what is right, at the same shapes.
+        source: Where more of those come from.
+        random: Whether chance has a say in them.
+    """
+    if not random:
+        return structure.judge_fixed(found, right), "every value is right"
+    special = []
+    pairs = list(zip(found, right, strict=True))
+    blocks = [structure.block_of(other) for other in right]
+    if any(block > 1 for block in blocks):
+        special.append("equal outputs in each block")
+        for (one, _), block in zip(pairs, blocks, strict=True):
+            if faults := structure.judge_blocks(one, block):
+                return faults, ""
+        pairs = [
+            (_each(one, lambda d, b=block: d[::b]), _each(other, lambda d, b=block: d[::b]))
+            for (one, other), block in zip(pairs, blocks, strict=True)
+        ]
+    random_zeros = any(_share_of_zeros(other) > _ZEROS for other in right)
+    if random_zeros:
+        special.append("zeros where they are to be")
+        fixed = all(_zeros_are_fixed(other) for other in right)
+        judge = structure.judge_places if fixed else structure.judge_sparsity
+        for one, other in pairs:
+            if faults := judge(one, other):
+                return faults, ""
+        pairs = [(_others(one, fixed), _others(other, fixed)) for one, other in pairs]
+    mine, theirs = [one for one, _ in pairs], [other for _, other in pairs]
+    gains = [
+        structure.gain_of(d.draws[0].flatten(1)) if d.draws[0].ndim > 1 else None for d in theirs
+    ]
+    gain = gains[0]
+    if gain is not None and all(gains):
+        special.append(f"all singular values are {gain:.4g}, and Q is uniformly distributed")
+        return structure.judge_orthogonal(mine, gain), ", ".join(special)
+
+    @cache
+    def std_of(shape: Shape) -> float | None:
+        try:
+            flat = source.draw(shape, VALUES, least=1).flat
+        except Exception:
+            return None
+        return (flat[flat != 0] if random_zeros else flat).std().item()
+
+    near = LIMIT * math.sqrt(sum(1 / min(map(_count, side)) for side in (mine, theirs)) / 2)
+    special.append(f"mean and std, this within {near:.1%}")
+    law = law_of(theirs)
+    special.append("law" if law == "other" else f"law, {law}")
+    return judge_entries(mine, theirs, std_of, law), ", ".join(special)
+
+
+def _count(draws: Draws) -> int:
+    return len(draws.flat)
+
+
+def _each(draws: Draws, change: Callable[[Tensor], Tensor]) -> Draws:
+    return replace(draws, draws=[change(draw) for draw in draws.draws])
+
+
+def _share_of_zeros(draws: Draws) -> float:
+    return draws.flat.eq(0).double().mean().item()
+
+
+def _zeros_are_fixed(draws: Draws) -> bool:
+    zero = torch.stack(draws.draws).eq(0)
+    return bool((zero.any(0) == zero.all(0)).all())
+
+
+def _others(draws: Draws, fixed: bool) -> Draws:
+    """Return the entries that are not zero: at fixed places of a kernel, or all in one line."""
+
+    def kept(draw: Tensor) -> Tensor:
+        return draw[draw != 0]
+
+    first = draws.draws[0]
+    if fixed and first.ndim > 2:
+        places = first.flatten(2).ne(0).any(0).any(0)
+        if bool(first.flatten(2)[..., places].ne(0).all()):
+            return _each(draws, lambda draw: draw.flatten(2)[..., places].squeeze(-1))
+    return _each(draws, kept)
