@@ -88,6 +88,30 @@ BREAKS = {
         "torch.cat([drawn] * block)",
         "test_more_methods.py",
     ),
+    "a mistake that is not known": (
+        "judging/hypotheses.py",
+        "(case.shape[1], case.shape[0], *case.shape[2:])",
+        "case.shape",
+        "test_check_initializer.py::test_a_wrong_one_is_named[fans swapped]",
+    ),
+    "a law that is not compared": (
+        "judging/entries.py",
+        "if far <= limit:",
+        "if far <= 1:",
+        "test_check_initializer.py::test_a_wrong_one_is_named[uniform]",
+    ),
+    "a trace that is not tested": (
+        "judging/structure.py",
+        "if abs(mean) * math.sqrt(len(t)) > LIMIT:",
+        "if abs(mean) > len(t):",
+        "test_check_initializer.py::test_a_wrong_one_is_named[no signs]",
+    ),
+    "a generator that may be ignored": (
+        "judging/contract.py",
+        "    if by_state:",
+        "    if by_state and not by_state:",
+        "test_check_initializer.py::test_a_wrong_one_is_named[generator]",
+    ),
     "incoming for outgoing": (
         "methods/sparse.py",
         "heard = keys.topk(count, dim=1).indices",

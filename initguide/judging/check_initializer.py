@@ -65,8 +65,7 @@ def check_initializer(
 
     Returns:
         A [Judgment][initguide.Judgment]: print it, read its `faults`, or call its `assert_ok`.
-        The kinds of fault are the keys of [FAULTS][initguide.FAULTS]. If `fn` raises, that is a
-        fault as well.
+            The kinds of fault are the keys of [FAULTS][initguide.FAULTS]; that `fn` raises is one.
 
     Raises:
         TypeError: `fn` or `like` is no function, neither shows whether it fills or returns, or a
