@@ -1,0 +1,132 @@
+// The activations: each a function with its slope, exact to floating point, and a fast loop.
+
+const SELU_SCALE = 1.0507009873554805;
+const SELU_ALPHA = 1.6732632423543772;
+
+// One straight line on each side of zero.
+const rectifier = (title, torch, slope) => ({
+  title,
+  torch,
+  f: (z) => (z > 0 ? z : slope * z),
+  df: (z) => (z > 0 ? 1 : slope),
+  steepest: 1,
+  apply(mem, from, a, d, count) {
+    for (let i = 0; i < count; i++) {
+      const z = mem[from + i];
+      const open = z > 0 ? 1 : slope;
+      mem[d + i] = open;
+      mem[a + i] = open * z;
+    }
+  },
+});
+
+// A function whose slope follows cheaply from z and f(z).
+const smooth = (title, torch, steepest, f, slope) => ({
+  title,
+  torch,
+  f,
+  df: (z) => slope(z, f(z)),
+  steepest,
+  apply(mem, from, a, d, count) {
+    for (let i = 0; i < count; i++) {
+      const z = mem[from + i];
+      const value = f(z);
+      mem[a + i] = value;
+      mem[d + i] = slope(z, value);
+    }
+  },
+});
+
+const logistic = (z) => 1 / (1 + Math.exp(-z));
+
+export const ACTIVATIONS = {
+  linear: rectifier("linear", "nn.Identity()", 1),
+  relu: rectifier("ReLU", "nn.ReLU()", 0),
+  leaky_relu: rectifier("leaky ReLU", "nn.LeakyReLU()", 0.01),
+  tanh: smooth("tanh", "nn.Tanh()", 1, Math.tanh, (z, a) => 1 - a * a),
+  sigmoid: smooth("sigmoid", "nn.Sigmoid()", 0.25, logistic, (z, a) => a * (1 - a)),
+  gelu: {
+    title: "GELU",
+    torch: "nn.GELU()",
+    f: (z) => z * normalCdf(z),
+    df: (z) => normalCdf(z) + z * normalDensity(z),
+    // Where z² = 2.
+    steepest: 1.1289041,
+    apply(mem, from, a, d, count) {
+      for (let i = 0; i < count; i++) {
+        const z = mem[from + i];
+        const below = normalCdf(z);
+        mem[a + i] = z * below;
+        mem[d + i] = below + z * normalDensity(z);
+      }
+    },
+  },
+  silu: smooth(
+    "SiLU",
+    "nn.SiLU()",
+    1.0998393,
+    (z) => z * logistic(z),
+    (z, a) => {
+      const s = logistic(z);
+      return s + a * (1 - s);
+    },
+  ),
+  elu: smooth("ELU", "nn.ELU()", 1, (z) => (z > 0 ? z : Math.expm1(z)), (z, a) => (z > 0 ? 1 : a + 1)),
+  selu: smooth(
+    "SELU",
+    "nn.SELU()",
+    SELU_SCALE * SELU_ALPHA,
+    (z) => SELU_SCALE * (z > 0 ? z : SELU_ALPHA * Math.expm1(z)),
+    (z, a) => (z > 0 ? SELU_SCALE : a + SELU_SCALE * SELU_ALPHA),
+  ),
+};
+
+const normalDensity = (z) => Math.exp((-z * z) / 2) / Math.sqrt(2 * Math.PI);
+
+// P(Z <= z) for a standard normal Z.
+export const normalCdf = (z) => erfc(-z / Math.SQRT2) / 2;
+
+// W. J. Cody (1969), Rational Chebyshev approximations for the error function: to about 1e-16.
+const NEAR = [
+  [0.18577770618460315, 3.1611237438705656, 113.86415415105016, 377.485237685302, 3209.3775891384694],
+  [1, 23.601290952344122, 244.02463793444417, 1282.6165260773723, 2844.2368334391706],
+];
+const MIDDLE = [
+  [
+    2.1531153547440385e-8, 0.5641884969886701, 8.883149794388376, 66.11919063714163,
+    298.6351381974001, 881.9522212417691, 1712.0476126340707, 2051.0783778260716, 1230.3393547979972,
+  ],
+  [
+    1, 15.744926110709835, 117.6939508913125, 537.1811018620099, 1621.3895745666903,
+    3290.7992357334596, 4362.619090143247, 3439.3676741437216, 1230.3393548037495,
+  ],
+];
+const FAR = [
+  [
+    0.016315387137302097, 0.30532663496123236, 0.36034489994980445, 0.12578172611122926,
+    0.016083785148742275, 6.587491615298378e-4,
+  ],
+  [1, 2.568520192289822, 1.8729528499234672, 0.5279051029514285, 0.06051834131244132, 0.0023352049762686918],
+];
+
+// A loop rather than a reduction: this is called for each unit of each layer.
+function quotient([top, bottom], x) {
+  let [above, below] = [0, 0];
+  for (let i = 0; i < top.length; i++) {
+    above = above * x + top[i];
+    below = below * x + bottom[i];
+  }
+  return above / below;
+}
+
+export function erfc(x) {
+  const y = Math.abs(x);
+  if (y <= 0.46875) return 1 - x * quotient(NEAR, y * y);
+  let tail = 0;
+  if (y <= 4) tail = Math.exp(-y * y) * quotient(MIDDLE, y);
+  else if (y < 26.5) {
+    const inverse = 1 / (y * y);
+    tail = (Math.exp(-y * y) / y) * (1 / Math.sqrt(Math.PI) - inverse * quotient(FAR, inverse));
+  }
+  return x < 0 ? 2 - tail : tail;
+}

@@ -1,0 +1,75 @@
+// The initializations: which law the weights and biases of a layer are drawn from.
+
+import { haar, normals, stream, uniforms } from "./random.js";
+import { gain } from "./theory.js";
+
+const normal = (std) => ({ kind: "normal", std, bias: 0 });
+const constant = (value) => ({ kind: "constant", std: value, bias: 0 });
+
+// From fan_in, fan_out and the settings to the law; std is the value itself where it is constant.
+export const LAWS = {
+  zero: { title: "Zero", law: () => constant(0) },
+  constant: { title: "Constant", law: (fanIn) => constant(1 / fanIn) },
+  small: { title: "std 0.01", law: () => normal(0.01) },
+  large: { title: "std 1.0", law: () => normal(1) },
+  torch: {
+    title: "PyTorch default",
+    law: (fanIn) => ({ kind: "uniform", std: (3 * fanIn) ** -0.5, bias: fanIn ** -0.5 }),
+  },
+  lecun: { title: "LeCun", law: (fanIn) => normal(fanIn ** -0.5) },
+  xavier: { title: "Xavier", law: (fanIn, fanOut) => normal(Math.sqrt(2 / (fanIn + fanOut))) },
+  he: { title: "He", law: (fanIn) => normal(Math.sqrt(2 / fanIn)) },
+  orthogonal: {
+    title: "Orthogonal",
+    law: (fanIn, fanOut, { activation }) => ({
+      kind: "orthogonal",
+      std: gain(activation) / Math.sqrt(Math.max(fanIn, fanOut)),
+      bias: 0,
+    }),
+  },
+  gain: { title: "Gain", law: (fanIn, fanOut, settings) => normal(settings.gain / Math.sqrt(fanIn)) },
+};
+
+export const lawOf = (settings, fanIn, fanOut) => LAWS[settings.init].law(fanIn, fanOut, settings);
+
+// What theory asks for: sigma_w and sigma_b of a layer of equal fans.
+export function sigmas(settings) {
+  const { std, bias } = lawOf(settings, settings.width, settings.width);
+  return [std * Math.sqrt(settings.width), bias / Math.sqrt(3)];
+}
+
+// Draws of unit variance are kept: a slider that moves the scale needs no new ones.
+const kept = new Map();
+let held = 0;
+const MOST_HELD = 12e6;
+
+// Weights of shape (fanIn, fanOut), as in x @ W, of unit variance; multiply by the law's std.
+export function unitWeights(kind, seed, layer, fanIn, fanOut) {
+  const key = [kind, seed, layer, fanIn, fanOut].join();
+  const known = kept.get(key);
+  if (known) return known;
+  const values = new Float32Array(fanIn * fanOut);
+  const next = stream(seed, layer);
+  if (kind === "constant") values.fill(1);
+  else if (kind === "normal") normals(values, next);
+  else if (kind === "uniform") uniforms(values, next);
+  else {
+    const n = Math.max(fanIn, fanOut);
+    const q = haar(n, next);
+    for (let i = 0; i < fanIn; i++)
+      for (let j = 0; j < fanOut; j++) values[i * fanOut + j] = q[i * n + j] * Math.sqrt(n);
+  }
+  if (held + values.length > MOST_HELD) {
+    kept.clear();
+    held = 0;
+  }
+  kept.set(key, values);
+  held += values.length;
+  return values;
+}
+
+// Biases uniform within the law's bound.
+export function drawBias(bound, seed, layer, fanOut) {
+  const values = uniforms(new Float64Array(fanOut), stream(seed, -layer));
+  return values.map((value) => (value * bound) / Math.sqrt(3));
+}

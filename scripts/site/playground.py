@@ -1,0 +1,77 @@
+"""The playground: what its modules need from the package, and its files on the pages that hold it.
+
+Colours, markers and data have one place, the package; the build hands them to the browser.
+"""
+
+import base64
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+from mkdocs.utils import get_relative_url
+
+SITE = Path(__file__).resolve().parent
+ROOT = SITE.parents[1]
+if str(SITE) not in sys.path:
+    sys.path.insert(0, str(SITE))
+
+import cache  # noqa: E402 - MkDocs loads a hook by its path; its siblings need the line above
+
+FOLDER = "assets/playground"
+
+_HOLDS_ONE = re.compile(r'<div class="playground[ "]')
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the constants, as a module, and the digits."""
+    data = generated()
+    for name, content in data.items():
+        files.append(File.generated(config, f"{FOLDER}/{name}", content=content))
+    return files
+
+
+def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
+    """Load the playground's style and script on pages that hold one, and on no other."""
+    if not _HOLDS_ONE.search(output):
+        return output
+    style, script = (
+        get_relative_url(f"{FOLDER}/{name}", page.url) for name in ("playground.css", "start.js")
+    )
+    head = f'<link rel="stylesheet" href="{style}">\n</head>'
+    body = f'<script type="module" src="{script}"></script>\n</body>'
+    return output.replace("</head>", head, 1).replace("</body>", body, 1)
+
+
+def generated() -> dict[str, str | bytes]:
+    """Return the files that the package gives, by their names, in a process that may load it."""
+    key = cache.key("playground")
+    found = cache.load(key)
+    if found is None:
+        found = _from_the_package()
+        cache.store(key, found)
+    constants = "\n".join(
+        f"export const {name} = {json.dumps(value)};" for name, value in found["constants"].items()
+    )
+    return {
+        "constants.js": f"// Written by the build from the package.\n{constants}\n",
+        "digits.bin": base64.b64decode(found["digits"]),
+    }
+
+
+def _from_the_package() -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, str(SITE / "playground_data.py")],
+        # The sources beside this site, whatever is installed.
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=True,
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+    )
+    return json.loads(done.stdout)
