@@ -1,6 +1,7 @@
 // A verdict in words, by the rules of initguide.measure: products over layers, not single factors.
 
 import { ACTIVATIONS } from "./activations.js";
+import { number } from "./numbers.js";
 
 // By how much sizes may differ over a whole network.
 const LIMIT = 100;
@@ -108,15 +109,3 @@ function gradient(net, rows) {
 }
 
 const percent = (share) => `${Math.round(100 * share)} %`;
-
-// Two digits, and a power of ten where the number is far from one.
-export function number(value) {
-  if (value === 0 || !Number.isFinite(value)) return String(value);
-  const exponent = Math.floor(Math.log10(Math.abs(value)));
-  if (exponent >= -2 && exponent < 4) return String(Number(value.toPrecision(2)));
-  const [digits, power] = value.toExponential(0).split("e");
-  return `${digits}·10${superscript(Number(power))}`;
-}
-
-const SIGNS = { "-": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
-export const superscript = (power) => [...String(power)].map((sign) => SIGNS[sign]).join("");

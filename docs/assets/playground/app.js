@@ -1,0 +1,212 @@
+// A playground on the page: controls, what the worker measured, and the address.
+
+import { METHODS } from "./constants.js";
+import { CONTROLS, html } from "./controls.js";
+import { Chart, element, histograms, markerPath } from "./draw.js";
+import { number } from "./numbers.js";
+import { INITS, fromQuery, toQuery } from "./settings.js";
+
+const PLAYGROUND = new URL("../../playground/", import.meta.url);
+const QUIET = 600;
+
+const lookOf = (init) => METHODS[INITS[init][0]];
+const titleOf = ({ init, gain }) => (init === "gain" ? `gain ${gain}` : INITS[init][0]);
+
+export function mount(root) {
+  const full = "full" in root.dataset;
+  const given = fromQuery(root.dataset.settings ?? "");
+  const names = root.dataset.controls?.split(" ") ?? Object.keys(CONTROLS);
+  let settings = full ? fromQuery(location.search) : given;
+  let shown = null;
+  let id = 0;
+
+  const controls = Object.fromEntries(names.map((name) => [name, CONTROLS[name]()]));
+  const form = html("form", { class: "pg-controls", "aria-label": "Settings of the network", submit: (e) => e.preventDefault() });
+  form.append(...names.map((name) => controls[name].node));
+  const verdict = html("div", { class: "pg-verdict" });
+  const spoken = html("p", { class: "pg-hidden", role: "status" });
+  const mendButton = html("button", { type: "button", class: "pg-button pg-primary", click: () => adopt(shown.change.settings, true) });
+  const legend = html("p", { class: "pg-legend" });
+  const size = full ? { width: 440, height: 270 } : { width: 440, height: 240 };
+  const charts = { signal: new Chart("Signal by layer", size), gradient: new Chart("Gradient by layer", size) };
+  const panel = (title, ...nodes) => html("div", { class: "pg-panel" }, html(full ? "h2" : "p", { class: "pg-title" }, title), ...nodes);
+  const panels = [
+    panel("Signal: rms of what each layer hands on", charts.signal.svg),
+    panel("Gradient: rms at each layer", charts.gradient.svg),
+  ];
+  const head = html("div", { class: "pg-head" }, verdict, mendButton);
+  const body = html("div", { class: "pg-body" }, head, html("div", { class: "pg-charts" }, ...panels), legend, spoken);
+  const extras = [];
+  if (full) extras.push(flatAndHistograms(body), numbers(body));
+  else body.append(html("p", { class: "pg-more" }, html("a", { href: PLAYGROUND.href }, "Open in the playground")));
+  const frame = html("div", { class: full ? "pg pg-full" : "pg pg-live" }, form, body);
+
+  // The newest settings alone are computed, in a thread of their own.
+  const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+  worker.onmessage = ({ data }) => {
+    if (data.id !== id) return;
+    if (data.kind === "range") shown.range = data;
+    else shown = data;
+    paint();
+  };
+  worker.onerror = () => {
+    verdict.replaceChildren(html("p", {}, "This browser cannot run the playground's worker; a current one can."));
+  };
+
+  let asked = false;
+  function ask() {
+    if (asked) return;
+    asked = true;
+    // Once a frame is enough.
+    requestAnimationFrame(() => {
+      asked = false;
+      worker.postMessage({ job: "measure", id: ++id, settings, more: true });
+    });
+  }
+
+  function adopt(next, remember) {
+    settings = next;
+    for (const name of names) controls[name].set(settings[name]);
+    if (controls.gain) controls.gain.node.hidden = settings.init !== "gain";
+    for (const extra of extras) extra.adopt?.(settings);
+    if (full && remember && toQuery(settings) !== toQuery(fromQuery(location.search)))
+      history.pushState(null, "", location.pathname + toQuery(settings) + location.hash);
+    if (!full) body.querySelector(".pg-more a").href = PLAYGROUND.href + toQuery(settings);
+    ask();
+  }
+
+  const read = () => ({ ...settings, ...Object.fromEntries(names.map((name) => [name, controls[name].get()])) });
+  form.addEventListener("input", () => adopt(read(), false));
+  form.addEventListener("change", () => adopt(read(), true));
+  if (full) window.addEventListener("popstate", () => adopt(fromQuery(location.search), false));
+
+  let quiet = 0;
+  function paint() {
+    const { rows, theory, settings: of, change, mended, range, verdict: faults } = shown;
+    const { color, marker } = lookOf(of.init);
+    const text = "var(--md-default-fg-color)";
+    for (const [name, chart] of Object.entries(charts)) {
+      const key = name === "signal" ? "rms" : "gradient";
+      const values = rows.map((row) => row[key]);
+      const series = [];
+      if (range) series.push({ kind: "band", color, values: range[name] });
+      if (mended) series.push({ kind: "thin", color: lookOf(change.settings.init).color, values: mended[name], faint: true });
+      if (name === "signal") series.push({ kind: "std", color, values: rows.map((row) => row.std), faint: true });
+      series.push({ kind: "dots", color, marker, values }, { kind: "theory", color: text, values: theory[name] });
+      const none = values.every((value) => value === 0) ? "zero in every layer" : "";
+      chart.draw(series, {
+        xs: [1, of.depth],
+        least: 1,
+        note: none,
+        says: none || `layer 1 ${number(values[0])}, layer ${of.depth} ${number(values.at(-1))}; theory ${number(theory[name][0])} and ${number(theory[name].at(-1))}`,
+      });
+    }
+    paintVerdict(faults, change);
+    paintLegend(of, change, range);
+    for (const extra of extras) extra.paint?.(shown, color);
+    root.dataset.milliseconds = shown.milliseconds.toFixed(1);
+    root.dataset.shown = toQuery(of) || "?";
+    clearTimeout(quiet);
+    quiet = setTimeout(() => (spoken.textContent = `${titleOf(of)}: ${verdict.textContent}`), QUIET);
+  }
+
+  function paintVerdict(faults, change) {
+    const found = faults.length
+      ? faults.map(({ kind, words }) => html("li", {}, html("strong", {}, `${capital(kind)}: `), `${words}.`))
+      : [html("li", { class: "pg-well" }, html("strong", {}, "Healthy: "), "signal and gradient arrive, and the units differ.")];
+    verdict.replaceChildren(html("ul", {}, ...found));
+    mendButton.hidden = !change;
+    if (change) mendButton.textContent = `Mend it: ${change.words}`;
+  }
+
+  function paintLegend(of, change, range) {
+    const { color, marker } = lookOf(of.init);
+    const text = "var(--md-default-fg-color)";
+    const entries = [
+      [key("dots", color, marker), `${titleOf(of)}, measured`],
+      [key("theory", text), "theory"],
+      [key("std", color), "std over the inputs"],
+      [key("band", color), range ? `range over ${range.draws} draws` : "range over draws"],
+    ];
+    if (change) entries.push([key("thin", lookOf(change.settings.init).color), `theory with ${change.words}`]);
+    legend.replaceChildren(...entries.map(([sign, words]) => html("span", {}, sign, words)));
+  }
+
+  root.replaceChildren(frame);
+  adopt(settings, false);
+  if (full) import("./workbench.js").then(({ workbench }) => extras.push(workbench(body, () => settings)));
+}
+
+const capital = (text) => text[0].toUpperCase() + text.slice(1);
+
+// A sign of the legend.
+function key(kind, color, marker) {
+  const svg = element("svg", { viewBox: "0 0 30 12", class: "pg-key", "aria-hidden": "true" });
+  if (kind === "band") svg.append(element("path", { d: "M0 1H30V11H0Z", fill: color, class: "pg-band" }));
+  else svg.append(element("path", { d: "M1 6H29", stroke: color, class: `pg-line pg-${kind}` }));
+  if (marker) svg.append(element("path", { d: markerPath(marker), fill: color, transform: "translate(15 6)" }));
+  return svg;
+}
+
+// The share of flat entries and of dead units, and histograms of signal and gradient.
+function flatAndHistograms(body) {
+  const flat = new Chart("Flat entries by layer", { width: 440, height: 180, y: [0, 1] });
+  const svgs = [0, 1].map(() => element("svg", { viewBox: "0 0 440 130", role: "img", class: "pg-chart" }));
+  const panel = (title, ...nodes) => html("div", { class: "pg-panel" }, html("h2", { class: "pg-title" }, title), ...nodes);
+  const flatKey = html("p", { class: "pg-legend" });
+  body.querySelector(".pg-charts").append(
+    panel("Histograms by layer: signal above, gradient below", ...svgs),
+    panel("Closed: slope below 1/20 of the steepest", flat.svg, flatKey),
+  );
+  return {
+    paint({ rows, signals, gradients, panels, settings }, color) {
+      const shares = (name) => rows.map((row) => row[name]);
+      flat.draw(
+        [
+          { kind: "area", color, values: shares("flat") },
+          { kind: "dead", color: "var(--md-default-fg-color)", values: shares("dead") },
+        ],
+        { xs: [1, settings.depth], says: `flat ${percent(rows[0].flat)} in layer 1, ${percent(rows.at(-1).flat)} in the last; dead units ${percent(rows.at(-1).dead)} in the last` },
+      );
+      flatKey.replaceChildren(
+        html("span", {}, key("band", color), "dead or saturated entries"),
+        html("span", {}, key("dead", "var(--md-default-fg-color)"), "units closed for every input"),
+      );
+      [signals, gradients].forEach((found, i) => {
+        const cells = found.map((each, p) => ({ ...each, title: `layer ${panels[p] + 1}`, note: `rms ${number(each.rms)}` }));
+        histograms(svgs[i], cells, color, { says: `${i ? "Gradient" : "Signal"}: ${cells.map(({ title, note, zeros }) => `${title} ${note}, ${percent(zeros)} zeros`).join("; ")}` });
+      });
+    },
+  };
+}
+
+const percent = (share) => `${Math.round(100 * share)} %`;
+
+// All of it as a table.
+function numbers(body) {
+  const rows = html("tbody");
+  const columns = ["Layer", "Signal rms", "theory", "std over inputs", "Gradient rms", "theory", "flat", "dead units"];
+  const table = html("table", {}, html("thead", {}, html("tr", {}, ...columns.map((name) => html("th", { scope: "col" }, name)))), rows);
+  const details = html("details", { class: "pg-numbers" }, html("summary", {}, "Numbers by layer"),
+    html("div", { class: "pg-scroll", tabindex: 0, role: "region", "aria-label": "Numbers by layer" }, table));
+  let latest = null;
+  const fill = () => {
+    if (!details.open || !latest) return;
+    const { theory } = latest;
+    rows.replaceChildren(
+      ...latest.rows.map((row, l) =>
+        html("tr", {}, html("th", { scope: "row" }, l + 1),
+          ...[row.rms, theory.signal[l], row.std, row.gradient, theory.gradient[l]].map((value) => html("td", {}, number(value))),
+          ...[row.flat, row.dead].map((share) => html("td", {}, percent(share)))),
+      ),
+    );
+  };
+  details.addEventListener("toggle", fill);
+  body.append(details);
+  return {
+    paint(found) {
+      latest = found;
+      fill();
+    },
+  };
+}

@@ -1,0 +1,79 @@
+// What can be chosen, and how it is written in the page's address.
+
+export const DEFAULTS = {
+  activation: "relu",
+  init: "xavier",
+  gain: 1,
+  depth: 50,
+  width: 64,
+  layerNorm: false,
+  residual: false,
+  batch: 128,
+  seed: 0,
+};
+export const ACTIVATION_TITLES = {
+  linear: "linear",
+  relu: "ReLU",
+  leaky_relu: "leaky ReLU",
+  tanh: "tanh",
+  sigmoid: "sigmoid",
+  gelu: "GELU",
+  silu: "SiLU",
+  elu: "ELU",
+  selu: "SELU",
+};
+// The title is the name of the method in the guide's figures; the label says its law.
+export const INITS = {
+  zero: ["Zero", "Zero"],
+  constant: ["Constant", "Constant, 1/fan_in"],
+  small: ["std 0.01", "Normal, std 0.01"],
+  large: ["std 1.0", "Normal, std 1"],
+  torch: ["PyTorch default", "PyTorch default"],
+  lecun: ["LeCun", "LeCun, 1/√fan_in"],
+  xavier: ["Xavier", "Xavier"],
+  he: ["He", "He, √2/√fan_in"],
+  orthogonal: ["Orthogonal", "Orthogonal, own gain"],
+  gain: ["Gain", "Gain on a slider"],
+};
+export const RANGES = {
+  gain: { min: 0, max: 3, step: 0.005 },
+  depth: { min: 2, max: 100, step: 1 },
+  width: { min: 8, max: 256, step: 4 },
+};
+export const BATCHES = [32, 64, 128, 256];
+
+const CHOICES = { activation: ACTIVATION_TITLES, init: INITS };
+
+// What a text can mean for a setting; undefined where it means nothing.
+function valueOf(name, text) {
+  if (name in CHOICES) return Object.hasOwn(CHOICES[name], text) ? text : undefined;
+  if (typeof DEFAULTS[name] === "boolean") return { 1: true, 0: false }[text];
+  const value = Number(text);
+  if (text === "" || !Number.isFinite(value)) return undefined;
+  if (name === "batch") return BATCHES.includes(value) ? value : undefined;
+  if (name === "seed") return Number.isInteger(value) && value >= 0 && value < 2 ** 31 ? value : undefined;
+  const { min, max, step } = RANGES[name];
+  const near = Math.min(Math.max(value, min), max);
+  return Number((min + Math.round((near - min) / step) * step).toFixed(3));
+}
+
+// From an address's query to settings: what is missing or makes no sense is the default.
+export function fromQuery(query, defaults = DEFAULTS) {
+  const found = new URLSearchParams(query);
+  const settings = { ...defaults };
+  for (const name of Object.keys(DEFAULTS)) {
+    const value = found.has(name) ? valueOf(name, found.get(name)) : undefined;
+    if (value !== undefined) settings[name] = value;
+  }
+  return settings;
+}
+
+// The query holds what differs from the defaults.
+export function toQuery(settings) {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(DEFAULTS))
+    if (settings[name] !== value && (name !== "gain" || settings.init === "gain"))
+      query.set(name, typeof value === "boolean" ? Number(settings[name]) : settings[name]);
+  const text = query.toString();
+  return text ? `?${text}` : "";
+}
