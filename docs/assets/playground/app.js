@@ -25,7 +25,7 @@ export function mount(root) {
   form.append(...names.map((name) => controls[name].node));
   const verdict = html("div", { class: "pg-verdict" });
   const spoken = html("p", { class: "pg-hidden", role: "status" });
-  const mendButton = html("button", { type: "button", class: "pg-button pg-primary", click: () => adopt(shown.change.settings, true) });
+  const mendButton = html("button", { type: "button", class: "pg-button pg-primary", hidden: true, click: () => adopt(shown.change.settings, true) });
   const legend = html("p", { class: "pg-legend" });
   const size = full ? { width: 440, height: 270 } : { width: 440, height: 240 };
   const charts = { signal: new Chart("Signal by layer", size), gradient: new Chart("Gradient by layer", size) };
@@ -154,9 +154,11 @@ function flatAndHistograms(body) {
   const svgs = [0, 1].map(() => element("svg", { viewBox: "0 0 440 130", role: "img", class: "pg-chart" }));
   const panel = (title, ...nodes) => html("div", { class: "pg-panel" }, html("h2", { class: "pg-title" }, title), ...nodes);
   const flatKey = html("p", { class: "pg-legend" });
-  body.querySelector(".pg-charts").append(
-    panel("Histograms by layer: signal above, gradient below", ...svgs),
-    panel("Closed: slope below 1/20 of the steepest", flat.svg, flatKey),
+  body.append(
+    html("div", { class: "pg-charts" },
+      panel("Histograms by layer: signal above, gradient below", ...svgs),
+      panel("Closed: slope below 1/20 of the steepest", flat.svg, flatKey),
+    ),
   );
   return {
     paint({ rows, signals, gradients, panels, settings }, color) {

@@ -43,7 +43,7 @@ function logTicks(low, high) {
   );
 }
 
-const powerLabel = (power) => (power >= -2 && power <= 2 ? String(10 ** power) : `10${superscript(power)}`);
+const powerLabel = (power) => (power === 0 ? "1" : `10${superscript(power)}`);
 
 function linearTicks(low, high, most = 6) {
   const raw = (high - low) / most;
@@ -173,7 +173,7 @@ export function histograms(svg, panels, color, { reach, says }) {
       element("text", { x: middle, y: height - 18, "text-anchor": "middle" }, title),
       element("text", { x: middle, y: height - 4, "text-anchor": "middle", class: "pg-small" }, note),
       ...(zeros > 0
-        ? [element("text", { x: middle + 4, y: 12, class: "pg-small" }, `${Math.round(100 * zeros)} % zero`)]
+        ? [element("text", { x: middle, y: 10, "text-anchor": "middle", class: "pg-small" }, `${Math.round(100 * zeros)} % zero`)]
         : []),
     ];
   });

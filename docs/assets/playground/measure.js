@@ -130,8 +130,8 @@ function histogram(mem, at, count, rms) {
   for (let i = at; i < at + count; i++) {
     if (mem[i] === 0) zeros++;
     else {
-      const bin = Math.floor(mem[i] * factor + BINS / 2);
-      bins[Math.min(Math.max(bin, 0), BINS - 1)]++;
+      // What lies further out is in no bin: typed arrays ignore such places.
+      bins[Math.floor(mem[i] * factor + BINS / 2)]++;
     }
   }
   return { bins: bins.map((x) => x / count), zeros: zeros / count, rms };

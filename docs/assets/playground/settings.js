@@ -36,7 +36,7 @@ export const INITS = {
   gain: ["Gain", "Gain on a slider"],
 };
 export const RANGES = {
-  gain: { min: 0, max: 3, step: 0.005 },
+  gain: { min: 0, max: 3, step: 0.001 },
   depth: { min: 2, max: 100, step: 1 },
   width: { min: 8, max: 256, step: 4 },
 };

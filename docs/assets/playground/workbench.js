@@ -44,7 +44,7 @@ function code(current) {
 function training(current) {
   const chart = new Chart("Training loss by step", { width: 900, height: 280, x: "step", y: [0, 3] });
   const rate = slider("Learning rate", { min: -4, max: 0, step: 0.25, shown: (power) => number(10 ** power) });
-  rate.set(-1.5);
+  rate.set(-2);
   const button = html("button", { type: "button", class: "pg-button pg-primary", click: toggle }, "Train it");
   const said = html("p", { class: "pg-said", role: "status" }, "Not trained yet. The digits are fetched when you start.");
   const list = html("ul", { class: "pg-runs" });
