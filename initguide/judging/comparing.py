@@ -67,7 +67,7 @@ def compare(
     @cache
     def std_of(shape: Shape) -> float | None:
         try:
-            flat = source.draw(shape, VALUES, least=1).flat
+            flat = source.draw(shape, 4 * VALUES, least=1).flat
         except Exception:
             return None
         return (flat[flat != 0] if random_zeros else flat).std().item()

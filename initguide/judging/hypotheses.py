@@ -15,8 +15,8 @@ from initguide.judging.styles import Shape
 
 StdOf = Callable[[Shape], float | None]
 
-# The samples' own errors are a few in a thousand; no two mistakes are closer than 4 %.
-NEAR = 0.02
+# Five standard errors where a std is squared; the nearest of two mistakes, 4 % apart, is taken.
+NEAR = 0.025
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ HINTS: dict[str, str] = {
     "wrong side": "decompose the tall one of the matrix (out, in * kernel) and its transpose",
     "not Haar": "multiply Q's columns by the signs of R's diagonal",
     "mean": "center the law: a uniform one goes from -bound to bound",
-    "fans swapped": "fan_in is what one output sums: shape[1] of (out, in), shape[0] of (in, out)",
+    "fans swapped": "fan_in is shape[1] of (out, in), shape[0] of (in, out)",
     "wrong layout": "(*kernel, in, out) has its fans at the end, (out, in, *kernel) at the front",
     "kernel ignored": "multiply both fans by the number of places in the kernel",
     "fan averaged": "divide by that one fan alone",
