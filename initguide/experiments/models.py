@@ -163,3 +163,18 @@ def mlp(
     model = nn.Sequential(*layers)
     pytorch_default(model, generator)
     return model
+
+
+def drawn(
+    initialize_: Initializer,
+    widths: Sequence[int],
+    nonlinearity: Activation = nn.ReLU,
+    *,
+    layer_norm: bool = False,
+    seed: int,
+) -> nn.Sequential:
+    """Return an [mlp][initguide.experiments.mlp] that an initializer has drawn from a seed."""
+    generator = torch.Generator().manual_seed(seed)
+    model = mlp(widths, nonlinearity, layer_norm=layer_norm, generator=generator)
+    initialize_(model, generator)
+    return model

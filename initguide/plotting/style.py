@@ -29,6 +29,8 @@ COLORS: dict[str, str] = {
     "Delta-orthogonal": "#a5911e",
     "Identity": "#9b6e5a",
     "Dirac": "#9b6e5a",
+    "U(±1/√n)": "#7d7382",
+    "Xavier, gain 4": "#a5911e",
 }
 MARKERS = dict(zip(dict.fromkeys(COLORS.values()), "Xso^vPD*<", strict=True))
 

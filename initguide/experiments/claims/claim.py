@@ -68,6 +68,28 @@ class Finding(NamedTuple):
     holds: bool
 
 
+def by_seed(column: str, **where: object) -> Callable[[Rows], list[float]]:
+    """Return what a check needs: a function that gives each seed's mean of a column.
+
+    Args:
+        column: The key of the quantity.
+        where: Which rows count: those with these values.
+
+    Returns:
+        A function of rows with a `seed`, seeds in the order in which they come; without a row that
+        counts it gives none.
+    """
+
+    def values(rows: Rows) -> list[float]:
+        found: dict[int, list[float]] = {}
+        for row in rows:
+            if all(row.get(key) == value for key, value in where.items()):
+                found.setdefault(row["seed"], []).append(row[column])
+        return [math.fsum(some) / len(some) for some in found.values()]
+
+    return values
+
+
 def judge(claim: Claim, seeds: Iterable[int] = range(5)) -> list[Finding]:
     """Run a claim's experiment, and return what each of its checks found.
 

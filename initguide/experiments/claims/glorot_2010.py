@@ -1,0 +1,173 @@
+r"""Glorot and Bengio (2010): the usual scale is too small, and sigmoid layers saturate from it.
+
+Near zero tanh is the identity, so a layer of variance $\sigma^2$ multiplies the signal's second
+moment by $n_\text{in} \sigma^2$ and the gradient's by $n_\text{out} \sigma^2$. Weights drawn from
+$U(\pm 1/\sqrt{n})$ have $\sigma^2 = 1/3n$: both shrink by three a layer. The normalized
+initialization, $\sigma^2 = 2/(n_\text{in} + n_\text{out})$, keeps both.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from initguide.experiments.claims.claim import Check, Claim, Rows, by_seed
+from initguide.experiments.claims.recorded import recorded
+from initguide.experiments.data import digits
+from initguide.experiments.models import drawn, each_linear
+from initguide.experiments.signals import activations, gradients
+from initguide.experiments.training import fit, train
+from initguide.methods.normal import uniform_
+from initguide.methods.xavier import xavier_uniform_
+
+
+def _standard(weight: Tensor, generator: torch.Generator | None) -> Tensor:
+    bound = weight.shape[1] ** -0.5
+    return uniform_(weight, -bound, bound, generator=generator)
+
+
+def _fourfold(weight: Tensor, generator: torch.Generator | None) -> Tensor:
+    return xavier_uniform_(weight, gain=4.0, generator=generator)
+
+
+STARTS = {
+    "U(±1/√n)": each_linear(_standard),
+    "Xavier": each_linear(xavier_uniform_),
+    "Xavier, gain 4": each_linear(_fourfold),
+}
+"""The usual scale, the normalized one, and the latter times four."""
+
+
+@recorded
+def run(
+    seeds: Iterable[int],
+    tanh_widths: Sequence[int] = (64, *[100] * 5, 10),
+    sigmoid_widths: Sequence[int] = (64, *[100] * 4, 10),
+    tanh_lr: float = 0.01,
+    sigmoid_lr: float = 0.2,
+    tanh_steps: int = 400,
+    sigmoid_steps: int = 600,
+    every: int = 50,
+) -> Rows:
+    """Look at tanh networks at the start, train them, and watch sigmoid networks learn or not.
+
+    Args:
+        seeds: One network for each seed and initialization.
+        tanh_widths: The sizes of the tanh networks.
+        sigmoid_widths: The sizes of the sigmoid networks.
+        tanh_lr: Their learning rate.
+        sigmoid_lr: And theirs.
+        tanh_steps: The number of updates, with batches of 10.
+        sigmoid_steps: The same for the sigmoid networks.
+        every: The steps from row to row.
+
+    Returns:
+        Rows of three kinds, by `part`: `"start"`, a row for each hidden layer with the `rms` of its
+        activations and their `gradient_rms`; `"tanh"`, the rows of
+        [train][initguide.experiments.train]; `"sigmoid"`, a row for each hidden layer and `step`,
+        with the `mean` of its activations, the `loss` since the row before and the `accuracy`.
+    """
+    seeds = list(seeds)
+    pair = {name: STARTS[name] for name in ("U(±1/√n)", "Xavier")}
+    start = [
+        {"part": "start", "initialization": name, "seed": seed} | row
+        for name in pair
+        for seed in seeds
+        for row in _start(name, tanh_widths, seed)
+    ]
+    curves = train(
+        pair,
+        widths=tanh_widths,
+        nonlinearity="tanh",
+        lr=tanh_lr,
+        steps=tanh_steps,
+        batch=10,
+        every=every,
+        seeds=seeds,
+    )
+    watched = [
+        {"part": "sigmoid", "initialization": name, "seed": seed} | row
+        for name in ("U(±1/√n)", "Xavier, gain 4")
+        for seed in seeds
+        for row in _watch(name, sigmoid_widths, sigmoid_lr, sigmoid_steps, every, seed)
+    ]
+    return [*start, *({"part": "tanh"} | row for row in curves), *watched]
+
+
+def _start(name: str, widths: Sequence[int], seed: int) -> Rows:
+    data = digits()
+    model = drawn(STARTS[name], widths, "tanh", seed=seed)
+    signal = activations(model, data.x_train)[:-1]
+    slopes = gradients(model, data.x_train, data.y_train)[:-1]
+    return [
+        {"layer": h["layer"], "rms": h["rms"], "gradient_rms": g["rms"]}
+        for h, g in zip(signal, slopes, strict=True)
+    ]
+
+
+def _watch(name: str, widths: Sequence[int], lr: float, steps: int, every: int, seed: int) -> Rows:
+    data = digits()
+    model = drawn(STARTS[name], widths, "sigmoid", seed=seed)
+    rows: Rows = []
+    for step in range(0, steps + 1, every):
+        point: dict[str, Any] = {"step": step}
+        if step:
+            # Another order of the data for each piece of the training.
+            point |= fit(
+                model, data, lr=lr, steps=every, batch=10, seed=1000 * seed + step, every=every
+            )[-1] | {"step": step}
+        hidden = activations(model, data.x_train)[:-1]
+        rows += [point | {"layer": row["layer"], "mean": row["mean"]} for row in hidden]
+    return rows
+
+
+def _across(name: str, column: str, first: int, last: int):
+    """Return a function that gives each seed's ratio of a column, layer `last` to `first`."""
+    at = {"part": "start", "initialization": name}
+    upper, lower = by_seed(column, layer=last, **at), by_seed(column, layer=first, **at)
+    return lambda rows: [a / b for a, b in zip(upper(rows), lower(rows), strict=True)]
+
+
+def _end(part: str, name: str, column: str, step: int, **where: int):
+    return by_seed(column, part=part, initialization=name, step=step, **where)
+
+
+CLAIM = Claim(
+    paper="glorot2010",
+    headline="From U(±1/√n) signal and gradient fade layer by layer and tanh networks learn "
+    "slowly; the normalized initialization mends it. Deep sigmoid networks saturate at the top.",
+    setup="Digits, 5 tanh layers of 100 units, 400 steps of 10 images, learning rate 0.01; "
+    "4 sigmoid layers, 600 steps, learning rate 0.2.",
+    run=run,
+    checks=(
+        Check("U(±1/√n): activations, layer 5 to 1", _across("U(±1/√n)", "rms", 1, 5), "<", 0.2),
+        Check("Xavier: activations, layer 5 to 1", _across("Xavier", "rms", 1, 5), ">", 0.4),
+        Check(
+            "U(±1/√n): gradient, layer 1 to 5", _across("U(±1/√n)", "gradient_rms", 5, 1), "<", 0.2
+        ),
+        Check("Xavier: gradient, layer 1 to 5", _across("Xavier", "gradient_rms", 5, 1), ">", 0.4),
+        Check("U(±1/√n), tanh: loss", _end("tanh", "U(±1/√n)", "loss", 400), ">", 1.2),
+        Check("Xavier, tanh: loss", _end("tanh", "Xavier", "loss", 400), "<", 0.5),
+        Check(
+            "U(±1/√n), sigmoid: mean activation of layer 4",
+            _end("sigmoid", "U(±1/√n)", "mean", 600, layer=4),
+            "<",
+            0.2,
+        ),
+        Check(
+            "U(±1/√n), sigmoid: accuracy",
+            _end("sigmoid", "U(±1/√n)", "accuracy", 600, layer=4),
+            "<",
+            0.3,
+        ),
+        Check(
+            "Xavier times 4, sigmoid: accuracy",
+            _end("sigmoid", "Xavier, gain 4", "accuracy", 600, layer=4),
+            ">",
+            0.85,
+            for_it=False,
+        ),
+    ),
+    page="examples/glorot-2010.py",
+)
