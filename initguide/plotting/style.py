@@ -20,7 +20,7 @@ COLORS: dict[str, str] = {
     "He": "#2869d7",
     "std 0.01": "#6e9b6e",
     "std 1.0": "#d269be",
-    "Zero": "#9b6e5a",
+    "Zero": "#6e9b6e",
     "Constant": "#9b6e5a",
     "Orthogonal": "#a56efa",
     "LSUV": "#a5911e",

@@ -1,6 +1,6 @@
 """The papers' claims that the guide runs again: one file each, one line each."""
 
-from initguide.experiments.claims import glorot_2010, he_2015, saxe_2014
+from initguide.experiments.claims import glorot_2010, he_2015, rumelhart_1986, saxe_2014
 from initguide.experiments.claims.claim import Check as Check
 from initguide.experiments.claims.claim import Claim as Claim
 from initguide.experiments.claims.claim import Finding as Finding
@@ -9,5 +9,10 @@ from initguide.experiments.claims.claim import judge as judge
 from initguide.experiments.claims.claim import table as table
 from initguide.experiments.claims.claim import verdict as verdict
 
-CLAIMS: tuple[Claim, ...] = (glorot_2010.CLAIM, he_2015.CLAIM, saxe_2014.CLAIM)
+CLAIMS: tuple[Claim, ...] = (
+    rumelhart_1986.CLAIM,
+    glorot_2010.CLAIM,
+    he_2015.CLAIM,
+    saxe_2014.CLAIM,
+)
 """All claims, in the order of their table."""

@@ -1,0 +1,107 @@
+r"""Rumelhart et al. (1986): weights must start small and random, or the units of a layer stay one.
+
+Let all weights of a layer be equal, and all of the layer above. Then its units see the same inputs
+through the same weights, and receive the same error: with $\delta_l = W_{l+1}^\top \delta_{l+1}
+\odot f'(z_l)$, the rows of $\partial\ell / \partial W_l = \delta_l h_{l-1}^\top$ are equal. So is
+every step, and the weights stay $\mathbf{1} v^\top$, of rank one.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+
+from initguide.experiments.claims.claim import Check, Claim, Rows, by_seed
+from initguide.experiments.claims.recorded import recorded
+from initguide.experiments.data import digits
+from initguide.experiments.models import INITIALIZATIONS, drawn, each_linear
+from initguide.experiments.training import fit
+from initguide.methods.constant import constant_, zeros_
+
+STARTS = {
+    "Zero": each_linear(lambda weight, generator: zeros_(weight)),
+    "Constant": each_linear(lambda weight, generator: constant_(weight, 0.1)),
+    "Xavier": INITIALIZATIONS["Xavier"],
+}
+"""All weights zero, all of them 0.1, and random ones; the biases are zero."""
+
+
+@recorded
+def run(
+    seeds: Iterable[int],
+    widths: Sequence[int] = (64, 32, 32, 10),
+    nonlinearities: Sequence[str] = ("relu", "sigmoid"),
+    lr: float = 0.3,
+    steps: int = 300,
+) -> Rows:
+    """Train networks from equal and from random weights, and see whether their units differ.
+
+    Args:
+        seeds: One network for each seed, start and nonlinearity; without random weights, the seed
+            only orders the data.
+        widths: The sizes from input to output.
+        nonlinearities: Names of activations.
+        lr: The learning rate.
+        steps: The number of updates.
+
+    Returns:
+        The rows of [fit][initguide.experiments.fit], by `initialization`, `nonlinearity` and
+        `seed`. The last one of each network also has `end` (true), `moved`, the largest change of a
+        weight in any layer, and of the first layer the `weights`, their `rank` (singular values
+        above 1/1000 of the largest) and `apart`, the share of them, in norm, that is not the same
+        in all units.
+    """
+    return [
+        {"initialization": name, "nonlinearity": nonlinearity, "seed": seed} | row
+        for nonlinearity in nonlinearities
+        for name in STARTS
+        for seed in list(seeds)
+        for row in _train(name, nonlinearity, widths, lr, steps, seed)
+    ]
+
+
+def _train(
+    name: str, nonlinearity: str, widths: Sequence[int], lr: float, steps: int, seed: int
+) -> Rows:
+    model = drawn(STARTS[name], widths, nonlinearity, seed=seed)
+    before = [p.detach().clone() for p in model.parameters() if p.ndim == 2]
+    rows = fit(model, digits(), lr=lr, steps=steps, seed=seed, every=20)
+    after = [p.detach() for p in model.parameters() if p.ndim == 2]
+    moved = max((a - b).abs().max().item() for a, b in zip(after, before, strict=True))
+    return [*rows[:-1], rows[-1] | {"end": True, "moved": moved} | _first_layer(after[0])]
+
+
+def _first_layer(weight: torch.Tensor) -> dict[str, Any]:
+    strengths = torch.linalg.svdvals(weight)
+    size = weight.norm().item()
+    return {
+        "weights": weight.numpy(),
+        "rank": int((strengths > 1e-3 * strengths[0]).sum()),
+        "apart": (weight - weight.mean(0)).norm().item() / size if size else 0.0,
+    }
+
+
+def _end(name: str, nonlinearity: str, column: str) -> Callable[[Rows], list[float]]:
+    return by_seed(column, initialization=name, nonlinearity=nonlinearity, end=True)
+
+
+CLAIM = Claim(
+    paper="rumelhart1986",
+    headline="Weights must start small and random: equal ones keep the units of a layer equal.",
+    setup="Digits, two hidden layers of 32 units, 300 steps, learning rate 0.3; from zeros, from "
+    "the constant 0.1, and from Xavier's random weights.",
+    run=run,
+    checks=(
+        Check("Zeros, ReLU: largest change of a weight", _end("Zero", "relu", "moved"), "<", 1e-9),
+        Check("Zeros, sigmoid: largest change", _end("Zero", "sigmoid", "moved"), ">", 1e-3),
+        Check("Zeros, sigmoid: accuracy", _end("Zero", "sigmoid", "accuracy"), "<", 0.3),
+        Check("Constant, ReLU: rank", _end("Constant", "relu", "rank"), "<", 1.5),
+        Check("Constant, ReLU: units apart", _end("Constant", "relu", "apart"), "<", 1e-3),
+        Check("Constant, sigmoid: units apart", _end("Constant", "sigmoid", "apart"), "<", 1e-3),
+        Check("Constant, ReLU: accuracy", _end("Constant", "relu", "accuracy"), "<", 0.4),
+        Check("Random, ReLU: units apart", _end("Xavier", "relu", "apart"), ">", 0.5),
+        Check("Random, ReLU: accuracy", _end("Xavier", "relu", "accuracy"), ">", 0.9),
+        Check("Random, sigmoid: accuracy", _end("Xavier", "sigmoid", "accuracy"), ">", 0.7),
+    ),
+    page="examples/rumelhart-1986.py",
+)
