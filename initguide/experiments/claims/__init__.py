@@ -1,6 +1,12 @@
 """The papers' claims that the guide runs again: one file each, one line each."""
 
-from initguide.experiments.claims import glorot_2010, he_2015, rumelhart_1986, saxe_2014
+from initguide.experiments.claims import (
+    glorot_2010,
+    he_2015,
+    mishkin_2016,
+    rumelhart_1986,
+    saxe_2014,
+)
 from initguide.experiments.claims.claim import Check as Check
 from initguide.experiments.claims.claim import Claim as Claim
 from initguide.experiments.claims.claim import Finding as Finding
@@ -14,5 +20,6 @@ CLAIMS: tuple[Claim, ...] = (
     glorot_2010.CLAIM,
     he_2015.CLAIM,
     saxe_2014.CLAIM,
+    mishkin_2016.CLAIM,
 )
 """All claims, in the order of their table."""

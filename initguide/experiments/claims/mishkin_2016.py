@@ -1,0 +1,139 @@
+r"""Mishkin and Matas (2016): scale each layer by what it puts out, and no formula is needed.
+
+Weights $W$ of any law are replaced by $W / \sqrt{\operatorname{Var}(Wx)}$, layer by layer, with $x$
+what the layers below make of one batch. So the variance is one in every layer, whatever the
+activation and the data. It is the variance over inputs *and* units: of a signal that is the same
+for all inputs, LSUV makes just as much.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from initguide.experiments.claims.claim import Check, Claim, Rows, by_seed
+from initguide.experiments.claims.recorded import recorded
+from initguide.experiments.data import Data, digits
+from initguide.experiments.models import INITIALIZATIONS
+from initguide.experiments.signals import activations
+from initguide.experiments.training import fit
+from initguide.lsuv import lsuv_
+
+
+class Maxout(nn.Module):
+    """The larger one of each pair of neighbours."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Halve the last axis."""
+        return z.unflatten(-1, (-1, 2)).amax(-1)
+
+
+class Setting(NamedTuple):
+    """A network of hidden layers of 64 units, its data, and how it is trained."""
+
+    depth: int
+    activation: type[nn.Module]
+    inputs_times: float
+    lr: float
+    steps: int
+    starts: tuple[str, ...]
+
+
+SETTINGS = {
+    "maxout": Setting(20, Maxout, 1, 0.01, 150, ("Xavier", "He", "LSUV")),
+    "inputs ×30": Setting(8, nn.ReLU, 30, 0.002, 150, ("He", "LSUV")),
+    "inputs /30": Setting(8, nn.ReLU, 1 / 30, 0.02, 150, ("He", "LSUV")),
+    "softplus": Setting(10, nn.Softplus, 1, 0.03, 200, ("He", "LSUV")),
+}
+"""A network without a rule, inputs of another scale, and an activation with a large mean."""
+
+
+@recorded
+def run(seeds: Iterable[int], settings: Mapping[str, Setting] = SETTINGS) -> Rows:
+    """Train networks from the formulas and from LSUV.
+
+    Args:
+        seeds: One network for each seed, setting and initialization.
+        settings: The networks by name.
+
+    Returns:
+        Rows of two kinds, by `part`, each with its `setting`: `"start"`, of each layer's output
+        (`layer`; the last is the network's) the `rms` and `std`, the latter over the inputs,
+        averaged over units; `"training"`, the rows of [fit][initguide.experiments.fit], of
+        which the last also has `end` (true) and `learned`: 1 if the accuracy is above one half.
+    """
+    return [
+        {"setting": name, "initialization": start, "seed": seed} | row
+        for name, setting in settings.items()
+        for start in setting.starts
+        for seed in list(seeds)
+        for row in _train(setting, start, seed)
+    ]
+
+
+def _train(setting: Setting, start: str, seed: int) -> Rows:
+    data = digits()
+    x, y, x_test, y_test = data
+    data = Data(x * setting.inputs_times, y, x_test * setting.inputs_times, y_test)
+    generator = torch.Generator().manual_seed(seed)
+    model = _network(setting)
+    INITIALIZATIONS["He" if start == "LSUV" else start](model, generator)
+    if start == "LSUV":
+        lsuv_(model, data.x_train[:256], generator=generator)
+    layers = [
+        {
+            "part": "start",
+            "layer": row["layer"],
+            "rms": row["rms"],
+            "std": row["values"].std(0).mean().item(),
+        }
+        for row in activations(model, data.x_train)
+    ]
+    curve = fit(model, data, lr=setting.lr, steps=setting.steps, seed=seed)
+    end = {"end": True, "learned": float(curve[-1]["accuracy"] > 0.5)}
+    rows = [*curve[:-1], curve[-1] | end]
+    return [*layers, *({"part": "training"} | row for row in rows)]
+
+
+def _network(setting: Setting) -> nn.Sequential:
+    sums = 128 if setting.activation is Maxout else 64
+    layers: list[nn.Module] = []
+    for _ in range(setting.depth):
+        layers += [nn.utils.skip_init(nn.Linear, 64, sums), setting.activation()]
+    return nn.Sequential(*layers, nn.utils.skip_init(nn.Linear, 64, 10))
+
+
+def _end(setting: str, start: str, column: str = "accuracy") -> Callable[[Rows], list[float]]:
+    return by_seed(column, setting=setting, initialization=start, end=True)
+
+
+def _first(setting: str, start: str) -> Callable[[Rows], list[float]]:
+    """Return a function that gives the logarithm, to base ten, of each seed's first loss."""
+    losses = by_seed("loss", setting=setting, initialization=start, step=0)
+    return lambda rows: [math.log10(loss) for loss in losses(rows)]
+
+
+CLAIM = Claim(
+    paper="mishkin2016",
+    headline="A network whose layers are scaled to unit variance, measured on a batch, learns with "
+    "any activation, where formulas fail.",
+    setup="Digits: 20 maxout layers; 8 ReLU layers, inputs times 30 and divided by 30; 10 softplus "
+    "layers. Width 64, learning rates 0.002 to 0.03, 150 to 200 steps.",
+    run=run,
+    checks=(
+        Check("Maxout, LSUV: accuracy", _end("maxout", "LSUV"), ">", 0.7),
+        Check("Maxout, Xavier: accuracy", _end("maxout", "Xavier"), "<", 0.4),
+        Check("Maxout, He: learned (1) or not", _end("maxout", "He", "learned"), "<", 0.5),
+        Check("Inputs ×30, LSUV: accuracy", _end("inputs ×30", "LSUV"), ">", 0.8),
+        Check("Inputs ×30, LSUV: log10 of first loss", _first("inputs ×30", "LSUV"), "<", 0.7),
+        Check("Inputs ×30, He: log10 of first loss", _first("inputs ×30", "He"), ">", 0.9),
+        Check("Inputs /30, LSUV: accuracy", _end("inputs /30", "LSUV"), ">", 0.7),
+        Check("Inputs /30, He: accuracy", _end("inputs /30", "He"), "<", 0.6),
+        Check("Inputs ×30, He: accuracy", _end("inputs ×30", "He"), ">", 0.5, for_it=False),
+        Check("Softplus, LSUV: loss", _end("softplus", "LSUV", "loss"), ">", 2.1, for_it=False),
+        Check("Softplus, He: loss", _end("softplus", "He", "loss"), "<", 1.6, for_it=False),
+    ),
+    page="examples/lsuv-deep-network.py",
+)
