@@ -1,5 +1,6 @@
 """The experiments: seeded, honest about divergence, and equal to the plain loop they replace."""
 
+import copy
 import math
 
 import numpy as np
@@ -16,6 +17,7 @@ from initguide.experiments import (
     digits,
     each_linear,
     fit,
+    fit_all,
     gradients,
     mlp,
     pytorch_default,
@@ -245,6 +247,28 @@ def test_all_at_once_is_one_by_one(data, layer_norm):
                 assert one["accuracy"] == pytest.approx(other["accuracy"], abs=0.006)
 
 
+def test_convolutions_train_side_by_side_as_alone(data):
+    def network(seed):
+        layers = nn.utils.skip_init(nn.Conv2d, 1, 3, 3), nn.utils.skip_init(nn.Linear, 108, 10)
+        model = nn.Sequential(
+            nn.Unflatten(1, (1, 8, 8)), layers[0], nn.Tanh(), nn.Flatten(), layers[1]
+        )
+        for parameter in model.parameters():
+            init.normal_(parameter, std=0.1, generator=seeded(seed))
+        return model
+
+    models = [network(seed) for seed in (3, 4)]
+    before = [copy.deepcopy(model.state_dict()) for model in models]
+    curves = fit_all(models, data, steps=25, every=20, seeds=[1, 2])
+    for model, state, seed, rows in zip(models, before, (1, 2), curves, strict=True):
+        assert all(torch.equal(model.state_dict()[key], state[key]) for key in state)
+        alone = fit(model, data, steps=25, every=20, seed=seed)
+        assert [row["step"] for row in rows] == [0, 20, 25]
+        for one, other in zip(rows, alone, strict=True):
+            assert one["loss"] == pytest.approx(other["loss"], rel=1e-4)
+            assert one["accuracy"] == pytest.approx(other["accuracy"], abs=0.003)
+
+
 def test_fit_is_plain_gradient_descent(data):
     model = mlp(WIDTHS, generator=seeded())
     twin = mlp(WIDTHS, generator=seeded())
@@ -356,6 +380,8 @@ def test_errors_of_training(data, arguments, message):
 
 
 def test_other_errors(data):
+    with pytest.raises(ValueError, match="seeds must be one for each of 1 models; got 2"):
+        fit_all([mlp(WIDTHS, generator=seeded())], data, seeds=[0, 1])
     with pytest.raises(ValueError, match="64 features and end with the 10 classes"):
         train(INITIALIZATIONS, widths=(64, 5), data=data)
     with pytest.raises(ValueError, match=r"widths must be at least two positive sizes; got \(64,"):

@@ -10,5 +10,6 @@ from initguide.experiments.models import pytorch_default as pytorch_default
 from initguide.experiments.signals import activations as activations
 from initguide.experiments.signals import gradients as gradients
 from initguide.experiments.signals import signals_by_depth as signals_by_depth
+from initguide.experiments.together import fit_all as fit_all
 from initguide.experiments.training import fit as fit
 from initguide.experiments.training import train as train

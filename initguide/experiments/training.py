@@ -1,18 +1,16 @@
 """Train many small networks on the digits: plain gradient descent, learning curves as rows."""
 
-import copy
-import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 from torch.nn import functional as F
 
-from initguide.checks import check_number
 from initguide.experiments.data import Data, digits
+from initguide.experiments.loop import accuracy, batches, check_training, curve
 from initguide.experiments.models import Activation, Initializer, mlp
+from initguide.experiments.together import fit_all
 
 Rows = list[dict[str, Any]]
 
@@ -71,14 +69,13 @@ def train(
         ```
     """
     data = digits() if data is None else data
-    _check_training(lr, steps, batch, every, data)
+    check_training(lr, steps, batch, every, data)
     if widths[0] != data.x_train.shape[1] or widths[-1] <= int(data.y_train.max()):
         raise ValueError(
             f"widths must begin with the {data.x_train.shape[1]} features and end with the "
             f"{int(data.y_train.max()) + 1} classes of the data; got {tuple(widths)}"
         )
-    runs, models, orders = [], [], []
-    seeds = list(seeds)
+    runs, models = [], []
     for name, initialize_ in initializations.items():
         for seed in seeds:
             generator = torch.Generator().manual_seed(seed)
@@ -86,37 +83,9 @@ def train(
             initialize_(model, generator)
             runs.append({"initialization": name, "layer_norm": layer_norm, "lr": lr, "seed": seed})
             models.append(model.to(data.x_train.dtype))
-            orders.append(_batches(len(data.x_train), batch, seed))
-    if not models:
-        return []
-    parameters, _ = stack_module_state(models)
-    skeleton = copy.deepcopy(models[0]).to("meta")
-
-    def predict(parameters: dict[str, Tensor], x: Tensor) -> Tensor:
-        return functional_call(skeleton, parameters, (x,))
-
-    def loss_of(parameters: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
-        return F.cross_entropy(predict(parameters, x), y)
-
-    slopes_and_losses = vmap(grad_and_value(loss_of))
-
-    def update() -> Tensor:
-        index = torch.stack([next(order) for order in orders])
-        slopes, losses = slopes_and_losses(parameters, data.x_train[index], data.y_train[index])
-        for name, parameter in parameters.items():
-            parameter -= lr * slopes[name]
-        return losses
-
-    def accuracy() -> Tensor:
-        return _accuracy(vmap(predict, (0, None))(parameters, data.x_test), data.y_test)
-
-    with torch.no_grad():
-        points = _curve(update, accuracy, steps, every)
-    return [
-        run | {"step": step, "loss": losses[i].item(), "accuracy": right[i].item()}
-        for i, run in enumerate(runs)
-        for step, losses, right in points
-    ]
+    orders = [run["seed"] for run in runs]
+    curves = fit_all(models, data, lr=lr, steps=steps, batch=batch, seeds=orders, every=every)
+    return [run | row for run, rows in zip(runs, curves, strict=True) for row in rows]
 
 
 def fit(
@@ -169,8 +138,8 @@ def fit(
         ```
     """
     data = digits() if data is None else data
-    _check_training(lr, steps, batch, every, data)
-    order = _batches(len(data.x_train), batch, seed)
+    check_training(lr, steps, batch, every, data)
+    order = batches(len(data.x_train), batch, seed)
     optimizer = torch.optim.SGD(model.parameters(), lr=lr)
     training = model.training
 
@@ -182,57 +151,16 @@ def fit(
         optimizer.step()
         return loss.detach()
 
-    def accuracy() -> Tensor:
+    def held_out() -> Tensor:
         model.eval()
         with torch.no_grad():
             scores = model(data.x_test)
         model.train(training)
-        return _accuracy(scores, data.y_test)
+        return accuracy(scores, data.y_test)
 
     with torch.enable_grad():
-        points = _curve(update, accuracy, steps, every)
+        points = curve(update, held_out, steps, every)
     return [
         {"step": step, "loss": loss.item(), "accuracy": right.item()}
         for step, loss, right in points
     ]
-
-
-def _curve(
-    update: Callable[[], Tensor], accuracy: Callable[[], Tensor], steps: int, every: int
-) -> list[tuple[int, Tensor, Tensor]]:
-    at_start = accuracy()
-    points: list[tuple[int, Tensor, Tensor]] = []
-    losses: list[Tensor] = []
-    for step in range(1, steps + 1):
-        losses.append(update())
-        if step == 1:
-            points.append((0, losses[0], at_start))
-        if step % every == 0 or step == steps:
-            points.append((step, torch.stack(losses).mean(0), accuracy()))
-            losses = []
-    return points
-
-
-def _batches(size: int, batch: int, seed: int) -> Iterator[Tensor]:
-    """Yield indices without end, each input once an epoch; what does not fill a batch is left."""
-    generator = torch.Generator().manual_seed(seed)
-    while True:
-        yield from torch.randperm(size, generator=generator)[: size - size % batch].split(batch)
-
-
-def _accuracy(scores: Tensor, y: Tensor) -> Tensor:
-    right = (scores.argmax(-1) == y).double().mean(-1)
-    # The largest of scores that are not numbers is no prediction.
-    return right.masked_fill(scores.isnan().any(-1).any(-1), math.nan)
-
-
-def _check_training(lr: float, steps: int, batch: int, every: int, data: Data) -> None:
-    check_number("lr", lr)
-    if lr <= 0:
-        raise ValueError(f"lr must be positive; got {lr}")
-    if min(steps, batch, every) < 1:
-        raise ValueError(
-            f"steps, batch and every must be positive; got {steps}, {batch} and {every}"
-        )
-    if batch > len(data.x_train):
-        raise ValueError(f"batch must be at most the {len(data.x_train)} inputs; got {batch}")
