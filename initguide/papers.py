@@ -211,6 +211,14 @@ _ALL = (
         "https://arxiv.org/abs/1611.01232",
     ),
     Paper(
+        "sitzmann2020",
+        "V. Sitzmann, J. N. P. Martel, A. W. Bergman, D. B. Lindell, G. Wetzstein",
+        2020,
+        "Implicit Neural Representations with Periodic Activation Functions",
+        "NeurIPS",
+        "https://arxiv.org/abs/2006.09661",
+    ),
+    Paper(
         "stewart1980",
         "G. W. Stewart",
         1980,
@@ -218,6 +226,14 @@ _ALL = (
         "Estimators",
         "SIAM Journal on Numerical Analysis 17(3)",
         "https://doi.org/10.1137/0717034",
+    ),
+    Paper(
+        "tallec2018",
+        "C. Tallec, Y. Ollivier",
+        2018,
+        "Can Recurrent Neural Networks Warp Time?",
+        "ICLR",
+        "https://arxiv.org/abs/1804.11188",
     ),
     Paper(
         "touvron2021",

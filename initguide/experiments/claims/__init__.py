@@ -1,11 +1,16 @@
 """The papers' claims that the guide runs again: one file each, one line each."""
 
 from initguide.experiments.claims import (
+    aitken_2017,
     glorot_2010,
     he_2015,
+    jozefowicz_2015,
+    le_2015,
     mishkin_2016,
     rumelhart_1986,
     saxe_2014,
+    sitzmann_2020,
+    xiao_2018,
 )
 from initguide.experiments.claims.claim import Check as Check
 from initguide.experiments.claims.claim import Claim as Claim
@@ -21,5 +26,10 @@ CLAIMS: tuple[Claim, ...] = (
     he_2015.CLAIM,
     saxe_2014.CLAIM,
     mishkin_2016.CLAIM,
+    xiao_2018.CLAIM,
+    le_2015.CLAIM,
+    jozefowicz_2015.CLAIM,
+    sitzmann_2020.CLAIM,
+    aitken_2017.CLAIM,
 )
 """All claims, in the order of their table."""
