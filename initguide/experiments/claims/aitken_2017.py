@@ -80,13 +80,14 @@ def _enlarge(
 ) -> Rows:
     """Train to enlarge 4 by 4 pixels to 8 by 8; return checkerboard and loss by step."""
     generator = torch.Generator().manual_seed(seed)
-    first = nn.utils.skip_init(nn.Conv2d, 1, 8, 3, padding=1)
-    last = nn.utils.skip_init(nn.Conv2d, 8, 4, 3, padding=1)
+    first = nn.Conv2d(1, 8, 3, padding=1, device="meta").to_empty(device="cpu")
+    last = nn.Conv2d(8, 4, 3, padding=1, device="meta").to_empty(device="cpu")
     kaiming_normal_(first.weight, generator=generator)
     fill_(last.weight, generator=generator)
-    zeros_(first.bias)
-    zeros_(last.bias)
     model = nn.Sequential(first, nn.ReLU(), last, nn.PixelShuffle(2))
+    for parameter in model.parameters():
+        if parameter.ndim == 1:
+            zeros_(parameter)
     optimizer = torch.optim.SGD(model.parameters(), lr=lr)
     small = F.avg_pool2d(images, 2)
     greys = torch.linspace(images.min().item(), images.max().item(), 5)

@@ -89,14 +89,15 @@ def _network(bias: float | str, seed: int, length: int) -> Parameters:
     layer = nn.LSTM(2, HIDDEN, device="meta").to_empty(device="cpu")
     value = 0.0 if isinstance(bias, str) else bias
     recurrent_(layer, forget_bias=value, generator=generator)
+    weights = {name: weight.detach() for name, weight in layer.named_parameters()}
     return {
-        "weight_ih": layer.weight_ih_l0.detach(),
-        "weight_hh": layer.weight_hh_l0.detach(),
+        "weight_ih": weights["weight_ih_l0"],
+        "weight_hh": weights["weight_hh_l0"],
         "weight_out": lecun_normal_(torch.empty(2, HIDDEN), generator=generator),
         "bias": (
             chrono(HIDDEN, length, generator)
             if bias == CHRONO
-            else layer.bias_ih_l0.detach() + layer.bias_hh_l0.detach()
+            else weights["bias_ih_l0"] + weights["bias_hh_l0"]
         ).view(1, -1),
         "bias_out": torch.zeros(1, 2),
     }

@@ -9,6 +9,7 @@ gives the argument the std $\omega / \sqrt 6 \approx 12$: many periods of the si
 
 import math
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 import torch
@@ -114,16 +115,17 @@ def _fit(
                 # The values span 2, from -1 to 1.
                 errors = ((image - values) / 2).square()
                 train, held_out = (-10 * errors[half].mean().log10().item() for half in halves)
-                row = {"step": step, "train": train, "held out": held_out}
+                row: dict[str, Any] = {"step": step, "train": train, "held out": held_out}
                 if step == 0:
                     row["argument"] = (OMEGA * model[:-2](points)).std().item()
+                if step == steps:
+                    row["image"] = image.view(size, size).tolist()
                 rows.append(row)
         with torch.enable_grad():
             loss = F.mse_loss(model(points[halves[0]]), values[halves[0]])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    rows[-1]["image"] = image.view(size, size).tolist()
     return rows
 
 

@@ -7,6 +7,7 @@ and zero padding takes a part of the signal at each border.
 """
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import nn
@@ -89,14 +90,15 @@ def convolutions(
 ) -> nn.Sequential:
     """Return tanh convolutions of 3 by 3, drawn by a law but for the first, and a linear output."""
     generator = torch.Generator().manual_seed(seed)
-    first = nn.utils.skip_init(nn.Conv2d, 1, channels, 3, stride=2, padding=1, bias=False)
-    last = nn.utils.skip_init(nn.Linear, channels * 16, 10)
+    options: dict[str, Any] = {"padding": 1, "bias": False, "device": "meta"}
+    first = nn.Conv2d(1, channels, 3, stride=2, **options).to_empty(device="cpu")
+    last = nn.Linear(channels * 16, 10, device="meta").to_empty(device="cpu")
     lecun_normal_(first.weight, generator=generator)
     lecun_normal_(last.weight, generator=generator)
     zeros_(last.bias)
     layers: list[nn.Module] = [nn.Unflatten(1, (1, 8, 8)), first, nn.Tanh()]
     for _ in range(depth - 1):
-        layer = nn.utils.skip_init(nn.Conv2d, channels, channels, 3, padding=1, bias=False)
+        layer = nn.Conv2d(channels, channels, 3, **options).to_empty(device="cpu")
         fill_(layer.weight, generator=generator)
         layers += [layer, nn.Tanh()]
     return nn.Sequential(*layers, nn.Flatten(), last)
