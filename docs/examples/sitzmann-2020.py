@@ -25,13 +25,13 @@ rows = sitzmann_2020.run(seeds=range(5), width=64, hidden=3, lr=1e-4, steps=200)
 images = {"image": sitzmann_2020.picture()} | {
     row["initialization"]: row["image"] for row in rows if row["seed"] == 0 and "image" in row
 }
-fig = plt.figure(figsize=(6.8, 6))
-above, below = fig.subfigures(2, 1, height_ratios=(2, 3))
-for ax, (name, image) in zip(above.subplots(1, 3), images.items(), strict=True):
-    ax.imshow(image, cmap="gray", vmin=-1, vmax=1)
-    ax.set(title=name)
-    ax.axis("off")
-axes = below.subplots(1, 2, sharey=True)
+_, panels = plt.subplot_mosaic("aabbcc;dddeee", figsize=(6.8, 6), height_ratios=(2, 3))
+for place, (name, image) in zip("abc", images.items(), strict=True):
+    panels[place].imshow(image, cmap="gray", vmin=-1, vmax=1)
+    panels[place].set_title(name)
+    panels[place].axis("off")
+axes = [panels[place] for place in "de"]
+axes[1].sharey(axes[0])
 for ax, key in zip(axes, ("held out", "train"), strict=True):
     plotting.curves(rows, y=key, log=False, ax=ax, legend=False)
     ax.set(title=f"pixels {key}" if key == "held out" else "pixels given", ylabel="")
