@@ -40,8 +40,8 @@ plotting.shared_legend(axes)
 # over 5 seeds. -->
 #
 # With $W_{hh} = I$ a unit that stays positive adds up its inputs, and hands the gradient back
-# whole. To add is just what the first task asks for. The second asks *when* a symbol came. A sum forgets
-# that; an orthogonal matrix turns the state a little in each step, so that five symbols stand in
+# whole. To add is just what the first task asks for. The second asks *when* a symbol came. A
+# sum forgets that; an orthogonal matrix turns the state in each step, so that five symbols stand in
 # five directions. A Gaussian matrix turns too, but its product over 60 steps keeps only a few
 # directions.
 #
