@@ -41,27 +41,33 @@ export function mount(root) {
   else body.append(html("p", { class: "pg-more" }, html("a", { href: PLAYGROUND.href }, "Open in the playground")));
   const frame = html("div", { class: full ? "pg pg-full" : "pg pg-live" }, form, body);
 
-  // The newest settings alone are computed, in a thread of their own.
+  // One question at a time, in a thread of its own: while it computes, only the newest settings
+  // wait, and each answer is drawn, so that the charts follow a slider that keeps moving.
   const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+  let [computing, waiting] = [false, false];
   worker.onmessage = ({ data }) => {
-    if (data.id !== id) return;
-    if (data.kind === "range") shown.range = data;
-    else shown = data;
+    if (data.kind === "range") {
+      if (data.id !== id || computing) return;
+      shown.range = data;
+    } else {
+      shown = data;
+      computing = false;
+      if (waiting) send();
+    }
     paint();
   };
   worker.onerror = () => {
     verdict.replaceChildren(html("p", {}, "This browser cannot run the playground's worker; a current one can."));
   };
 
-  let asked = false;
+  function send() {
+    [computing, waiting] = [true, false];
+    worker.postMessage({ job: "measure", id: ++id, settings });
+  }
+
   function ask() {
-    if (asked) return;
-    asked = true;
-    // Once a frame is enough.
-    requestAnimationFrame(() => {
-      asked = false;
-      worker.postMessage({ job: "measure", id: ++id, settings, more: true });
-    });
+    if (computing) waiting = true;
+    else send();
   }
 
   function adopt(next, remember) {

@@ -1,5 +1,4 @@
-// Computes off the page's thread. Two jobs, each in a worker of its own: measuring the latest
-// settings asked for, and training.
+// Computes off the page's thread. Two jobs, each in a worker of its own: measuring, and training.
 
 import { Arena } from "./linear.js";
 import { measure, predict } from "./measure.js";
@@ -30,6 +29,13 @@ async function work() {
   busy = false;
 }
 
+function drain(generator) {
+  let step;
+  do step = generator.next();
+  while (!step.done);
+  return step.value;
+}
+
 // Run a generator to its end, unless something newer is wanted.
 async function drive(generator) {
   let last = performance.now();
@@ -51,17 +57,15 @@ const breath = () =>
     channel.port2.postMessage(null);
   });
 
-async function look({ id, settings, more }) {
+async function look({ id, settings }) {
   const started = performance.now();
-  const found = await drive(measure(arena, settings));
-  if (!found) return;
+  const found = drain(measure(arena, settings));
   const change = found.verdict.length ? mend(settings) : null;
   const answer = { id, settings, ...found, theory: predict(settings), change };
   if (change) answer.mended = predict(change.settings);
   answer.milliseconds = performance.now() - started;
   self.postMessage({ kind: "measured", ...answer });
-  if (!more) return;
-  // Other draws of the same law, for the band.
+  // Other draws of the same law, for the band, as long as nobody asks for something else.
   const draws = [found.rows];
   for (let seed = settings.seed + 1; seed < settings.seed + DRAWS; seed++) {
     const other = await drive(measure(arena, { ...settings, seed }));

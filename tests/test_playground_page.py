@@ -1,0 +1,159 @@
+"""The playground in a real browser: it answers, mends, remembers, trains, and is for everybody."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from browsing import ROOT
+from playwright.sync_api import Browser, BrowserContext, Page
+
+AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
+PAGE = "playground/"
+LIVE = [
+    "guide/what-are-initializations/",
+    "guide/methods/xavier/",
+    "guide/methods/he/",
+    "guide/layer-normalization/",
+]
+# Sum of the layout shifts since the page began.
+SHIFTS = """
+window.shifts = 0;
+new PerformanceObserver((list) => {
+  for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shifts += entry.value;
+}).observe({ type: 'layout-shift', buffered: true });
+"""
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light")
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Iterator[Page]:
+    """Give a page on which nothing may go wrong."""
+    page, problems = context.new_page(), []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
+    page.add_init_script(SHIFTS)
+    yield page
+    assert not problems
+
+
+def shows(page: Page, query: str) -> None:
+    """Wait until the charts show the settings of a query."""
+    page.wait_for_selector(f'.playground[data-shown="{query or "?"}"]', timeout=60_000)
+
+
+def test_one_click_mends_the_start_and_back_undoes_it(page: Page, address: str):
+    page.goto(address + PAGE)
+    shows(page, "")
+    verdict = page.locator(".pg-verdict")
+    assert "Signal vanishes" in verdict.inner_text()
+    page.click("text=Mend it: He")
+    shows(page, "?init=he")
+    assert "Healthy" in verdict.inner_text()
+    assert page.url.endswith("playground/?init=he")
+    page.go_back()
+    shows(page, "")
+    assert page.get_by_label("Initialization").input_value() == "xavier"
+    page.go_forward()
+    shows(page, "?init=he")
+    # What a screen reader is told, once all is quiet.
+    page.wait_for_function("document.querySelector('.pg-hidden').innerText.includes('Healthy')")
+
+
+def test_the_keyboard_moves_a_slider_and_the_address_keeps_it(page: Page, address: str):
+    page.goto(address + PAGE + "?activation=tanh&init=gain&gain=1.593&depth=20")
+    shows(page, "?activation=tanh&init=gain&gain=1.593&depth=20")
+    page.get_by_label("Depth").press("ArrowRight")
+    shows(page, "?activation=tanh&init=gain&gain=1.593&depth=21")
+    assert page.url.endswith("?activation=tanh&init=gain&gain=1.593&depth=21")
+    page.get_by_label("LayerNorm").press("Space")
+    shows(page, "?activation=tanh&init=gain&gain=1.593&depth=21&layerNorm=1")
+
+
+def test_an_address_that_makes_no_sense_is_the_default(page: Page, address: str):
+    page.goto(address + PAGE + "?activation=nope&depth=1e9&width=x&seed=-1&batch=7")
+    shows(page, "?depth=100")
+
+
+def test_the_table_and_the_snippet_follow_the_settings(page: Page, address: str):
+    page.goto(address + PAGE + "?depth=12")
+    shows(page, "?depth=12")
+    page.click("text=Numbers by layer")
+    rows = page.locator(".pg-numbers tbody tr")
+    assert rows.count() == 12
+    # Half of the second moment is left in each layer: 1/sqrt 2 of the rms, by theory.
+    assert rows.first.locator("td").nth(1).inner_text() == "0.71"
+    page.get_by_label("Initialization").select_option("orthogonal")
+    shows(page, "?init=orthogonal&depth=12")
+    page.click("text=Copy the code")
+    page.wait_for_selector("text=Code copied.")
+    code = page.evaluate("navigator.clipboard.readText()")
+    assert 'init.Rule("*weight", "orthogonal_", gain="relu", on=nn.Linear)' in code
+    compile(code, "snippet", "exec")
+
+
+def test_training_learns_and_says_so(page: Page, address: str):
+    page.goto(address + PAGE + "?init=he&depth=4&width=32")
+    shows(page, "?init=he&depth=4&width=32")
+    page.get_by_role("button", name="Train it").click()
+    page.wait_for_selector("text=/Done at step 300/", timeout=60_000)
+    right = re.search(r"(\d+) % of the held-out", page.locator(".pg-said").inner_text())
+    assert right is not None
+    assert int(right[1]) > 60
+
+
+@pytest.mark.parametrize("url", LIVE)
+def test_a_live_figure_comes_to_life_in_the_guide(page: Page, address: str, url: str):
+    page.goto(address + url)
+    figure = page.locator(".playground")
+    figure.scroll_into_view_if_needed()
+    page.wait_for_selector(".playground[data-shown]", timeout=60_000)
+    before = figure.get_attribute("data-shown")
+    page.locator(".playground").get_by_label("Depth").press("ArrowLeft")
+    page.wait_for_function(
+        "before => document.querySelector('.playground').dataset.shown !== before", arg=before
+    )
+    # It leads to the same setting in the playground, and leaves the page's own address alone.
+    link = figure.get_by_role("link", name="Open in the playground").get_attribute("href")
+    assert link == address + PAGE + (figure.get_attribute("data-shown") or "")
+    assert page.url == address + url
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_it_is_accessible_keeps_still_and_fits(browser: Browser, address: str, width, scheme):
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page = context.new_page()
+    page.add_init_script(SHIFTS)
+    for url in (PAGE, LIVE[2]):
+        page.goto(address + url)
+        page.locator(".playground").scroll_into_view_if_needed()
+        page.wait_for_selector(".playground[data-shown]", timeout=60_000)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.evaluate("window.shifts") < 0.01
+        page.add_script_tag(path=AXE)
+        found = page.evaluate("axe.run('.playground', {resultTypes: ['violations']})")
+        assert not [(v["id"], v["nodes"][0]["html"]) for v in found["violations"]]
+    context.close()
+
+
+def test_other_pages_load_nothing_of_it(page: Page, address: str):
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(address)
+    assert not [url for url in asked if "playground/" in url.removeprefix(address)]
+
+
+def test_without_a_script_it_says_so(browser: Browser, address: str):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(address + PAGE)
+    assert "needs JavaScript" in page.locator(".playground").inner_text()
+    assert page.locator("figure").count() == 1
+    context.close()
