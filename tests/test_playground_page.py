@@ -59,7 +59,7 @@ def test_one_click_mends_the_start_and_back_undoes_it(page: Page, address: str):
     assert page.url.endswith("playground/?init=he")
     page.go_back()
     shows(page, "")
-    assert page.get_by_label("Initialization").input_value() == "xavier"
+    assert page.get_by_label("Initialization", exact=True).input_value() == "xavier"
     page.go_forward()
     shows(page, "?init=he")
     # What a screen reader is told, once all is quiet.
@@ -89,7 +89,7 @@ def test_the_table_and_the_snippet_follow_the_settings(page: Page, address: str)
     assert rows.count() == 12
     # Half of the second moment is left in each layer: 1/sqrt 2 of the rms, by theory.
     assert rows.first.locator("td").nth(1).inner_text() == "0.71"
-    page.get_by_label("Initialization").select_option("orthogonal")
+    page.get_by_label("Initialization", exact=True).select_option("orthogonal")
     shows(page, "?init=orthogonal&depth=12")
     page.click("text=Copy the code")
     page.wait_for_selector("text=Code copied.")

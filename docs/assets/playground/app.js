@@ -27,12 +27,12 @@ export function mount(root) {
   const spoken = html("p", { class: "pg-hidden", role: "status" });
   const mendButton = html("button", { type: "button", class: "pg-button pg-primary", hidden: true, click: () => adopt(shown.change.settings, true) });
   const legend = html("p", { class: "pg-legend" });
-  const size = full ? { width: 440, height: 270 } : { width: 440, height: 240 };
+  const size = full ? { width: 440, height: 270 } : { width: 330, height: 220 };
   const charts = { signal: new Chart("Signal by layer", size), gradient: new Chart("Gradient by layer", size) };
   const panel = (title, ...nodes) => html("div", { class: "pg-panel" }, html(full ? "h2" : "p", { class: "pg-title" }, title), ...nodes);
   const panels = [
-    panel("Signal: rms of what each layer hands on", charts.signal.svg),
-    panel("Gradient: rms at each layer", charts.gradient.svg),
+    panel(full ? "Signal: rms of what each layer hands on" : "Signal: rms by layer", charts.signal.svg),
+    panel(full ? "Gradient: rms at each layer" : "Gradient: rms by layer", charts.gradient.svg),
   ];
   const head = html("div", { class: "pg-head" }, verdict, mendButton);
   const body = html("div", { class: "pg-body" }, head, html("div", { class: "pg-charts" }, ...panels), legend, spoken);

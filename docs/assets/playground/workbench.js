@@ -19,7 +19,7 @@ export function workbench(body, current) {
 }
 
 function code(current) {
-  const text = html("code");
+  const text = html("code", { tabindex: 0, role: "region", "aria-label": "Python code" });
   const said = html("span", { role: "status" });
   const copy = async (content, what) => {
     try {
@@ -30,7 +30,7 @@ function code(current) {
     }
   };
   const button = (label, click) => html("button", { type: "button", class: "pg-button", click }, label);
-  const block = html("pre", { tabindex: 0, "aria-label": "Python code", role: "region" }, text);
+  const block = html("pre", {}, text);
   const adopt = (settings) => (text.textContent = snippet(settings));
   adopt(current());
   const node = html("div", { class: "pg-code" },
