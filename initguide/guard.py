@@ -1,5 +1,7 @@
 """What keeps a model and the random state as they were."""
 
+import copy
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -71,3 +73,10 @@ def _trains(owner: Any) -> bool:
 def identity(owner: Any) -> int:
     """Return what two modules have in common if they share a weight."""
     return id(owner) if is_parametrized(owner, "weight") else id(owner.weight)
+
+
+def without_hooks(module: nn.Module) -> nn.Module:
+    """Return a module with the same parameters that calls nobody else."""
+    bare = copy.copy(module)
+    bare._forward_hooks, bare._forward_pre_hooks = OrderedDict(), OrderedDict()
+    return bare

@@ -69,6 +69,7 @@ def lsuv_(
     orthonormal: bool = True,
     generator: torch.Generator | None = None,
     measure_at: MeasureAt = "pre",
+    **named: Any,
 ) -> LsuvReport:
     r"""Give every layer's output unit variance on a batch, in a single forward pass.
 
@@ -103,6 +104,7 @@ def lsuv_(
         generator: The source of randomness for them; torch's global one where None (of several
             processes, that of the first).
         measure_at: `"pre"` for the std before the activation, `"post"` for that behind it.
+        **named: What the model is called with by name: `lsuv_(model, **batch)`.
 
     Returns:
         An [LsuvReport][initguide.lsuv.LsuvReport].
@@ -147,18 +149,18 @@ def lsuv_(
     with resharded(plain):
         processes = processes_of(model)
         with failing_together(processes):
-            _check(plain, inputs, tol, generator, measure_at)
-            named = {name: module for name, module in plain.named_modules() if owner(module)}
-            layers = {name or "model": module for name, module in named.items()}
+            _check(plain, inputs, named, tol, generator, measure_at)
+            held = {name: module for name, module in plain.named_modules() if owner(module)}
+            layers = {name or "model": module for name, module in held.items()}
             for name, module in layers.items():
                 _check_layer(name, owner(module))
-            found = followers(plain, list(named)) if measure_at == "post" else {}
+            found = followers(plain, list(held)) if measure_at == "post" else {}
             behind = {name or "model": follower for name, follower in found.items()}
             with unchanged_on_error(plain, generator):
                 source = _source(generator, processes) if orthonormal else None
                 what = Pass(tol, partial(total, processes), source, behind)
                 with rescaling(plain, layers, what), side_effects_undone(plain):
-                    model(*inputs)
+                    model(*inputs, **named)
                 rows = _finished(what.rows, layers)
     return LsuvReport(rows)
 
@@ -189,6 +191,7 @@ def _finished(rows: list[dict[str, Any]], layers: dict[str, nn.Module]) -> list[
 def _check(
     model: nn.Module,
     inputs: tuple[Any, ...],
+    named: dict[str, Any],
     tol: float,
     generator: torch.Generator | None,
     measure_at: str,
@@ -201,7 +204,8 @@ def _check(
         raise ValueError(f"tol must be at least 0; got {tol}")
     if not isinstance(generator, torch.Generator | None):
         raise TypeError(f"generator must be a torch.Generator; got {generator!r}")
-    for index, value in enumerate(inputs):
+    given = [*enumerate(inputs), *((repr(name), value) for name, value in named.items())]
+    for index, value in given:
         # A mask may hold minus infinity.
         if isinstance(value, Tensor) and not value.is_meta and value.isnan().any():
             count = int(value.isnan().sum())
@@ -218,7 +222,7 @@ def _check_layer(name: str, target: Any) -> None:
         # To read a parametrized weight may change it: spectral norm improves its estimate.
         if part == "weight" and nn.utils.parametrize.is_parametrized(target, part):
             continue
-        tensor = getattr(target, part)
+        tensor = getattr(target, part, None)
         if not isinstance(tensor, nn.Parameter) and not (part == "bias" and tensor is None):
             raise ValueError(
                 f"layer {name!r} must hold its {part} as a parameter; got {type(tensor).__name__}"

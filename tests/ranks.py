@@ -76,7 +76,8 @@ def check_tensors(mesh):
 
 def check_models(mesh):
     """Meta device, sharded, given memory, initialized: as in one process, for each recipe."""
-    for recipe in init.RECIPES:
+    # Fresh memory holds nothing to keep.
+    for recipe in [name for name in init.RECIPES if name != "keep"]:
         plain = Model()
         init.initialize_(plain, recipe, seed=7)
         with torch.device("meta"):

@@ -163,6 +163,9 @@ def _identical(
     """Return a finding if an earlier random parameter is the same bit for bit."""
     if values.numel() < 2 or entry.law.std == 0 or not (values != values.flatten()[0]).any():
         return []
+    if entry.law.std is None and torch.equal(entry.draw_(values.clone(), 0), values):
+        # Nothing is drawn.
+        return []
     like = seen.setdefault((values.shape, values.dtype), [])
     name = entry.slot.name
     for other, earlier in like:

@@ -25,7 +25,7 @@ Loss = Callable[[Any], Tensor]
 
 
 @torch.no_grad()
-def measure(model: nn.Module, *inputs: Any, loss: Loss | None = None) -> Report:
+def measure(model: nn.Module, *inputs: Any, loss: Loss | None = None, **named: Any) -> Report:
     r"""Measure signal and gradient in every layer on one batch, and say what is wrong.
 
     $$\text{rms}_l = \sqrt{\overline{z_l^2}}, \qquad
@@ -45,6 +45,7 @@ def measure(model: nn.Module, *inputs: Any, loss: Loss | None = None) -> Report:
         *inputs: What the model is called with: a batch of data as it is trained on.
         loss: A function of the model's output that returns a scalar; without one, gradients are not
             measured. Let it close over the targets: `lambda y: F.cross_entropy(y, classes)`.
+        **named: What the model is called with by name: `measure(model, **batch)`.
 
     Returns:
         A [Report][initguide.Report]: print it, `plot()` it, or `assert_healthy()` in a test.
@@ -87,14 +88,13 @@ def measure(model: nn.Module, *inputs: Any, loss: Loss | None = None) -> Report:
         init.measure(model, x, loss=lambda y: y.square().mean()).assert_healthy()
         ```
     """
-    _check(model, inputs, loss)
+    _check(model, inputs, named, loss)
     with side_effects_undone(model), torch.inference_mode(False):
         # Those made in inference mode cannot take part in a backward pass.
-        inputs = tuple(
-            x.clone() if isinstance(x, Tensor) and x.is_inference() else x for x in inputs
-        )
+        inputs = tuple(map(_usable, inputs))
+        named = {name: _usable(value) for name, value in named.items()}
         with watching(model, trace(model)) as watch:
-            value = _run(model, inputs, loss, watch)
+            value = _run(model, inputs, named, loss, watch)
         if not watch.layers:
             held = _unreached(model, []) or "a model without layers"
             raise ValueError(f"the batch must reach a layer; got {held}")
@@ -102,11 +102,17 @@ def measure(model: nn.Module, *inputs: Any, loss: Loss | None = None) -> Report:
     return Report(rows, judge(watch.layers, value), _unreached(model, watch.layers))
 
 
-def _run(model: nn.Module, inputs: Any, loss: Loss | None, watch: Watch) -> float | None:
+def _usable(value: Any) -> Any:
+    return value.clone() if isinstance(value, Tensor) and value.is_inference() else value
+
+
+def _run(
+    model: nn.Module, inputs: Any, named: dict[str, Any], loss: Loss | None, watch: Watch
+) -> float | None:
     """Run the model, and backward; return the loss."""
     with torch.set_grad_enabled(loss is not None):
         with Activations(watch):
-            output = model(*inputs)
+            output = model(*inputs, **named)
         for layer in watch.layers:
             layer.output_of_model = any(layer.result() is each for each in tensors(output))
         if loss is None:
@@ -119,7 +125,7 @@ def _run(model: nn.Module, inputs: Any, loss: Loss | None, watch: Watch) -> floa
         # Gradients of weights are nobody's question: stop at the layers that nothing lies before.
         held = {id(p) for layer in watch.layers for p in layer.module.parameters()}
         others = [p for p in model.parameters() if p.requires_grad and id(p) not in held]
-        leaves = [t for t in tensors(inputs) if t.requires_grad]
+        leaves = [t for t in tensors([inputs, named]) if t.requires_grad]
         sources = [*watch.roots, *others, *leaves]
         if not (value.requires_grad and sources):
             raise ValueError(
@@ -164,7 +170,9 @@ def _row(before: Layer | None, layer: Layer, behind: Layer | None) -> dict[str, 
     }
 
 
-def _check(model: nn.Module, inputs: tuple[Any, ...], loss: Loss | None) -> None:
+def _check(
+    model: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any], loss: Loss | None
+) -> None:
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be an nn.Module; got {type(model).__name__}")
     if loss is not None and not callable(loss):
@@ -174,7 +182,9 @@ def _check(model: nn.Module, inputs: tuple[Any, ...], loss: Loss | None) -> None
             raise ValueError(f"{name!r} must have a shape; got {type(tensor).__name__}")
         if tensor.is_meta:
             raise ValueError(f"{name!r} must hold values; got a meta tensor")
-    for index, tensor in enumerate(tensors(inputs)):
+    given = [*enumerate(tensors(inputs))]
+    given += [(repr(name), each) for name, value in named.items() for each in tensors(value)]
+    for index, tensor in given:
         if not tensor.is_floating_point() or tensor.isfinite().all():
             continue
         # An additive mask holds minus infinity, and zeros.

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 
 from initguide.measuring.drift import drift
+from initguide.measuring.faults import cut_off
 from initguide.measuring.report import Verdict
 from initguide.measuring.watching import EMBEDDINGS, Layer
 from initguide.measuring.wording import cure, hidden, name_of, std_of, verdict
@@ -18,6 +19,8 @@ LIMIT = 100.0
 def signal(layers: list[Layer]) -> Iterator[Verdict]:
     """Find where the signal shrinks or grows for good."""
     seen, kept = set(), {*hidden(layers)}
+    # What gives zeros while others behind it see the input was given zeros: a decoder's queries.
+    kept -= {e for i, e in enumerate(layers) if not e.output[2] and not cut_off(layers[i + 1 :])}
     for part in _segments(layers):
         first = part[0]
         base = first.input[2] if first.input else first.output[2]

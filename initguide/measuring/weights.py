@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from initguide.fans import layer_fans
 from initguide.measuring.statistics import copies, moments
+from initguide.tracing.foreign import foreign
 
 
 @dataclass(frozen=True)
@@ -39,11 +40,12 @@ def weights_of(module: Any) -> Weights:
     last = module.out_proj.weight if isinstance(module, nn.MultiheadAttention) else main
     # Of recurrent layers, units are copies if they also read the state alike.
     rows = torch.cat(parts, 1) if isinstance(module, (nn.RNNBase, nn.RNNCellBase)) else main
-    transposed = getattr(module, "transposed", False)
+    flipped = bool(foreign(module).flipped)
+    transposed = getattr(module, "transposed", False) or flipped
     rms = moments(main, None)[2]
     return Weights(
         shape=" × ".join(map(str, main.shape)),
-        fan_in=layer_fans(module, names[0]).fan_in,
+        fan_in=len(main) if flipped else layer_fans(module, names[0]).fan_in,
         rms=float(rms),
         zero=not last.detach().any(),
         copies=0 if _apart(module) else copies(rows.transpose(0, 1) if transposed else rows),

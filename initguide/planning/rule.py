@@ -69,6 +69,8 @@ class Rule:
         self.times = check_number("times", times)
         self.shape_fans = shape_fans
         self.options = options
+        # For the plan's reader.
+        self.note = ""
 
     def __repr__(self) -> str:
         """Return what the rule says, the defaults left out."""

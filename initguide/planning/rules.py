@@ -11,12 +11,13 @@ import torch
 from torch import nn
 
 from initguide.checks import one_of
-from initguide.fans import Fans, fans, layer_fans, packed_in
+from initguide.fans import Fans, fans, packed_in
 from initguide.planning.laws import law_of
 from initguide.planning.plans import Entry, Plan
 from initguide.planning.rule import Rule
 from initguide.planning.slots import Slot, joined, parametrizations_at_rest, slots
 from initguide.recipes import RECIPES
+from initguide.tracing.places import LAYERS, PACKED
 from initguide.tracing.trace import Place, Trace, trace
 
 Recipe = str | Sequence[Rule | str]
@@ -82,16 +83,20 @@ def planned(held: Sequence[Slot], rules: Sequence[tuple[Rule, bool]], found: Tra
     for slot in held:
         match = _match(slot, [rule for rule, _ in rules], found)
         if match is not None:
-            rule, place, module, key = match
+            rule, place, module, key, name = match
             used.add(id(rule))
-            entries.append(_entry(slot, rule, place, module, key))
+            entries.append(_entry(slot, rule, place, module, key, found, name))
         elif slot.parameter or slot.tensor.is_meta:
             ungoverned.append(slot.name)
     if ungoverned:
         names = ", ".join(ungoverned[:5]) + (", …" if len(ungoverned) > 5 else "")
+        uses = [found.uses.get(name) for name in ungoverned[:5]]
+        done = ", ".join(dict.fromkeys(use.label for use in uses if use and use.label))
+        what = f" (the forward's {done} tells no law)" if done else ""
         raise ValueError(
             f"each parameter must have a rule; got none for {names}: "
-            f"put Rule({ungoverned[0]!r}, ...) in front of the recipe"
+            f"put Rule({ungoverned[0]!r}, ...) in front of the recipe, or 'keep' behind it to "
+            f"leave them as they are{what}"
         )
     idle = [rule for rule, own in rules if own and id(rule) not in used]
     if idle:
@@ -176,27 +181,33 @@ def _rules(recipe: Recipe, model: nn.Module, found: Trace) -> list[tuple[Rule, b
 
 def _match(
     slot: Slot, rules: Sequence[Rule], found: Trace
-) -> tuple[Rule, Place, nn.Module, str] | None:
+) -> tuple[Rule, Place, nn.Module, str, str] | None:
     """Return the first rule for a slot, and the holder that it matched."""
     for rule in rules:
         for owner, module, key in slot.holders:
-            place = found.place(owner)
+            name = joined(owner, key)
+            place = found.places.get(name) or found.place(owner)
             own = slot.parameter or rule.takes_buffers
-            if own and rule.governs(joined(owner, key), module, place):
-                return rule, place, module, key
+            if own and rule.governs(name, module, place):
+                return rule, place, module, key, name
     return None
 
 
-def _entry(slot: Slot, rule: Rule, place: Place, module: nn.Module, key: str) -> Entry:
+def _entry(
+    slot: Slot, rule: Rule, place: Place, module: nn.Module, key: str, found: Trace, name: str
+) -> Entry:
     tensor = slot.tensor
     options = {
-        name: place.nonlinearity if name in ("gain", "nonlinearity") and value == "auto" else value
-        for name, value in rule.options.items()
+        key: place.nonlinearity if key in ("gain", "nonlinearity") and value == "auto" else value
+        for key, value in rule.options.items()
     }
-    whole = tensor.ndim > 1 and tensor.numel() > 0
+    use = found.uses.get(name)
+    # A table of vectors sums nothing, nor does a factor.
+    weight = use is None or use.kind in ("weight", "unknown") or isinstance(module, LAYERS)
+    whole = tensor.ndim > 1 and tensor.numel() > 0 and weight
 
     def fans_of() -> Fans:
-        return fans(tensor.shape) if rule.shape_fans else layer_fans(module, key)
+        return fans(tensor.shape) if rule.shape_fans else found.fans(name, module, key)
 
     try:
         packed = 1 if rule.shape_fans else packed_in(module, key)
@@ -204,14 +215,17 @@ def _entry(slot: Slot, rule: Rule, place: Place, module: nn.Module, key: str) ->
     except (TypeError, ValueError) as error:
         raise type(error)(f"{rule!r} must fit {slot.name!r}; got: {error}") from error
     # A module that stands in two places has two names, but ties nothing.
-    tied = list({id(holder): joined(at, name) for at, holder, name in slot.holders[::-1]}.values())
+    tied = list({id(holder): joined(at, own) for at, holder, own in slot.holders[::-1]}.values())
     notes = [f"tied with {', '.join(tied[-2::-1])}"] if len(tied) > 1 else []
+    if rule.note:
+        notes.append(rule.note)
     rows = [getattr(holder, "padding_idx", None) for _, holder, _ in slot.holders]
     padding = next((row for row in rows if row is not None), None)
     if padding is not None:
         notes.append(f"row {padding} is padding, and zero")
     # What follows matters to weights alone, and not to a table.
-    if whole and place.note and not isinstance(module, (nn.Embedding, nn.EmbeddingBag)):
+    stands = name in found.places or isinstance(module, (*LAYERS, *PACKED))
+    if whole and place.note and stands and not isinstance(module, (nn.Embedding, nn.EmbeddingBag)):
         notes.append(place.note)
     return Entry(
         slot=slot,

@@ -6,7 +6,7 @@ from torch import nn
 
 from initguide.planning.rule import Rule
 from initguide.recipes.auto import auto
-from initguide.recipes.named import kaiming, orthogonal, xavier
+from initguide.recipes.named import kaiming, keep, orthogonal, xavier
 from initguide.recipes.residual import fixup, gpt2, zero_gamma
 from initguide.recipes.torch_defaults import torch_defaults
 from initguide.tracing.trace import Trace
@@ -20,4 +20,5 @@ RECIPES: dict[str, Callable[[nn.Module, Trace], list[Rule]]] = {
     "zero_gamma": zero_gamma,
     "gpt2": gpt2,
     "fixup": fixup,
+    "keep": keep,
 }

@@ -6,6 +6,7 @@ from torch import nn
 
 from initguide.planning.rule import Rule
 from initguide.recipes.common import ATTENTION, DENSE, EMBEDDING, GATES, NEUTRAL
+from initguide.recipes.own import own
 from initguide.tracing.places import NORMS
 from initguide.tracing.trace import Trace
 
@@ -31,6 +32,7 @@ def auto(model: nn.Module, trace: Trace) -> list[Rule]:
         if place.ends and place.branch not in normed and isinstance(modules.get(name), DENSE)
     ]
     return [
+        *own(model, trace, gain="auto"),
         *NEUTRAL,
         *GATES,
         *ATTENTION,
@@ -38,5 +40,21 @@ def auto(model: nn.Module, trace: Trace) -> list[Rule]:
         Rule("*weight", "xavier_normal_", on=DENSE, before=SATURATING, gain="auto"),
         Rule("*weight", "lecun_normal_", on=DENSE, before=LINEAR),
         Rule("*weight", "kaiming_normal_", on=DENSE, nonlinearity="auto"),
+        *_beside_tied(model),
         *EMBEDDING,
+    ]
+
+
+def _beside_tied(model: nn.Module) -> list[Rule]:
+    """Return rules for tables beside one that is the head as well, and as small as a head.
+
+    Tables of positions are added to those of tokens: one with unit scale would drown them.
+    """
+    tables = {n: m for n, m in model.named_modules() if isinstance(m, nn.Embedding)}
+    heads = {id(m.weight) for m in model.modules() if isinstance(m, nn.Linear)}
+    sizes = {m.embedding_dim for m in tables.values() if id(m.weight) in heads}
+    return [
+        Rule(f"{escape(name)}.weight", "normal_", std=table.embedding_dim**-0.5)
+        for name, table in tables.items()
+        if table.embedding_dim in sizes
     ]

@@ -3,12 +3,13 @@
 from torch import Tensor, nn
 
 from initguide.planning.rule import Rule
+from initguide.tracing.foreign import Dense
 from initguide.tracing.places import NORMS
 
 RECURRENT = (nn.RNNBase, nn.RNNCellBase)
 LSTM = (nn.LSTM, nn.LSTMCell)
 # What sums its inputs, but for the projections that attention keeps to itself.
-DENSE = (nn.Linear, nn.Bilinear, nn.modules.conv._ConvNd)
+DENSE = (nn.Linear, nn.Bilinear, nn.modules.conv._ConvNd, Dense)
 
 
 def remembering_(tensor: Tensor) -> Tensor:

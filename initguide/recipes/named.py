@@ -1,17 +1,19 @@
 """One law for all weights: Xavier, He, orthogonal."""
 
-from torch import nn
+from torch import Tensor, nn
 
 from initguide.planning.rule import Rule
 from initguide.recipes.auto import LINEAR, SATURATING
 from initguide.recipes.common import ATTENTION, DENSE, EMBEDDING, GATES, NEUTRAL
+from initguide.recipes.own import own
 from initguide.tracing.trace import Trace
 
 
 def xavier(model: nn.Module, trace: Trace) -> list[Rule]:
     """Return the rules: Xavier's uniform law with the gain 1, whatever follows."""
     weights = [Rule("*weight", "xavier_uniform_", on=DENSE)]
-    return [*NEUTRAL, *GATES, *ATTENTION, *weights, *EMBEDDING]
+    own_ = own(model, trace, "xavier_uniform_")
+    return [*own_, *NEUTRAL, *GATES, *ATTENTION, *weights, *EMBEDDING]
 
 
 def kaiming(model: nn.Module, trace: Trace) -> list[Rule]:
@@ -21,11 +23,21 @@ def kaiming(model: nn.Module, trace: Trace) -> list[Rule]:
         Rule("*weight", "lecun_normal_", on=DENSE, before=(*LINEAR, *SATURATING), gain="auto"),
         Rule("*weight", "kaiming_normal_", on=DENSE, nonlinearity="auto"),
     ]
-    return [*NEUTRAL, *GATES, *ATTENTION, *weights, *EMBEDDING]
+    return [*own(model, trace, gain="auto"), *NEUTRAL, *GATES, *ATTENTION, *weights, *EMBEDDING]
 
 
 def orthogonal(model: nn.Module, trace: Trace) -> list[Rule]:
     """Return the rules: orthogonal weights, block by block where they are packed."""
     attention = [Rule("*_proj_weight", "orthogonal_", on=nn.MultiheadAttention)]
     weights = [Rule("*weight", "orthogonal_", on=DENSE, gain="auto")]
-    return [*NEUTRAL, *GATES, *attention, *weights, *EMBEDDING]
+    return [*own(model, trace, gain="auto"), *NEUTRAL, *GATES, *attention, *weights, *EMBEDDING]
+
+
+def keep(model: nn.Module, trace: Trace) -> list[Rule]:
+    """Return one rule: what no rule before it governs stays as it is."""
+    return [Rule("*", keep_)]
+
+
+def keep_(tensor: Tensor) -> Tensor:
+    """Leave a tensor as it is."""
+    return tensor

@@ -8,6 +8,7 @@ from torch import nn
 from initguide.planning.rule import Rule
 from initguide.recipes.auto import auto
 from initguide.recipes.common import DENSE, GATES, NEUTRAL
+from initguide.recipes.own import own
 from initguide.tracing.places import LAYERS, NORMS, PACKED
 from initguide.tracing.trace import Trace
 
@@ -28,6 +29,7 @@ def gpt2(model: nn.Module, trace: Trace) -> list[Rule]:
     _check_branches(trace, "gpt2")
     weights = (*DENSE, nn.Embedding, nn.EmbeddingBag)
     return [
+        *own(model, trace, "normal_", std=0.02),
         *NEUTRAL,
         *GATES,
         Rule("*weight", "normal_", on=DENSE, ends=True, times=trace.branches**-0.5, std=0.02),

@@ -6,8 +6,11 @@ from glob import escape
 from torch import nn
 
 from initguide.planning.rule import Rule
-from initguide.recipes.common import DENSE, EMBEDDING, NEUTRAL, RECURRENT
+from initguide.recipes.common import EMBEDDING, NEUTRAL, RECURRENT
 from initguide.tracing.trace import Trace
+
+# Its own layers only: what acts like one has no default of torch's.
+DENSE = (nn.Linear, nn.Bilinear, nn.modules.conv._ConvNd)
 
 
 def torch_defaults(model: nn.Module, trace: Trace) -> list[Rule]:

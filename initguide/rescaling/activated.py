@@ -17,7 +17,8 @@ from initguide.activations import FUNCTIONS, LINEAR
 from initguide.rescaling.scales import Function
 from initguide.sharding import is_sharded
 from initguide.tracing.followers import classify
-from initguide.tracing.trace import LAYERS, Place, Tracer, trace, unchanged
+from initguide.tracing.trace import LAYERS, Place, trace, unchanged
+from initguide.tracing.tracer import graph_of
 
 # What moves values, and neither mixes nor drops any.
 _MOVES = {"view", "reshape", "flatten", "unflatten", "permute", "transpose", "movedim"}
@@ -85,7 +86,7 @@ def _slopes(module: nn.PReLU) -> list[float]:
 def _graphs(module: nn.Module, prefix: str) -> Iterator[tuple[str, fx.Graph, dict[str, nn.Module]]]:
     """Yield the graph of a model, or those of its parts where it has none."""
     try:
-        graph = Tracer(module).trace(module)
+        graph = graph_of(module)
     except Exception:
         for name, child in module.named_children():
             yield from _graphs(child, f"{prefix}{name}.")

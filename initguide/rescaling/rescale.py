@@ -22,10 +22,12 @@ from initguide.rescaling.activated import Follower
 from initguide.rescaling.processes import Total
 from initguide.rescaling.scales import moments, solve, solve_behind, wide
 from initguide.sharding import is_sharded, part
+from initguide.tracing.foreign import Dense
 
-LAYERS = (nn.Linear, *CONVOLUTIONS)
+LAYERS = (nn.Linear, *CONVOLUTIONS, Dense)
 # The forwards of which it is known that scaling the weight scales the output.
-LINEAR_FORWARDS = {layer.forward for layer in (*LAYERS, nn.MultiheadAttention)}
+_TORCHS = (nn.Linear, *CONVOLUTIONS, nn.MultiheadAttention)
+LINEAR_FORWARDS = {layer.forward for layer in _TORCHS}
 
 
 def owner(module: nn.Module) -> Any:
@@ -90,7 +92,7 @@ def rescaling(model: nn.Module, layers: dict[str, nn.Module], what: Pass) -> Ite
             raise ValueError(f"layer {name!r} must run on a whole weight; got a DTensor")
         if what.generator is not None:
             _draw(name, target, homes.get(target), what.generator)
-        if target.bias is not None and target not in biases:
+        if getattr(target, "bias", None) is not None and target not in biases:
             biases[target] = target.bias.clone()
             target.bias.zero_()
         torch.clear_autocast_cache()

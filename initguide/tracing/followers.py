@@ -1,9 +1,7 @@
 """What a layer's output meets in the graph of a forward pass."""
 
-import copy
 import functools
 import re
-from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +9,8 @@ import torch
 from torch import fx, nn
 
 from initguide.activations import FUNCTIONS, Nonlinearity, function_of
-from initguide.tracing.places import LAYERS, PACKED, TRANSFORMER, Place
+from initguide.guard import without_hooks
+from initguide.tracing.places import LAYERS, NORMS, PACKED, TRANSFORMER, Place
 
 # What hands the signal on to the activation: norms, dropout, pooling, anything that moves values.
 _PASS_MODULES = {"batchnorm", "normalization", "instancenorm", "dropout", "pooling", "padding"}
@@ -20,11 +19,11 @@ _PASS = re.compile(
     r"i?add|i?sub|neg|view|reshape|(un)?flatten|permute|transpose|movedim|contiguous|(un)?squeeze|"
     r"chunk|split|cat|concat|stack|getitem|mean|sum|amax|\w+_pool\dd|(alpha_)?dropout(\dd)?|"
     r"\w+_norm|to|float|type|clone|detach|expand(_as)?|repeat(_interleave)?|interpolate|pad|"
-    r"pixel_shuffle|m?T"
+    r"pixel_shuffle|unbind|roll|flip|m?T"
 )
 _PRODUCT = {"mul", "imul", "multiply", "div", "truediv", "itruediv"}
 _ATTENTION = {"scaled_dot_product_attention", "softmax", "matmul", "bmm", "baddbmm", "einsum"}
-_ATTENTION |= {"log_softmax", "size", "getattr"}
+_ATTENTION |= {"log_softmax", "size", "getattr", "mm", "_grouped_mm"}
 _PLAIN = ("sin", "cos", "erf", "abs")
 
 
@@ -116,20 +115,14 @@ def _classify_module(module: nn.Module) -> tuple[str, str, Any]:
     family, name = type(module).__module__.rpartition(".")[2], type(module).__name__
     if isinstance(module, (*LAYERS, *PACKED, *TRANSFORMER)):
         return "layer", name, None
-    if family in _PASS_MODULES or isinstance(module, nn.Identity):
+    if family in _PASS_MODULES or isinstance(module, (nn.Identity, *NORMS)):
         return "pass", family, None
     if isinstance(module, (nn.Softmax, nn.LogSoftmax, nn.Softmin, nn.Softmax2d)):
         return "attention", "softmax", None
     if isinstance(module, nn.PReLU):
         # Whatever its slope is now, it will start at torch's.
         return "activation", "prelu", "prelu"
-    return own_activation(module) or "unknown", name.lower(), _without_hooks(module)
-
-
-def _without_hooks(module: nn.Module) -> nn.Module:
-    bare = copy.copy(module)
-    bare._forward_hooks, bare._forward_pre_hooks = OrderedDict(), OrderedDict()
-    return bare
+    return own_activation(module) or "unknown", name.lower(), without_hooks(module)
 
 
 def own_activation(module: nn.Module) -> str | None:
@@ -139,7 +132,7 @@ def own_activation(module: nn.Module) -> str | None:
         return None
     probe = torch.linspace(-3, 3, 31, dtype=torch.float64)
     try:
-        value = function_of(_without_hooks(module))(probe)
+        value = function_of(without_hooks(module))(probe)
     except Exception:
         return None
     scale = value[-1] / probe[-1]

@@ -6,8 +6,9 @@ from torch import nn
 
 from initguide.activations import Nonlinearity
 from initguide.layers.convolution import CONVOLUTIONS
+from initguide.tracing.foreign import Dense, Norm
 
-LAYERS = (nn.Linear, nn.Bilinear, nn.Embedding, nn.EmbeddingBag, *CONVOLUTIONS)
+LAYERS = (nn.Linear, nn.Bilinear, nn.Embedding, nn.EmbeddingBag, *CONVOLUTIONS, Dense)
 PACKED = (nn.MultiheadAttention, nn.RNNBase, nn.RNNCellBase)
 NORMS = (
     nn.modules.batchnorm._NormBase,
@@ -15,6 +16,7 @@ NORMS = (
     nn.GroupNorm,
     nn.RMSNorm,
     nn.LocalResponseNorm,
+    Norm,
 )
 TRANSFORMER = (nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
 

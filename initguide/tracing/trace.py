@@ -12,20 +12,42 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from torch import fx, nn
+from torch import nn
 
 from initguide.activations import FUNCTIONS
+from initguide.fans import Fans, fans, layer_fans
 from initguide.tracing.branches import branches
-from initguide.tracing.followers import following, own_activation
+from initguide.tracing.followers import following
+from initguide.tracing.foreign import foreign
 from initguide.tracing.places import LAYERS, NORMS, PACKED, TRANSFORMER, Place
+from initguide.tracing.tracer import graph_of
+from initguide.tracing.uses import Use, use_of
 
 
 @dataclass
 class Trace:
-    """The places of layers and norms by name, and how many residual branches there are."""
+    """The places of layers and norms by name, how many residual branches there are, and more.
+
+    Attributes:
+        places: By the module's name; of a weight that no layer holds, by its own.
+        branches: How many there are.
+        uses: What the forward does with parameters that no layer holds, by their names.
+    """
 
     places: dict[str, Place] = field(default_factory=dict)
     branches: int = 0
+    uses: dict[str, Use] = field(default_factory=dict)
+
+    def fans(self, name: str, module: nn.Module, key: str) -> Fans:
+        """Return the fans of a parameter: by its layer, or by what the forward does with it."""
+        use, shape = self.uses.get(name), getattr(module, key).shape
+        flipped = foreign(module).flipped
+        if use is not None and use.kind == "weight" and not use.label.startswith("conv"):
+            flipped = use.flipped
+        if flipped is None:
+            return layer_fans(module, key)
+        # Several of them may be stacked.
+        return fans(shape[-2:][::-1] if flipped else shape[-2:])
 
     def place(self, name: str) -> Place:
         """Return the place of a module."""
@@ -63,9 +85,10 @@ def trace(model: nn.Module) -> Trace:
 
 @contextmanager
 def unchanged(model: nn.Module) -> Iterator[None]:
-    """Undo what a forward leaves behind: attributes, and randomness drawn beside its inputs."""
-    held = [(vars(module), dict(vars(module))) for module in model.modules()]
-    held += [(module._buffers, dict(module._buffers)) for module in model.modules()]
+    """Undo what a forward leaves behind: attributes, hooks, and randomness drawn in it."""
+    # Buffers are in a dict, and so are the hooks that some models give themselves when first run.
+    own = [each for module in model.modules() for each in (vars(module), *vars(module).values())]
+    held = [(each, dict(each)) for each in own if isinstance(each, dict)]
     try:
         with torch.random.fork_rng(devices=[]):
             yield
@@ -82,7 +105,7 @@ def _trace(module: nn.Module, name: str, found: Trace) -> None:
         return
     prefix = f"{name}." if name else ""
     try:
-        graph = Tracer(module).trace(module)
+        graph = graph_of(module)
     except Exception as error:
         reason = f"forward of {name or 'the model'} cannot be traced: {type(error).__name__}"
         for child_name, child in module.named_children():
@@ -92,7 +115,14 @@ def _trace(module: nn.Module, name: str, found: Trace) -> None:
                 found.places[prefix + child_name] = replace(place, note=reason)
         return
     modules = dict(module.named_modules())
+    held = dict(module.named_parameters(remove_duplicate=False))
     for node in graph.nodes:
+        if node.op == "get_attr" and str(node.target) in held:
+            use = use_of(node, held[str(node.target)])
+            found.uses.setdefault(prefix + str(node.target), use)
+            if use.kind == "weight" and use.node is not None:
+                place = following(use.node, modules, whole=not name)
+                found.places.setdefault(prefix + str(node.target), place)
         owner = modules.get(str(node.target)) if node.op == "call_module" else None
         if isinstance(owner, (*LAYERS, *PACKED, *NORMS)):
             place = following(node, modules, whole=not name)
@@ -109,27 +139,6 @@ def _trace(module: nn.Module, name: str, found: Trace) -> None:
 
 def _outside(member: str, prefix: str, found: Trace) -> bool:
     return prefix + member in found.places and found.places[prefix + member].branch is None
-
-
-class Tracer(fx.Tracer):
-    """Enter what the user wrote, down to torch's own layers and to activations."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        # Asked beforehand: while the tracer runs, to call a module is to record it.
-        modules = set(model.modules())
-        self.leaves = {m for m in modules if isinstance(m, (*LAYERS, *PACKED, *NORMS))}
-        # torch's own are leaves anyhow.
-        users = (m for m in modules if not type(m).__module__.startswith("torch."))
-        self.leaves |= {m for m in users if own_activation(m)}
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        """Return whether a module is one step of the graph."""
-        return m in self.leaves or super().is_leaf_module(m, module_qualified_name)
-
-    def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
-        """Record a call past the hooks: those of a sharded model would gather its parameters."""
-        return super().call_module(m, m.forward, args, kwargs)
 
 
 def _transformer(module: Any, prefix: str, found: Trace) -> None:

@@ -1,0 +1,67 @@
+"""Trace a forward down to layers, norms and activations, torch's own or not."""
+
+from typing import Any
+
+from torch import fx, nn
+
+from initguide.tracing.followers import own_activation
+from initguide.tracing.places import LAYERS, NORMS, PACKED
+from initguide.tracing.symbols import SymbolTracer, calls
+
+# How many ways to call a forward are tried in vain.
+PATIENCE = 6
+
+
+def graph_of(module: nn.Module) -> fx.Graph:
+    """Return the graph of a module's forward: of the ways to call it, one that reaches all layers.
+
+    Args:
+        module: Any module.
+
+    Raises:
+        Exception: What its forward raises on symbols, however it is called.
+    """
+    wanted = {name for name, m in module.named_modules() if isinstance(m, (*LAYERS, *PACKED))}
+    best, most, failures, stale = None, -1, [], 0
+    for given in calls(module):
+        # Some layers no call reaches, and some forwards fail however they are called.
+        stale += 1
+        if stale > PATIENCE and (best is not None or given is not None):
+            continue
+        try:
+            graph = Tracer(module, given).trace(module)
+        except Exception as error:
+            failures.append(error)
+            continue
+        reached = wanted & {str(node.target) for node in graph.nodes if node.op == "call_module"}
+        if len(reached) > most:
+            best, most, stale = graph, len(reached), 0
+        if reached == wanted:
+            break
+    if best is None:
+        raise failures[0]
+    return best
+
+
+class Tracer(SymbolTracer):
+    """Enter what the user wrote, down to torch's own layers and to activations."""
+
+    def __init__(self, model: nn.Module, given: tuple[str, ...] | None = None) -> None:
+        super().__init__(model, given)
+        # Asked beforehand: while the tracer runs, to call a module is to record it.
+        self.modules = set(model.modules())
+        self.leaves = {m for m in self.modules if isinstance(m, (*LAYERS, *PACKED, *NORMS))}
+        # torch's own are leaves anyhow.
+        users = (m for m in self.modules if not type(m).__module__.startswith("torch."))
+        self.leaves |= {m for m in users if own_activation(m)}
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """Return whether a module is one step of the graph."""
+        return m in self.leaves or super().is_leaf_module(m, module_qualified_name)
+
+    def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
+        """Record a call past the hooks: those of a sharded model would gather its parameters."""
+        # What a forward makes for itself has no name to call it by.
+        if m not in self.modules:
+            return m.forward(*args, **kwargs)
+        return super().call_module(m, m.forward, args, kwargs)
