@@ -244,6 +244,14 @@ _ALL = (
         "https://arxiv.org/abs/2012.12877",
     ),
     Paper(
+        "wang2022",
+        "H. Wang, S. Ma, L. Dong, S. Huang, D. Zhang, F. Wei",
+        2022,
+        "DeepNet: Scaling Transformers to 1,000 Layers",
+        "arXiv preprint",
+        "https://arxiv.org/abs/2203.00555",
+    ),
+    Paper(
         "xiao2018",
         "L. Xiao, Y. Bahri, J. Sohl-Dickstein, S. S. Schoenholz, J. Pennington",
         2018,
@@ -251,6 +259,14 @@ _ALL = (
         "Convolutional Neural Networks",
         "ICML",
         "https://arxiv.org/abs/1806.05393",
+    ),
+    Paper(
+        "xiong2020",
+        "R. Xiong, Y. Yang, D. He, K. Zheng, S. Zheng, C. Xing, H. Zhang, Y. Lan, L. Wang, T. Liu",
+        2020,
+        "On Layer Normalization in the Transformer Architecture",
+        "ICML",
+        "https://proceedings.mlr.press/v119/xiong20b.html",
     ),
     Paper(
         "zagoruyko2017",

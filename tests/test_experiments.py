@@ -24,6 +24,10 @@ from initguide.experiments import (
     signals_by_depth,
     train,
 )
+from initguide.experiments.claims.claim import by_seed
+from initguide.experiments.descent import curves, descend
+from initguide.experiments.residual import residual
+from initguide.experiments.transformer import transformer
 
 WIDTHS = (64, 30, 30, 10)
 
@@ -392,3 +396,139 @@ def test_other_errors(data):
         mlp(WIDTHS, "rleu")
     with pytest.raises(TypeError, match="nonlinearity must be a name or a callable; got 3"):
         mlp(WIDTHS, 3)
+
+
+@pytest.mark.parametrize("betas", [None, (0.9, 0.98)])
+def test_models_that_descend_together_do_what_torchs_optimizer_does(betas):
+    x = torch.randn(6, 3, 20, 4, generator=seeded())
+    y = torch.randint(5, (6, 3, 20), generator=seeded(1))
+    models = [mlp((4, 8, 5), nn.Tanh, generator=seeded(i)) for i in range(3)]
+    rates = [0.01, 0.03, 0.1]
+    expected = []
+    for i, lr in enumerate(rates):
+        twin = mlp((4, 8, 5), nn.Tanh, generator=seeded(i))
+        parameters = list(twin.parameters())
+        optimizer = (
+            torch.optim.Adam(parameters, lr, betas) if betas else torch.optim.SGD(parameters, lr)
+        )
+        for step in range(6):
+            optimizer.zero_grad()
+            loss = F.cross_entropy(twin(x[step, i]), y[step, i])
+            loss.backward()
+            optimizer.step()
+            expected.append(loss.item())
+        models.append(twin)
+    batches = zip(x, y, strict=True)
+    losses = descend(models[:3], batches, F.cross_entropy, lr=rates, betas=betas)
+    assert losses.T.flatten().tolist() == pytest.approx(expected, rel=1e-4)
+    for ours, twin in zip(models[:3], models[3:], strict=True):
+        for parameter, other in zip(ours.parameters(), twin.parameters(), strict=True):
+            torch.testing.assert_close(parameter, other, rtol=1e-3, atol=1e-5)
+
+
+def test_all_runs_diverge_and_the_rest_is_not_computed():
+    seen = []
+
+    def batches():
+        for step in range(5):
+            seen.append(step)
+            yield torch.full((2, 3, 4), math.inf), torch.zeros(2, 3, dtype=torch.long)
+
+    models = [mlp((4, 8, 5), generator=seeded(i)) for i in range(2)]
+    losses = descend(models, batches(), F.cross_entropy, lr=[0.1, 0.1])
+    assert losses.shape == (5, 2)
+    assert losses.isnan().all()
+    with pytest.raises(ValueError, match="one number for each of 2 models; got 1"):
+        descend(models, batches(), F.cross_entropy, lr=[0.1])
+
+
+def test_curves_are_means_of_some_steps():
+    losses = torch.tensor([[1.0, 10.0], [3.0, 30.0], [7.0, 70.0]])
+    assert curves([{"seed": 4}, {"seed": 5}], losses, every=2) == [
+        {"seed": 4, "step": 2, "loss": 2.0},
+        {"seed": 4, "step": 3, "loss": 7.0},
+        {"seed": 5, "step": 2, "loss": 20.0},
+        {"seed": 5, "step": 3, "loss": 70.0},
+    ]
+
+
+def test_a_claims_value_is_the_mean_of_the_rows_that_match():
+    rows = [
+        {"name": name, "seed": seed, "step": step, "loss": 100.0 * seed + step}
+        for name in "ab"
+        for seed in (3, 1)
+        for step in (10, 20, 30)
+    ]
+    assert by_seed("loss", name="b", step=20)(rows) == [320, 120]
+    assert by_seed("loss", 20, name="a")(rows) == [325, 125]
+    assert by_seed("loss", name="a")(rows) == [320, 120]
+
+
+def test_residual_starts_have_the_spreads_of_their_papers():
+    """Width 64, 32 blocks, by hand: He sqrt(2/64), Fixup's first that over sqrt(32)."""
+    he = 2**0.5 / 8
+    expected = {
+        "He": (he, he),
+        "branch keeps its size": (1 / 8, he),
+        "PyTorch default": (3**-0.5 / 8, 3**-0.5 / 8),
+        "last / √(2L)": (he, he / 8),
+        "last zero": (he, 0),
+        "Fixup": (he / 32**0.5, 0),
+    }
+    x = torch.randn(7, 64, generator=seeded())
+    for start, spreads in expected.items():
+        model = residual(start, 32, 64, generator=seeded(1))
+        for layer, spread in zip(("first", "last"), spreads, strict=True):
+            values = torch.stack([getattr(block, layer).weight for block in model[1:-1]])
+            # 32 * 64 * 64 draws: a standard error of 0.2 %.
+            assert values.square().mean().sqrt().item() == pytest.approx(spread, rel=0.01)
+        h = x
+        for block in model[1:-1]:
+            first, last = block.first, block.last
+            h = h + F.linear(F.relu(F.linear(h, first.weight, first.bias)), last.weight, last.bias)
+        torch.testing.assert_close(model[1:-1](x), h)
+    fixup = residual("Fixup", 2, 8, generator=seeded())
+    assert (fixup[-1].weight == 0).all()
+    with pytest.raises(ValueError, match=r"start must be one of He, .*; got 'Hee'"):
+        residual("Hee", 2, 8)
+    with pytest.raises(ValueError, match="blocks, width, inputs and outputs must be positive; got"):
+        residual("He", 0, 8)
+
+
+@pytest.mark.parametrize("style", ["post-LN", "pre-LN"])
+def test_a_transformers_block_is_torchs_encoder_layer(style):
+    model = transformer(style, width=16, depth=2, generator=seeded()).eval()
+    block = model.blocks[0]
+    twin = nn.TransformerEncoderLayer(
+        16, 2, 64, 0.0, batch_first=True, norm_first=style == "pre-LN", device="meta"
+    )
+    twin.to_empty(device="cpu").eval()
+    for norm, torchs in zip(block.norms, (twin.norm1, twin.norm2), strict=True):
+        torchs.load_state_dict(norm.state_dict())
+    with torch.no_grad():
+        packed = torch.cat([block.query.weight, block.key.weight, block.value.weight])
+        twin.self_attn.in_proj_weight.copy_(packed)
+        twin.self_attn.in_proj_bias.zero_()
+        twin.self_attn.out_proj.weight.copy_(block.out.weight)
+        twin.self_attn.out_proj.bias.zero_()
+        for ours, torchs in ((block.up, twin.linear1), (block.down, twin.linear2)):
+            torchs.load_state_dict(ours.state_dict())
+    x = torch.randn(3, 7, 16, generator=seeded(1))
+    mask = nn.Transformer.generate_square_subsequent_mask(7)
+    torch.testing.assert_close(block(x), twin(x, src_mask=mask), rtol=1e-4, atol=1e-5)
+
+
+def test_deepnorm_scales_what_its_paper_says():
+    """16 blocks: alpha 32 ** (1/4), and weights times 128 ** (-1/4)."""
+    plain, deep = (
+        transformer(style, depth=16, generator=seeded()).blocks[3]
+        for style in ("post-LN", "DeepNorm")
+    )
+    assert deep.alpha == pytest.approx(2.378414)
+    assert plain.alpha == 1
+    for name in ("value", "out", "up", "down", "query", "key"):
+        factor = 0.2973018 if name in ("value", "out", "up", "down") else 1
+        ours, expected = getattr(deep, name).weight, getattr(plain, name).weight * factor
+        torch.testing.assert_close(ours, expected)
+    with pytest.raises(ValueError, match="style must be one of post-LN, pre-LN, DeepNorm; got 'x'"):
+        transformer("x")

@@ -3,14 +3,19 @@
 from initguide.experiments.claims import (
     aitken_2017,
     glorot_2010,
+    hanin_2018,
     he_2015,
     jozefowicz_2015,
     le_2015,
+    lin_2017,
     mishkin_2016,
     rumelhart_1986,
     saxe_2014,
     sitzmann_2020,
     xiao_2018,
+    xiong_2020,
+    zagoruyko_2017,
+    zhang_2019,
 )
 from initguide.experiments.claims.claim import Check as Check
 from initguide.experiments.claims.claim import Claim as Claim
@@ -31,5 +36,10 @@ CLAIMS: tuple[Claim, ...] = (
     jozefowicz_2015.CLAIM,
     sitzmann_2020.CLAIM,
     aitken_2017.CLAIM,
+    hanin_2018.CLAIM,
+    zhang_2019.CLAIM,
+    zagoruyko_2017.CLAIM,
+    xiong_2020.CLAIM,
+    lin_2017.CLAIM,
 )
 """All claims, in the order of their table."""

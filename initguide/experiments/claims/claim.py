@@ -68,11 +68,14 @@ class Finding(NamedTuple):
     holds: bool
 
 
-def by_seed(column: str, **where: object) -> Callable[[Rows], list[float]]:
+def by_seed(
+    column: str, last: int | None = None, /, **where: object
+) -> Callable[[Rows], list[float]]:
     """Return what a check needs: a function that gives each seed's mean of a column.
 
     Args:
         column: The key of the quantity.
+        last: How many steps up to the last one count, for rows with a `step`; None is all.
         where: Which rows count: those with these values.
 
     Returns:
@@ -82,8 +85,10 @@ def by_seed(column: str, **where: object) -> Callable[[Rows], list[float]]:
 
     def values(rows: Rows) -> list[float]:
         found: dict[int, list[float]] = {}
+        end = max((row["step"] for row in rows), default=0) if last is not None else 0
         for row in rows:
-            if all(row.get(key) == value for key, value in where.items()):
+            late = last is None or row["step"] > end - last
+            if late and all(row.get(key) == value for key, value in where.items()):
                 found.setdefault(row["seed"], []).append(row[column])
         return [math.fsum(some) / len(some) for some in found.values()]
 

@@ -1,0 +1,105 @@
+r"""Zhang et al. (2019): Fixup trains residual networks without normalization at usual rates.
+
+One step of rate $\eta$ moves a branch by $\eta$ times its gradient, and the network sums $L$
+branches: to move by $\Theta(\eta)$ whatever the depth, each may contribute $\Theta(1/L)$. Fixup
+zeroes the last layer of a branch and divides the first by $\sqrt L$, so that a step changes each
+branch by its share.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from initguide.experiments.claims.claim import Check, Claim, Rows, by_seed
+from initguide.experiments.claims.recorded import recorded
+from initguide.experiments.data import digits
+from initguide.experiments.descent import curves, descend
+from initguide.experiments.residual import residual
+
+STARTS = ("He", "PyTorch default", "last / √(2L)", "last zero", "Fixup")
+
+
+@recorded
+def run(
+    seeds: Iterable[int],
+    rates: Sequence[float] = (0.01, 0.1),
+    blocks: int = 50,
+    width: int = 32,
+    batch: int = 32,
+    steps: int = 80,
+) -> Rows:
+    """Train residual networks without normalization on the digits.
+
+    Args:
+        seeds: One network for each seed, start and rate.
+        rates: The learning rates.
+        blocks: The number of residual blocks.
+        width: The size of the residual stream.
+        batch: The number of inputs in each step.
+        steps: The number of updates.
+
+    Returns:
+        Rows every 10 steps: `initialization`, `lr`, `seed`, `step` and `loss`, the mean since the
+        row before; nan once a run has diverged.
+    """
+    data, seeds = digits(), list(seeds)
+
+    def batches(runs: int) -> Iterator[tuple[Tensor, Tensor]]:
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        for _ in range(steps):
+            draws = [torch.randint(len(data.x_train), (batch,), generator=g) for g in generators]
+            index = torch.stack(draws).repeat(runs, 1)
+            yield data.x_train[index], data.y_train[index]
+
+    rows: Rows = []
+    # Fixup's scalars make its networks of another structure.
+    for starts in (STARTS[:-1], STARTS[-1:]):
+        for lr in rates:
+            runs = [(start, seed) for start in starts for seed in seeds]
+            models = [
+                residual(start, blocks, width, generator=torch.Generator().manual_seed(seed))
+                for start, seed in runs
+            ]
+            losses = descend(models, batches(len(starts)), F.cross_entropy, lr=[lr] * len(models))
+            names = [{"initialization": start, "lr": lr, "seed": seed} for start, seed in runs]
+            rows += curves(names, losses)
+    return rows
+
+
+def _diverged(start: str, lr: float) -> Callable[[Rows], list[float]]:
+    """Return a function that gives 1.0 for each seed whose run diverged, and 0.0 for others."""
+    losses = by_seed("loss", 20, initialization=start, lr=lr)
+    return lambda rows: [float(not math.isfinite(loss)) for loss in losses(rows)]
+
+
+def _loss(start: str, lr: float) -> Callable[[Rows], list[float]]:
+    return by_seed("loss", 20, initialization=start, lr=lr)
+
+
+CLAIM = Claim(
+    paper="zhang2019",
+    headline="Without normalization a deep residual network trains from Fixup's start at a usual "
+    "learning rate, where other starts diverge.",
+    setup="Digits, 50 blocks of width 32 without normalization, 80 steps of gradient descent.",
+    run=run,
+    checks=(
+        Check("Fixup, rate 0.1: loss", _loss("Fixup", 0.1), "<", 0.8),
+        Check("He, rate 0.1: diverged", _diverged("He", 0.1), ">", 0.5),
+        Check("He, rate 0.01: diverged", _diverged("He", 0.01), ">", 0.5),
+        Check("last zero, rate 0.1: diverged", _diverged("last zero", 0.1), ">", 0.5),
+        Check("last / √(2L), rate 0.1: diverged", _diverged("last / √(2L)", 0.1), ">", 0.5),
+        Check("PyTorch default, rate 0.1: diverged", _diverged("PyTorch default", 0.1), ">", 0.5),
+        Check(
+            "PyTorch default, rate 0.01: loss",
+            _loss("PyTorch default", 0.01),
+            "<",
+            0.8,
+            for_it=False,
+        ),
+        Check("last zero, rate 0.01: loss", _loss("last zero", 0.01), "<", 0.8, for_it=False),
+    ),
+    page="examples/zhang-2019.py",
+)

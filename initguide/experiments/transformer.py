@@ -1,0 +1,130 @@
+"""A small decoder-only Transformer, its normalization in one of three places."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from initguide.methods.lecun import lecun_normal_
+from initguide.methods.normal import normal_
+from initguide.methods.xavier import xavier_normal_
+
+STYLES = ("post-LN", "pre-LN", "DeepNorm")
+
+
+def _linear(fan_in: int, fan_out: int, *, bias: bool = False) -> nn.Linear:
+    # Whoever makes a network draws its weights.
+    return nn.Linear(fan_in, fan_out, bias, device="meta").to_empty(device="cpu")
+
+
+class Block(nn.Module):
+    r"""Attention and a ReLU layer, each in a residual branch.
+
+    $\operatorname{LN}(\alpha h + f(h))$ with $\alpha = 1$ for post-LN and $(2N)^{1/4}$ for
+    DeepNorm; $h + f(\operatorname{LN}(h))$ for pre-LN.
+    """
+
+    def __init__(self, width: int, heads: int, depth: int, style: str) -> None:
+        super().__init__()
+        self.query, self.key, self.value, self.out = (_linear(width, width) for _ in range(4))
+        self.up = _linear(width, 4 * width, bias=True)
+        self.down = _linear(4 * width, width, bias=True)
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2))
+        self.heads, self.pre = heads, style == "pre-LN"
+        self.alpha = (2 * depth) ** 0.25 if style == "DeepNorm" else 1.0
+
+    def attend(self, x: Tensor) -> Tensor:
+        """Mix each position with those before it."""
+
+        def split(z: Tensor) -> Tensor:
+            return z.unflatten(-1, (self.heads, -1)).transpose(-2, -3)
+
+        q, k, v = split(self.query(x)), split(self.key(x)), split(self.value(x))
+        scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
+        later = torch.full(scores.shape[-2:], -1e9).triu(1)
+        return self.out(((scores + later).softmax(-1) @ v).transpose(-2, -3).flatten(-2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Add both branches."""
+        for norm, branch in zip(self.norms, (self.attend, self.feed), strict=True):
+            x = x + branch(norm(x)) if self.pre else norm(self.alpha * x + branch(x))
+        return x
+
+    def feed(self, x: Tensor) -> Tensor:
+        """Transform each position by itself."""
+        return self.down(F.relu(self.up(x)))
+
+
+class Transformer(nn.Module):
+    """A decoder-only Transformer: one-hot tokens, learned positions, blocks, a Linear head."""
+
+    def __init__(
+        self, style: str, *, tokens: int, positions: int, width: int, heads: int, depth: int
+    ) -> None:
+        super().__init__()
+        if style not in STYLES:
+            raise ValueError(f"style must be one of {', '.join(STYLES)}; got {style!r}")
+        self.tokens = _linear(tokens, width)
+        self.positions = nn.Parameter(torch.zeros(positions, width))
+        self.blocks = nn.ModuleList(Block(width, heads, depth, style) for _ in range(depth))
+        self.norm = nn.LayerNorm(width) if style == "pre-LN" else nn.Identity()
+        self.head = _linear(width, tokens, bias=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return scores of the next token at each position, from one-hot tokens."""
+        h = self.tokens(x) + self.positions[: x.shape[-2]]
+        for block in self.blocks:
+            h = block(h)
+        return self.head(self.norm(h))
+
+
+@torch.no_grad()
+def transformer(
+    style: str,
+    *,
+    tokens: int = 16,
+    positions: int = 8,
+    width: int = 16,
+    heads: int = 2,
+    depth: int = 12,
+    generator: torch.Generator | None = None,
+) -> Transformer:
+    r"""Return a Transformer with Xavier's weights; DeepNorm's are smaller where it says so.
+
+    DeepNorm multiplies the weights of values, output projection and ReLU layer by
+    $\beta = (8N)^{-1/4}$ (Wang et al., 2022).
+
+    Args:
+        style: `"post-LN"`, `"pre-LN"` or `"DeepNorm"`.
+        tokens: The size of the vocabulary.
+        positions: The longest sequence.
+        width: The size of the residual stream.
+        heads: The number of attention heads.
+        depth: The number of blocks N.
+        generator: Where the weights are drawn from; None is torch's global one.
+
+    Returns:
+        The network: one-hot inputs of shape `(..., length, tokens)`, scores of the same shape.
+
+    Raises:
+        ValueError: `style` is unknown.
+    """
+    model = Transformer(
+        style, tokens=tokens, positions=positions, width=width, heads=heads, depth=depth
+    )
+    # Token and position together have variance one.
+    for embedding in (model.tokens.weight, model.positions):
+        normal_(embedding, std=0.5**0.5, generator=generator)
+    for block in model.blocks:
+        assert isinstance(block, Block)
+        for layer in (block.query, block.key, block.value, block.out, block.up, block.down):
+            xavier_normal_(layer.weight, generator=generator)
+            if layer.bias is not None:
+                layer.bias.zero_()
+        if style == "DeepNorm":
+            for layer in (block.value, block.out, block.up, block.down):
+                layer.weight.mul_((8 * depth) ** -0.25)
+    lecun_normal_(model.head.weight, generator=generator)
+    model.head.bias.zero_()
+    return model
