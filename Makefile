@@ -17,7 +17,7 @@ serve: setup
 	$(BIN)/python -m mkdocs serve --no-strict
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 build: setup
 	$(BIN)/python -m mkdocs build --strict
