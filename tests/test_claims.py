@@ -12,6 +12,7 @@ from torch.nn import functional as F
 import initguide as init
 from initguide.experiments import INITIALIZATIONS, each_linear, mlp, signals_by_depth, train
 from initguide.experiments.claims import CLAIMS, Check, Claim, judge, verdict
+from initguide.experiments.claims.recorded import recorded
 from initguide.papers import PAPERS
 
 SEEDS = range(5)
@@ -249,3 +250,21 @@ def test_layer_norm_rescues_in_part():
     assert max(accuracies(lr=0.1)) < 0.2
     assert min(accuracies(lr=0.1, layer_norm=True)) > 0.8
     assert max(accuracies(lr=0.01, layer_norm=True, widths=deep)) < 0.3
+
+
+def test_an_experiment_runs_once_however_it_is_called(tmp_path, monkeypatch):
+    calls = []
+
+    def experiment(seeds, steps=3):
+        calls.append(tuple(seeds))
+        return [{"seed": seed, "steps": steps} for seed in seeds]
+
+    run = recorded(experiment)
+    monkeypatch.setenv("INITGUIDE_RECORDS", str(tmp_path))
+    rows = [run(range(2)), run([0, 1], 3), run(seeds=(0, 1), steps=3)]
+    assert rows[0] == rows[1] == rows[2]
+    assert calls == [(0, 1)]
+    assert run(range(2), steps=4)[0]["steps"] == 4
+    monkeypatch.delenv("INITGUIDE_RECORDS")
+    run(range(2))
+    assert len(calls) == 3
