@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 from mkdocs.utils.yaml import yaml_load
@@ -18,16 +19,19 @@ def make(
     files: Mapping[str, str],
     hooks: Sequence[str] = ("pages",),
     extensions: Sequence[str] = (),
+    settings: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write files, by their paths, below `root` beside our site's scripts and settings.
 
-    The settings are the site's own, but for the nav; `initguide` is what `files` make of it.
+    The settings are the site's own, but for the nav and what `settings` names; `initguide` is what
+    `files` make of it.
     """
     # As MkDocs reads it, so that what the environment decides has its value.
     config = yaml_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
     del config["nav"], config["watch"]
     config["hooks"] = [f"scripts/site/{hook}.py" for hook in hooks]
     config["markdown_extensions"] += extensions
+    config |= settings or {}
     # The small site needs neither, and loading them takes longer than all else.
     write(root, {"absent/torch.py": "", "absent/sklearn/__init__.py": ""})
     write(root, {"absent/sklearn/datasets.py": ""})
@@ -44,6 +48,12 @@ def write(root: Path, files: Mapping[str, str]) -> None:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
+
+
+def copy_theme(root: Path) -> None:
+    """Give the small site our templates and the scripts of reading, which `make` leaves out."""
+    for name in ("site/theme", "reading"):
+        shutil.copytree(ROOT / "scripts" / name, root / "scripts" / name, dirs_exist_ok=True)
 
 
 def build(root: Path) -> tuple[int, str]:

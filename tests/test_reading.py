@@ -3,7 +3,6 @@
 import ast
 import gzip
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from html import unescape
@@ -18,8 +17,10 @@ sys.path.insert(0, str(ROOT / "scripts" / "reading"))
 
 import copying  # noqa: E402 - the site's scripts import each other as siblings
 import glossary  # noqa: E402
+import minutes  # noqa: E402
 import outputs  # noqa: E402
 
+GUIDE_START = ("what-are-initializations", "summary")
 FIRST_VIEW_BYTES, FIRST_VIEW_REQUESTS = 250_000, 12
 
 
@@ -175,6 +176,26 @@ def test_a_definition_shows_by_keyboard(page: Page, address: str):
     assert unescape(title) in page.locator(".md-tooltip2--active").inner_text()
 
 
+# Reading time ------------------------------------------------------------------------------------
+
+
+def test_minutes_count_words_and_lines_of_code():
+    page = "word " * 400 + "\n```python\n" + "x = 1\n\n" * 30 + "```\n<!-- hidden words -->"
+    assert minutes.total([page]) == 3
+    assert minutes.total([page, page]) == 6
+    assert minutes.total(["[link](a/very/long/address.md) 123"]) == 1
+
+
+def test_home_says_how_long_each_part_takes(site: Path):
+    home = (site / "index.html").read_text()
+    times = [int(found) for found in re.findall(r">(\d+)\smin</td>", home)]
+    assert len(times) == 6
+    assert "<!-- minutes" not in home
+    by_hand = [(ROOT / f"docs/guide/{name}.md").read_text() for name in GUIDE_START]
+    assert times[0] == minutes.total(by_hand)
+    assert times[2] > times[1]
+
+
 # Figures -----------------------------------------------------------------------------------------
 
 
@@ -241,10 +262,9 @@ def test_search_loads_when_used_and_finds_every_public_name(page: Page, address:
     assert not any("search_index" in url for url in asked)
     page.keyboard.press("/")
     field = page.locator(".md-search__input")
-    listed = "import initguide as i; print('\\n'.join(m for m in dir(i) if m[0] != '_'))"
-    names = subprocess.run(
-        [sys.executable, "-c", listed], capture_output=True, text=True, check=True, cwd=ROOT
-    ).stdout.split()
+    documented = (path.read_text() for path in (ROOT / "docs" / "api").rglob("*.md"))
+    names = re.findall(r"^::: [\w.]*?(\w+)$", "\n".join(documented), re.MULTILINE)
+    assert len(names) > 80
     titles = ["Xavier", "Orthogonal", "LSUV", "He (Kaiming)", "Delta-orthogonal", "ICNR"]
     missing = []
     for name in [*names, *titles]:

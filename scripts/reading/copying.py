@@ -1,4 +1,4 @@
-"""Copy buttons that copy what can be pasted: printed output is marked, and left out.
+"""Copy buttons copy what can be pasted: printed output is marked, and the button leaves it out.
 
 The theme copies a block's visible text and sets `data-md-copying` meanwhile; the stylesheet hides
 what is marked for that moment.

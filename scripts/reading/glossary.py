@@ -5,8 +5,9 @@ two names; a plural with s is found too. Code, headings, links and formulas are 
 """
 
 import re
-from collections.abc import Iterator
+import sys
 from html import escape, unescape
+from pathlib import Path
 from typing import NamedTuple
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -14,17 +15,15 @@ from mkdocs.structure.files import Files
 from mkdocs.structure.pages import Page
 from mkdocs.utils import get_relative_url
 
+READING = Path(__file__).resolve().parent
+if str(READING) not in sys.path:
+    sys.path.insert(0, str(READING))
+
+import pieces  # noqa: E402 - MkDocs loads a hook by its path; its siblings need the line above
+
 PAGE = "glossary.md"
 # What the reader reads; the API's pages define their own words.
 _FOLDERS = ("index.md", "guide/", "how-to/", "examples/")
-# Elements in which a link would do harm or is one too many.
-_CLOSED = {
-    *("a", "abbr", "button", "code", "figcaption", "h1", "h2", "h3", "h4", "h5", "h6", "label"),
-    *("math", "pre", "script", "style", "summary", "svg", "th"),
-}
-_CLOSED_CLASSES = ("arithmatex", "admonition-title", "md-button")
-_VOID = {"br", "hr", "img", "input", "link", "meta", "source", "wbr"}
-_PIECE = re.compile(r"(<!--.*?-->|<(?:\"[^\"]*\"|'[^']*'|[^>\"'])*>)", re.DOTALL)
 _ENTRY = re.compile(r"^(?P<names>\S.*)\n\n?:[ ]+(?P<text>.+(?:\n[ ]{4}.+)*)", re.MULTILINE)
 
 
@@ -96,30 +95,9 @@ def linked(html: str, linker: _Linker, url: str) -> str:
         return f'<a class="term" href="{url}#{term.anchor}" title="{title}">{match[0]}</a>'
 
     return "".join(
-        linker.pattern.sub(link, piece) if is_open else piece for piece, is_open in _pieces(html)
+        linker.pattern.sub(link, piece) if is_open else piece
+        for piece, is_open in pieces.split(html)
     )
-
-
-def _pieces(html: str) -> Iterator[tuple[str, bool]]:
-    """Return tags and texts in order, each with whether it is text that may be linked."""
-    closed: list[str] = []
-    for piece in _PIECE.split(html):
-        if not piece.startswith("<"):
-            yield piece, not closed
-            continue
-        yield piece, False
-        tag = re.match(r"</?([a-zA-Z][\w-]*)", piece)
-        if not tag or tag[1] in _VOID or piece.endswith("/>"):
-            continue
-        if piece.startswith("</"):
-            if closed and closed[-1] == tag[1]:
-                closed.pop()
-        elif closed:
-            # Within, only what could be mistaken for the element's own end matters.
-            if tag[1] == closed[-1]:
-                closed.append(tag[1])
-        elif tag[1] in _CLOSED or any(name in piece for name in _CLOSED_CLASSES):
-            closed.append(tag[1])
 
 
 def _pattern(names: dict[str, Term]) -> re.Pattern[str]:

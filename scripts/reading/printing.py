@@ -1,0 +1,99 @@
+"""The whole module on one page, to print or to keep as a PDF: `print/`.
+
+The guide's pages in the order of the nav. Each page's anchors get its name in front, and links from
+page to page lead within. It is no page of the nav, and neither the search nor robots read it.
+"""
+
+import posixpath
+import re
+import sys
+from pathlib import Path
+
+from jinja2 import Environment
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.plugins import event_priority
+from mkdocs.structure.files import Files
+from mkdocs.structure.pages import Page
+
+SITE = Path(__file__).resolve().parents[1] / "site"
+if str(SITE) not in sys.path:
+    sys.path.insert(0, str(SITE))
+
+import lighten  # noqa: E402 - MkDocs loads a hook by its path; its siblings need the line above
+
+FOLDER = "guide/"
+URL = "print/"
+
+_ATTRIBUTE = re.compile(r'(?<=\s)(id|for|name|aria-labelledby|aria-describedby)="([^"]+)"')
+_ADDRESS = re.compile(r'(?<=\s)(href|src)="([^"]*)"')
+_DARK = re.compile(r'<img [^>]*#only-dark"[^>]*>\s*')
+
+_environments: list[Environment] = []
+_contents: list[tuple[Page, str]] = []
+
+
+def on_env(env: Environment, config: MkDocsConfig, files: Files) -> None:
+    """Keep the environment, which knows the theme's folders."""
+    _environments[:] = [env]
+    _contents.clear()
+
+
+# When the formulas are in.
+@event_priority(-200)
+def on_page_context(context: dict, page: Page, config: MkDocsConfig, nav: object) -> None:
+    """Keep the finished content of a page of the module."""
+    if page.file.src_uri.startswith(FOLDER):
+        _contents.append((page, page.content or ""))
+
+
+# Before the policy, which reads every page.
+@event_priority(50)
+def on_post_build(config: MkDocsConfig) -> None:
+    """Write the page."""
+    names = {page.url: slug(page.url) for page, _ in _contents}
+    parts = [
+        {"title": page.title, "name": names[page.url], "content": moved(text, page.url, names)}
+        for page, text in _contents
+    ]
+    template = _environments[0].get_template("print.html")
+    path = Path(config.site_dir, URL, "index.html")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(
+        lighten.on_post_page(template.render(config=config, parts=parts)), encoding="utf-8"
+    )
+
+
+def slug(url: str) -> str:
+    """Return a page's name in the anchors."""
+    return url.strip("/").replace("/", "-")
+
+
+def moved(html: str, url: str, names: dict[str, str]) -> str:
+    """Return a page's content as it stands among the others, below `print/`."""
+    own = names[url]
+
+    def attribute(found: re.Match[str]) -> str:
+        values = " ".join(f"{own}--{value}" for value in found[2].split())
+        return f'{found[1]}="{values}"'
+
+    def address(found: re.Match[str]) -> str:
+        return f'{found[1]}="{_address(found[2], url, names)}"'
+
+    light = _DARK.sub("", html).replace(' loading="lazy"', "").replace("#only-light", "")
+    return re.sub(
+        r"<[a-zA-Z][^<>]*>",
+        lambda tag: _ADDRESS.sub(address, _ATTRIBUTE.sub(attribute, tag[0])),
+        light,
+    )
+
+
+def _address(link: str, url: str, names: dict[str, str]) -> str:
+    if re.match(r"[a-z]+:", link):
+        return link
+    path, _, anchor = link.partition("#")
+    target = posixpath.normpath(posixpath.join(url, path)) if path else url.rstrip("/")
+    page = f"{target}/"
+    if page in names:
+        return f"#{names[page]}--{anchor}" if anchor else f"#{names[page]}"
+    moved_path = posixpath.relpath(target, URL) + ("/" if path.endswith("/") else "")
+    return f"{moved_path}#{anchor}" if anchor else moved_path

@@ -1,0 +1,161 @@
+"""What a reader takes home: each page's code as one script, each page as Markdown, llms.txt.
+
+The script is the page's code without its printed output, which runs as it is. The Markdown stands
+beside the page, as `index.md`, with the numbers and figures that the build made.
+"""
+
+import posixpath
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import griffe
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.plugins import event_priority
+from mkdocs.structure.files import Files
+from mkdocs.structure.nav import Navigation, Section
+from mkdocs.structure.pages import Page
+
+READING = Path(__file__).resolve().parent
+for folder in (READING, READING.parent / "site"):
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+
+import fences  # noqa: E402 - MkDocs loads a hook by its path; its siblings need the lines above
+import outputs  # noqa: E402
+
+_FIGURE = re.compile(
+    r"^[ \t]*//// html \| figure\n(?P<shown>.*?)^[ \t]*/// html \| figcaption\n(?P<caption>.*?)"
+    r"^[ \t]*///\n\s*^[ \t]*////",
+    re.DOTALL | re.MULTILINE,
+)
+_IMAGE = re.compile(r'<img src="([^"#]+)')
+_REFERENCE = re.compile(r"\[(`[^`]+`|[^\]\n]+)\]\[initguide[\w.]*\]")
+_LINK = re.compile(r"\]\((?![a-z]+:)([^)#\s]+)\.(?:md|py)(#[^)\s]*)?\)")
+_DIRECTIVE = re.compile(r"^::: (initguide[\w.]*)$", re.MULTILINE)
+_HEADING = re.compile(r"^#+ (.+?)(?: \{.*\})?$", re.MULTILINE)
+
+# By the pages' paths below docs.
+_markdown: dict[str, str] = {}
+_scripts: dict[str, str] = {}
+_navigation: list[Navigation] = []
+
+
+def on_nav(nav: Navigation, config: MkDocsConfig, files: Files) -> None:
+    """Keep the order of the pages."""
+    _navigation[:] = [nav]
+    _markdown.clear()
+    _scripts.clear()
+
+
+# When the outputs are in.
+@event_priority(-100)
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> None:
+    """Keep what the page says."""
+    uri = page.file.src_uri
+    _markdown[uri] = plain(markdown, uri)
+    if uri.endswith(".md") and (code := script(page.file.content_string)):
+        _scripts[uri] = code
+
+
+def on_page_context(context: dict, page: Page, config: MkDocsConfig, nav: object) -> dict:
+    """Tell the template what there is to take."""
+    uri = page.file.src_uri
+    context["script_name"] = _script_name(uri) if uri in _scripts else None
+    return context
+
+
+def on_post_build(config: MkDocsConfig) -> None:
+    """Write the files beside the pages, and the two that list them."""
+    site = Path(config.site_dir)
+    for uri, text in _markdown.items():
+        path = site / _folder(uri)
+        path.write_text(text, encoding="utf-8")
+        if uri in _scripts:
+            path.with_name(_script_name(uri)).write_text(_scripts[uri], encoding="utf-8")
+    root = config.site_url or ""
+    (site / "llms.txt").write_text(index(_navigation[0], config, root), encoding="utf-8")
+    uris = [page.file.src_uri for page in _navigation[0].pages]
+    full = "\n\n".join(_markdown[uri].strip() for uri in uris if not uri.startswith("api/"))
+    (site / "llms-full.txt").write_text(f"{full}\n", encoding="utf-8")
+
+
+def script(markdown: str) -> str:
+    """Return a page's code as a script in cells, each below the heading it stood under."""
+    cells, heading, title = [], "", ""
+    for part in fences.parse(markdown):
+        if isinstance(part, str) and (found := _HEADING.findall(part)):
+            heading, title = found[-1], title or found[0]
+        elif isinstance(part, fences.Fence) and part.step:
+            cells.append(f"# %% {heading}\n{outputs.without(part.step.source)}")
+    if not cells:
+        return ""
+    if any("matplotlib.pyplot as plt" in cell for cell in cells):
+        cells.append("# %%\nplt.show()\n")
+    return "\n".join([f"# {title}: the page's code, from top to bottom.\n", *cells])
+
+
+def plain(markdown: str, uri: str) -> str:
+    """Return a page's Markdown as any reader of Markdown understands it."""
+    here = posixpath.dirname(_folder(uri))
+
+    def figure(found: re.Match[str]) -> str:
+        caption = " ".join(found["caption"].split())
+        if image := _IMAGE.search(found["shown"]):
+            return f"![{caption}]({image[1]})"
+        return f"{found['shown'].strip()}\n\n*{caption}*"
+
+    def link(found: re.Match[str]) -> str:
+        target = posixpath.join(posixpath.dirname(uri), f"{found[1]}.md")
+        path = posixpath.relpath(_folder(posixpath.normpath(target)), here or ".")
+        return f"]({path}{found[2] or ''})"
+
+    text = _FIGURE.sub(figure, markdown)
+    text = _REFERENCE.sub(r"\1", _LINK.sub(link, text))
+    return _DIRECTIVE.sub(lambda found: _documented(found[1]), text).strip() + "\n"
+
+
+def index(nav: Navigation, config: MkDocsConfig, root: str) -> str:
+    """Return llms.txt: every page in order, what it says first, and where its Markdown stands."""
+    head = f"# {config.site_name}\n\n> {config.site_description}\n"
+    return "\n".join([head, *_listed(nav.items, root)]) + "\n"
+
+
+def _listed(items: Any, root: str) -> Iterator[str]:
+    for item in items:
+        if isinstance(item, Section):
+            yield f"\n## {item.title}\n"
+            yield from _listed(item.children, root)
+        elif isinstance(item, Page):
+            uri = item.file.src_uri
+            yield f"- [{item.title}]({root}{_folder(uri)}): {_first(_markdown[uri])}"
+
+
+def _first(markdown: str) -> str:
+    """Return the first paragraph below the title, on one line."""
+    paragraphs = (block.strip() for block in markdown.split("\n\n"))
+    said = next((p for p in paragraphs if p and not re.match(r"[#!|<>-]|```|\?\?\?", p)), "")
+    return " ".join(re.sub(r"\[([^\]]+)\]\([^)]*\)", r"\1", said).split())
+
+
+def _folder(uri: str) -> str:
+    """Return where a page's Markdown stands in the site: `guide/x.md` at `guide/x/index.md`."""
+    stem = uri.rsplit(".", 1)[0]
+    return "index.md" if stem == "index" else f"{stem.removesuffix('/index')}/index.md"
+
+
+def _script_name(uri: str) -> str:
+    return f"{posixpath.basename(posixpath.dirname(_folder(uri))) or 'home'}.py"
+
+
+def _documented(name: str) -> str:
+    """Return an object's signature and docstring, read from its source."""
+    package = griffe.load("initguide", search_paths=[READING.parents[1]])
+    found = package[name.removeprefix("initguide.")]
+    target = found.final_target if isinstance(found, griffe.Alias) else found
+    short = name.rsplit(".", 1)[-1]
+    signature = target.signature() if isinstance(target, griffe.Function) else short
+    docstring = target.docstring.value if target.docstring else ""
+    return f"## {name}\n\n```python\n{signature}\n```\n\n{docstring}"

@@ -1,0 +1,162 @@
+"""What others get: a package that builds and installs, and workflows that run our commands."""
+
+import re
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from importlib.metadata import requires
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+WORKFLOWS = ROOT / ".github" / "workflows"
+
+sys.path.insert(0, str(ROOT / "scripts"))
+
+import snippet  # noqa: E402 - a script, found by its path
+
+
+def _run(*command: object, cwd: Path = ROOT, **environment: str) -> str:
+    ran = subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        env={"PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return ran.stdout
+
+
+@pytest.fixture(scope="module")
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build from a copy of what git tracks, as a checkout has it, without a network."""
+    copy = tmp_path_factory.mktemp("checkout")
+    tracked = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    for name in filter(None, tracked.split("\0")):
+        if name.startswith(("initguide/", "LICENSE", "README.md", "pyproject.toml")):
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            (copy / name).write_bytes((ROOT / name).read_bytes())
+    _run(sys.executable, "-m", "build", "--no-isolation", "--outdir", copy / "dist", copy)
+    return copy / "dist"
+
+
+def test_the_wheel_holds_the_package_and_nothing_else(dist: Path):
+    (wheel,) = dist.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert "initguide/py.typed" in names
+    modules = {p.relative_to(ROOT).as_posix() for p in (ROOT / "initguide").rglob("*.py")}
+    info = f"initguide-{PROJECT['version']}.dist-info/"
+    assert {name for name in names if name.endswith(".py")} == modules
+    assert all(name.startswith(("initguide/", info)) for name in names)
+    assert f"{info}licenses/LICENSE" in names
+
+
+def test_the_sdist_holds_what_the_build_needs(dist: Path):
+    (sdist,) = dist.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        names = {name.split("/", 1)[-1] for name in archive.getnames()}
+    assert {"pyproject.toml", "README.md", "LICENSE", "initguide/py.typed"} <= names
+
+
+def test_twine_finds_nothing_wrong(dist: Path):
+    said = _run(sys.executable, "-m", "twine", "check", "--strict", *sorted(dist.iterdir()))
+    assert said.count("PASSED") == 2
+
+
+def test_the_installed_package_runs_the_readme(dist: Path, tmp_path: Path):
+    (wheel,) = dist.glob("*.whl")
+    target = tmp_path / "installed"
+    pip = (sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index")
+    _run(*pip, "--target", target, wheel)
+    program = tmp_path / "program.py"
+    where = "\nprint(init.__file__)\n"
+    program.write_text(snippet.code((ROOT / "README.md").read_text(encoding="utf-8")) + where)
+    said = _run(sys.executable, "-W", "error", program, cwd=tmp_path, PYTHONPATH=str(target))
+    assert said.splitlines()[0] == "(256, 128) 1.5335"
+    assert said.splitlines()[-1] == str(target / "initguide" / "__init__.py")
+
+
+def test_the_package_needs_what_it_imports_and_no_more():
+    assert [r for r in requires("initguide") or [] if "extra ==" not in r] == [
+        "numpy>=2",
+        "torch>=2.10",
+    ]
+
+
+# Workflows ---------------------------------------------------------------------------------------
+
+
+def _commands(name: str) -> list[str]:
+    workflow = yaml.safe_load((WORKFLOWS / name).read_text(encoding="utf-8"))
+    # YAML 1.1 reads the key `on` as true.
+    assert {"name", True, "jobs", "permissions"} <= set(workflow)
+    steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
+    assert all(("run" in step) != ("uses" in step) for step in steps)
+    assert all(re.search(r"@(v\d+|release/v\d+)$", s["uses"]) for s in steps if "uses" in s)
+    return [line for step in steps for line in step.get("run", "").splitlines()]
+
+
+def test_the_pages_workflow_runs_the_makefile():
+    targets = re.findall(r"^([a-z-]+): setup$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    commands = _commands("pages.yml")
+    made = [command.split()[1] for command in commands if command.startswith("make ")]
+    assert made == ["check", "test", "build"]
+    assert set(made) <= set(targets)
+    for command in commands:
+        if not command.startswith(("make ", "sudo apt-get")):
+            assert command in readme, command
+
+
+def test_the_package_workflow_runs_what_is_tested_here():
+    commands = "\n".join(_commands("package.yml"))
+    assert "python -m build --no-isolation" in commands
+    assert "python -m twine check --strict dist/*" in commands
+    assert "scripts/snippet.py README.md" in commands
+    pins = re.findall(r"torch==[\d.]+", commands)
+    assert pins
+    assert set(pins) <= set((ROOT / "constraints.txt").read_text().splitlines())
+    backend = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+    assert all(f'"{need}"' in commands for need in backend)
+
+
+def test_deploying_waits_for_the_tests():
+    jobs = yaml.safe_load((WORKFLOWS / "pages.yml").read_text())["jobs"]
+    assert set(jobs["deploy"]["needs"]) == {"test", "build"}
+    assert yaml.safe_load((WORKFLOWS / "package.yml").read_text())["jobs"]["publish"]["needs"]
+
+
+# Papers of the project ---------------------------------------------------------------------------
+
+
+def test_the_citation_is_valid_and_agrees_with_the_package():
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert {"cff-version", "message", "title", "authors"} <= set(cited)
+    assert cited["cff-version"] == "1.2.0"
+    assert cited["type"] == "software"
+    assert cited["version"] == PROJECT["version"]
+    assert cited["license"] == PROJECT["license"]
+    assert [author["name"] for author in cited["authors"]] == [
+        author["name"] for author in PROJECT["authors"]
+    ]
+
+
+def test_the_changelog_has_this_version():
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.search(rf"^## {re.escape(PROJECT['version'])} \(", text, re.MULTILINE)
+
+
+def test_the_licence_is_what_the_metadata_says():
+    text = (ROOT / "LICENSE").read_text(encoding="utf-8")
+    assert text.startswith("MIT License\n")
+    assert PROJECT["license"] == "MIT"
+    assert PROJECT["authors"][0]["name"] in text
