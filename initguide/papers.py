@@ -154,6 +154,14 @@ _ALL = (
         "https://www.cs.toronto.edu/~jmartens/docs/Deep_HessianFree.pdf",
     ),
     Paper(
+        "massart1990",
+        "P. Massart",
+        1990,
+        "The Tight Constant in the Dvoretzky-Kiefer-Wolfowitz Inequality",
+        "The Annals of Probability 18(3)",
+        "https://doi.org/10.1214/aop/1176990746",
+    ),
+    Paper(
         "mezzadri2007",
         "F. Mezzadri",
         2007,
@@ -176,6 +184,14 @@ _ALL = (
         "On the Difficulty of Training Recurrent Neural Networks",
         "ICML",
         "https://arxiv.org/abs/1211.5063",
+    ),
+    Paper(
+        "poole2016",
+        "B. Poole, S. Lahiri, M. Raghu, J. Sohl-Dickstein, S. Ganguli",
+        2016,
+        "Exponential Expressivity in Deep Neural Networks through Transient Chaos",
+        "NeurIPS",
+        "https://arxiv.org/abs/1606.05340",
     ),
     Paper(
         "radford2019",
