@@ -89,11 +89,13 @@ def test_markdown_stands_without_the_sites_own_syntax():
         "See [He](he.md#law) and [`f_`][initguide.f_], [out](https://a.b/c.md).\n\n"
         '//// html | figure\n\n<img src="../../../assets/figures/a.light.svg#only-light" alt="x">\n'
         '<img src="../../../assets/figures/a.dark.svg#only-dark" alt="x">\n\n'
-        "/// html | figcaption\n\nIt\nfalls.\n\n///\n\n////\n\n[up](../summary.md)\n"
+        "/// html | figcaption\n\nIt\nfalls.\n\n///\n\n////\n\n[up](../summary.md), "
+        "[over\ntwo](../x/y.ipynb)\n"
     )
     assert take_home.plain(woven, "guide/methods/xavier.md") == (
         "See [He](../he/index.md#law) and `f_`, [out](https://a.b/c.md).\n\n"
-        "![It falls.](../../../assets/figures/a.light.svg)\n\n[up](../../summary/index.md)\n"
+        "![It falls.](../../../assets/figures/a.light.svg)\n\n[up](../../summary/index.md), "
+        "[over\ntwo](../../x/y.ipynb)\n"
     )
 
 

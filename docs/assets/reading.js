@@ -21,6 +21,25 @@ XMLHttpRequest.prototype.send = function (body) {
   if (search.contains(document.activeElement)) release();
 };
 
+// Its worker starts with its first message, which waits for the index.
+const Native = window.Worker;
+class Waiting extends EventTarget {
+  constructor(url, options) {
+    if (!/\/workers\/search\./.test(url)) return new Native(url, options);
+    super();
+    this.start = () => new Native(url, options);
+  }
+
+  postMessage(message) {
+    if (!this.real) {
+      this.real = this.start();
+      this.real.onmessage = ({ data }) => this.dispatchEvent(new MessageEvent("message", { data }));
+    }
+    this.real.postMessage(message);
+  }
+}
+window.Worker = Waiting;
+
 // Figures: a button on each opens it as large as the screen allows. The dialog is the browser's
 // own: Escape closes it, the keyboard stays within, and the focus returns to the button.
 const element = (tag, attributes, ...children) => {

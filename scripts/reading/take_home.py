@@ -33,7 +33,8 @@ _FIGURE = re.compile(
 )
 _IMAGE = re.compile(r'<img src="([^"#]+)')
 _REFERENCE = re.compile(r"\[(`[^`]+`|[^\]\n]+)\]\[initguide[\w.]*\]")
-_LINK = re.compile(r"\]\((?![a-z]+:)([^)#\s]+)\.(?:md|py)(#[^)\s]*)?\)")
+# Of images the addresses hold already: the build made them for the page's own.
+_LINK = re.compile(r"(?<!!)(\[[^\]\n]*(?:\n[^\]\n]+)?\]\()(?![a-z]+:|#)([^)#\s]+)(#[^)\s]*)?\)")
 _DIRECTIVE = re.compile(r"^::: (initguide[\w.]*)$", re.MULTILINE)
 _HEADING = re.compile(r"^#+ (.+?)(?: \{.*\})?$", re.MULTILINE)
 
@@ -108,9 +109,11 @@ def plain(markdown: str, uri: str) -> str:
         return f"{found['shown'].strip()}\n\n*{caption}*"
 
     def link(found: re.Match[str]) -> str:
-        target = posixpath.join(posixpath.dirname(uri), f"{found[1]}.md")
-        path = posixpath.relpath(_folder(posixpath.normpath(target)), here or ".")
-        return f"]({path}{found[2] or ''})"
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(uri), found[2]))
+        # An example's script is a page; below that page's folder it is a file.
+        page = target.endswith(".md") or re.fullmatch(r"examples/[^/]+\.py", target)
+        path = posixpath.relpath(_folder(target) if page else target, here or ".")
+        return f"{found[1]}{path}{found[3] or ''})"
 
     text = _FIGURE.sub(figure, markdown)
     text = _REFERENCE.sub(r"\1", _LINK.sub(link, text))
