@@ -77,7 +77,7 @@ def _watched(context: BrowserContext, address: str, visits: Visits) -> Page:
 
 def _look(page: Page, where: str) -> list[str]:
     # A page without scripts has no timers either, so the waiting is done here.
-    for _ in range(100):
+    for _ in range(500):
         if page.evaluate(ARRIVED):
             break
         page.wait_for_timeout(20)
