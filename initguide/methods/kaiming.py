@@ -147,8 +147,8 @@ def kaiming_normal_(
         import initguide as init
 
         weight = init.kaiming_normal_(torch.empty(300, 200))
-        print(f"{weight.std().item():.3f}")  # sqrt(2 / 200) = 0.1
-        #> 0.100
+        print(f"{weight.std().item():.2f}")  # sqrt(2 / 200) = 0.1
+        #> 0.10
         ```
     """
     check_tensor(tensor)
