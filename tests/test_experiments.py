@@ -24,8 +24,10 @@ from initguide.experiments import (
     signals_by_depth,
     train,
 )
-from initguide.experiments.claims.claim import by_seed
+from initguide.experiments.claims.claim import by_seed, per_seed
+from initguide.experiments.convolutional import convolutions
 from initguide.experiments.descent import curves, descend
+from initguide.experiments.loop import picks
 from initguide.experiments.residual import residual
 from initguide.experiments.transformer import transformer
 
@@ -442,6 +444,28 @@ def test_all_runs_diverge_and_the_rest_is_not_computed():
         descend(models, batches(), F.cross_entropy, lr=[0.1])
 
 
+def test_convolutions_keep_what_their_laws_say():
+    """Delta-orthogonal kernels: the middle tap is orthogonal, the others are zero."""
+    model = convolutions(3, 8, "tanh", init.delta_orthogonal_, generator=seeded())
+    kernels = [layer.weight for layer in model if isinstance(layer, nn.Conv2d)]
+    assert [tuple(kernel.shape) for kernel in kernels] == [(8, 1, 3, 3), *[(8, 8, 3, 3)] * 3]
+    for kernel in kernels[1:]:
+        middle = kernel[:, :, 1, 1]
+        torch.testing.assert_close(middle @ middle.T, torch.eye(8), atol=1e-5, rtol=0)
+        assert kernel.count_nonzero() == middle.count_nonzero()
+    # LeCun's variance at a fan_in of 9, over 72 weights.
+    assert 0.2 < kernels[0].std().item() < 0.5
+    assert model(torch.zeros(2, 64)).shape == (2, 10)
+
+
+def test_picks_are_draws_of_each_seeds_own():
+    one, other = (next(picks(1000, 50, seeds)) for seeds in ([3, 4], [4]))
+    assert one.shape == (2, 50)
+    assert torch.equal(one[1], other[0])
+    assert not torch.equal(one[0], one[1])
+    assert 0 <= one.min() <= one.max() < 1000
+
+
 def test_curves_are_means_of_some_steps():
     losses = torch.tensor([[1.0, 10.0], [3.0, 30.0], [7.0, 70.0]])
     assert curves([{"seed": 4}, {"seed": 5}], losses, every=2) == [
@@ -462,6 +486,12 @@ def test_a_claims_value_is_the_mean_of_the_rows_that_match():
     assert by_seed("loss", name="b", step=20)(rows) == [320, 120]
     assert by_seed("loss", 20, name="a")(rows) == [325, 125]
     assert by_seed("loss", name="a")(rows) == [320, 120]
+    # The last steps are those of the rows that count, and a row without the column is none.
+    longer = [{"name": "c", "seed": 3, "step": 90, "other": 1.0}]
+    assert by_seed("loss", 1, name="a")(rows + longer) == [330, 130]
+    assert by_seed("loss", 1)([*rows, *longer]) == [330, 130]
+    ratio = per_seed(lambda a, b: a / b, by_seed("loss", step=30), by_seed("loss", step=10))
+    assert ratio(rows) == [330 / 310, 130 / 110]
 
 
 def test_residual_starts_have_the_spreads_of_their_papers():

@@ -47,7 +47,8 @@ def descend(
 
     slopes_and_losses = vmap(grad_and_value(loss_of))
     rates = {
-        name: torch.tensor(lr).view(-1, *[1] * (p.dim() - 1)) for name, p in parameters.items()
+        name: torch.tensor(lr, dtype=p.dtype).view(-1, *[1] * (p.dim() - 1))
+        for name, p in parameters.items()
     }
     moments = {name: (torch.zeros_like(p), torch.zeros_like(p)) for name, p in parameters.items()}
     losses = []

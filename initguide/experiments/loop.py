@@ -1,7 +1,7 @@
-"""What every training run shares: the order of the data, the accuracy, the points of the curve."""
+"""What training runs share: the order of the data, the accuracy, the checks."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -10,28 +10,18 @@ from initguide.checks import check_number
 from initguide.experiments.data import Data
 
 
-def curve(
-    update: Callable[[], Tensor], accuracy: Callable[[], Tensor], steps: int, every: int
-) -> list[tuple[int, Tensor, Tensor]]:
-    """Return step, mean loss since the point before, and accuracy: at 0, `every`, … and the end."""
-    at_start = accuracy()
-    points: list[tuple[int, Tensor, Tensor]] = []
-    losses: list[Tensor] = []
-    for step in range(1, steps + 1):
-        losses.append(update())
-        if step == 1:
-            points.append((0, losses[0], at_start))
-        if step % every == 0 or step == steps:
-            points.append((step, torch.stack(losses).mean(0), accuracy()))
-            losses = []
-    return points
-
-
 def batches(size: int, batch: int, seed: int) -> Iterator[Tensor]:
     """Yield indices without end, each input once an epoch; what does not fill a batch is left."""
     generator = torch.Generator().manual_seed(seed)
     while True:
         yield from torch.randperm(size, generator=generator)[: size - size % batch].split(batch)
+
+
+def picks(count: int, batch: int, seeds: Sequence[int]) -> Iterator[Tensor]:
+    """Yield indices below `count` without end, shape `(seeds, batch)`: draws with replacement."""
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    while True:
+        yield torch.stack([torch.randint(count, (batch,), generator=g) for g in generators])
 
 
 def accuracy(scores: Tensor, y: Tensor) -> Tensor:

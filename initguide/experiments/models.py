@@ -4,6 +4,7 @@ import copy
 import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,8 @@ from initguide.activations import FUNCTIONS, Nonlinearity
 from initguide.methods.kaiming import kaiming_normal_, kaiming_uniform_
 from initguide.methods.normal import normal_, uniform_
 from initguide.methods.xavier import xavier_normal_
+
+Layer = TypeVar("Layer", bound=nn.Module)
 
 Initializer = Callable[[nn.Module, torch.Generator | None], None]
 """A whole-model initializer: a function of a model, changed in place, and a generator or None."""
@@ -117,6 +120,11 @@ INITIALIZATIONS: dict[str, Initializer] = {
 }
 
 
+def undrawn(kind: Callable[..., Layer], *args: Any, **options: Any) -> Layer:
+    """Return a layer whose weights are memory as it is: whoever makes it draws them."""
+    return kind(*args, **options, device="meta").to_empty(device="cpu")
+
+
 def mlp(
     widths: Sequence[int],
     nonlinearity: Activation = nn.ReLU,
@@ -155,11 +163,11 @@ def mlp(
         raise ValueError(f"widths must be at least two positive sizes; got {tuple(widths)}")
     layers: list[nn.Module] = []
     for fan_in, fan_out in pairwise(widths[:-1]):
-        layers.append(nn.utils.skip_init(nn.Linear, fan_in, fan_out))
+        layers.append(undrawn(nn.Linear, fan_in, fan_out))
         if layer_norm:
             layers.append(nn.LayerNorm(fan_out))
         layers.append(activation(nonlinearity))
-    layers.append(nn.utils.skip_init(nn.Linear, widths[-2], widths[-1]))
+    layers.append(undrawn(nn.Linear, widths[-2], widths[-1]))
     model = nn.Sequential(*layers)
     pytorch_default(model, generator)
     return model

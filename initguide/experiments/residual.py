@@ -9,14 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from initguide.experiments.models import pytorch_default
+from initguide.experiments.models import pytorch_default, undrawn
+from initguide.methods.constant import zeros_
 from initguide.methods.kaiming import kaiming_normal_
 from initguide.methods.lecun import lecun_normal_
-
-
-def _linear(fan_in: int, fan_out: int) -> nn.Linear:
-    # Whoever makes a network draws its weights.
-    return nn.Linear(fan_in, fan_out, device="meta").to_empty(device="cpu")
 
 
 class Block(nn.Module):
@@ -24,8 +20,8 @@ class Block(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.first = _linear(width, width)
-        self.last = _linear(width, width)
+        self.first = undrawn(nn.Linear, width, width)
+        self.last = undrawn(nn.Linear, width, width)
 
     def forward(self, x: Tensor) -> Tensor:
         """Add to the input what the branch makes of it."""
@@ -49,7 +45,7 @@ class FixupBlock(Block):
 def _he(block: Block, blocks: int, generator: torch.Generator | None) -> None:
     for layer in (block.first, block.last):
         kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
-        nn.init.zeros_(layer.bias)
+        zeros_(layer.bias)
 
 
 def _preserving(block: Block, blocks: int, generator: torch.Generator | None) -> None:
@@ -68,7 +64,7 @@ def _divided(block: Block, blocks: int, generator: torch.Generator | None) -> No
 
 def _zero_last(block: Block, blocks: int, generator: torch.Generator | None) -> None:
     _he(block, blocks, generator)
-    nn.init.zeros_(block.last.weight)
+    zeros_(block.last.weight)
 
 
 def _fixup(block: Block, blocks: int, generator: torch.Generator | None) -> None:
@@ -120,12 +116,13 @@ def residual(
             "blocks, width, inputs and outputs must be positive; got "
             f"{blocks}, {width}, {inputs} and {outputs}"
         )
-    stem, head = _linear(inputs, width), _linear(width, outputs)
+    stem = undrawn(nn.Linear, inputs, width)
+    head = undrawn(nn.Linear, width, outputs)
     for layer in (stem, head):
         lecun_normal_(layer.weight, generator=generator)
-        nn.init.zeros_(layer.bias)
+        zeros_(layer.bias)
     if start == "Fixup":
-        nn.init.zeros_(head.weight)
+        zeros_(head.weight)
     kind = FixupBlock if start == "Fixup" else Block
     body = [kind(width) for _ in range(blocks)]
     with torch.no_grad():

@@ -8,7 +8,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.hooks import RemovableHandle
 
-from initguide.experiments.models import Activation, Initializer, activation, pytorch_default
+from initguide.experiments.models import (
+    Activation,
+    Initializer,
+    activation,
+    pytorch_default,
+    undrawn,
+)
 
 Rows = list[dict[str, Any]]
 
@@ -87,7 +93,7 @@ def _one_draw(
     cotangent = torch.randn(batch, width, generator=generator, dtype=torch.float64)
     f = activation(nonlinearity)
     linears = nn.Sequential(
-        *(nn.utils.skip_init(nn.Linear, width, width, dtype=torch.float64) for _ in range(depth))
+        *(undrawn(nn.Linear, width, width, dtype=torch.float64) for _ in range(depth))
     )
     # Whatever an initializer leaves alone must not be uninitialized memory.
     pytorch_default(linears, generator)

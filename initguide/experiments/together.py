@@ -2,15 +2,16 @@
 
 import copy
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.func import functional_call, grad_and_value, stack_module_state, vmap
+from torch import nn
 from torch.nn import functional as F
 
 from initguide.experiments.data import Data, digits
-from initguide.experiments.loop import accuracy, batches, check_training, curve
+from initguide.experiments.descent import descend
+from initguide.experiments.loop import accuracy, batches, check_training
 
 Rows = list[dict[str, Any]]
 
@@ -70,33 +71,25 @@ def fit_all(
     if not models:
         return []
     orders = [batches(len(data.x_train), batch, seed) for seed in seeds]
-    parameters, _ = stack_module_state(list(models))
-    skeleton = copy.deepcopy(models[0]).to("meta")
+    indices = (torch.stack(list(each)) for each in zip(*orders, strict=False))
+    stream = ((data.x_train[index], data.y_train[index]) for index in indices)
+    trained = copy.deepcopy(list(models))
+    rates = [lr] * len(trained)
 
-    def predict(parameters: dict[str, Tensor], x: Tensor) -> Tensor:
-        return functional_call(skeleton, parameters, (x,))
+    def held_out() -> list[float]:
+        with torch.no_grad():
+            return [accuracy(model(data.x_test), data.y_test).item() for model in trained]
 
-    def loss_of(parameters: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
-        return F.cross_entropy(predict(parameters, x), y)
-
-    slopes_and_losses = vmap(grad_and_value(loss_of))
-
-    def update() -> Tensor:
-        index = torch.stack([next(order) for order in orders])
-        slopes, losses = slopes_and_losses(parameters, data.x_train[index], data.y_train[index])
-        for name, parameter in parameters.items():
-            parameter -= lr * slopes[name]
-        return losses
-
-    def held_out() -> Tensor:
-        return accuracy(vmap(predict, (0, None))(parameters, data.x_test), data.y_test)
-
-    with torch.no_grad():
-        points = curve(update, held_out, steps, every)
+    at_start = held_out()
+    points = []
+    for step in range(0, steps, every):
+        losses = descend(
+            trained, islice(stream, min(every, steps - step)), F.cross_entropy, lr=rates
+        )
+        if step == 0:
+            points.append((0, losses[0].tolist(), at_start))
+        points.append((step + len(losses), losses.mean(0).tolist(), held_out()))
     return [
-        [
-            {"step": step, "loss": losses[i].item(), "accuracy": right[i].item()}
-            for step, losses, right in points
-        ]
+        [{"step": step, "loss": losses[i], "accuracy": right[i]} for step, losses, right in points]
         for i in range(len(models))
     ]

@@ -1,6 +1,6 @@
 """Train many small networks on the digits: plain gradient descent, learning curves as rows."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from initguide.experiments.data import Data, digits
-from initguide.experiments.loop import accuracy, batches, check_training, curve
+from initguide.experiments.loop import accuracy, batches, check_training
 from initguide.experiments.models import Activation, Initializer, mlp
 from initguide.experiments.together import fit_all
 
@@ -159,8 +159,25 @@ def fit(
         return accuracy(scores, data.y_test)
 
     with torch.enable_grad():
-        points = curve(update, held_out, steps, every)
+        points = _curve(update, held_out, steps, every)
     return [
         {"step": step, "loss": loss.item(), "accuracy": right.item()}
         for step, loss, right in points
     ]
+
+
+def _curve(
+    update: Callable[[], Tensor], accuracy: Callable[[], Tensor], steps: int, every: int
+) -> list[tuple[int, Tensor, Tensor]]:
+    """Return step, mean loss since the point before, and accuracy: at 0, `every`, … and the end."""
+    at_start = accuracy()
+    points: list[tuple[int, Tensor, Tensor]] = []
+    losses: list[Tensor] = []
+    for step in range(1, steps + 1):
+        losses.append(update())
+        if step == 1:
+            points.append((0, losses[0], at_start))
+        if step % every == 0 or step == steps:
+            points.append((step, torch.stack(losses).mean(0), accuracy()))
+            losses = []
+    return points

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from initguide.experiments.models import undrawn
 from initguide.methods.lecun import lecun_normal_
 from initguide.methods.normal import normal_
 from initguide.methods.xavier import xavier_normal_
@@ -14,8 +15,7 @@ STYLES = ("post-LN", "pre-LN", "DeepNorm")
 
 
 def _linear(fan_in: int, fan_out: int, *, bias: bool = False) -> nn.Linear:
-    # Whoever makes a network draws its weights.
-    return nn.Linear(fan_in, fan_out, bias, device="meta").to_empty(device="cpu")
+    return undrawn(nn.Linear, fan_in, fan_out, bias)
 
 
 class Block(nn.Module):

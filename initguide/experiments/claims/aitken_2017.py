@@ -7,14 +7,16 @@ kernels part.
 
 from collections.abc import Callable, Iterable
 from functools import partial
+from operator import truediv
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from initguide.experiments.claims.claim import Check, Claim, Rows
+from initguide.experiments.claims.claim import Check, Claim, Rows, Values, by_seed, per_seed
 from initguide.experiments.claims.recorded import recorded
 from initguide.experiments.data import digits
+from initguide.experiments.models import undrawn
 from initguide.methods.constant import zeros_
 from initguide.methods.icnr import icnr_
 from initguide.methods.kaiming import kaiming_normal_
@@ -80,8 +82,8 @@ def _enlarge(
 ) -> Rows:
     """Train to enlarge 4 by 4 pixels to 8 by 8; return checkerboard and loss by step."""
     generator = torch.Generator().manual_seed(seed)
-    first = nn.Conv2d(1, 8, 3, padding=1, device="meta").to_empty(device="cpu")
-    last = nn.Conv2d(8, 4, 3, padding=1, device="meta").to_empty(device="cpu")
+    first = undrawn(nn.Conv2d, 1, 8, 3, padding=1)
+    last = undrawn(nn.Conv2d, 8, 4, 3, padding=1)
     kaiming_normal_(first.weight, generator=generator)
     fill_(last.weight, generator=generator)
     model = nn.Sequential(first, nn.ReLU(), last, nn.PixelShuffle(2))
@@ -108,27 +110,12 @@ def _enlarge(
     return rows
 
 
-def _start(name: str) -> Callable[[Rows], list[float]]:
-    """Return a function that gives each seed's part inside the blocks, untrained."""
-    return lambda rows: [
-        row["inside"] for row in rows if row["initialization"] == name and "inside" in row
-    ]
+def _start(name: str) -> Values:
+    return by_seed("inside", initialization=name)
 
 
-def _ratio(rows: Rows) -> list[float]:
-    pairs = zip(_end("ICNR")(rows), _end("He")(rows), strict=True)
-    return [icnr / he for icnr, he in pairs]
-
-
-def _end(name: str) -> Callable[[Rows], list[float]]:
-    """Return a function that gives each seed's checkerboard after the last step."""
-
-    def values(rows: Rows) -> list[float]:
-        some = [row for row in rows if row["initialization"] == name and "step" in row]
-        end = max(row["step"] for row in some)
-        return [row["checkerboard"] for row in some if row["step"] == end]
-
-    return values
+def _end(name: str) -> Values:
+    return by_seed("checkerboard", 1, initialization=name)
 
 
 CLAIM = Claim(
@@ -141,7 +128,12 @@ CLAIM = Claim(
         Check("He: part inside the blocks, untrained", _start("He"), ">", 0.6),
         Check("ICNR: part inside the blocks, untrained", _start("ICNR"), "<", 1e-9),
         Check("Copies in the wrong order: the same", _start("wrong order"), ">", 0.3),
-        Check("ICNR: checkerboard after 100 steps, He's being 1", _ratio, "<", 1),
+        Check(
+            "ICNR: checkerboard after 100 steps, He's being 1",
+            per_seed(truediv, _end("ICNR"), _end("He")),
+            "<",
+            1,
+        ),
         Check(
             "ICNR: checkerboard after 100 steps",
             _end("ICNR"),

@@ -68,13 +68,14 @@ class Finding(NamedTuple):
     holds: bool
 
 
-def by_seed(
-    column: str, last: int | None = None, /, **where: object
-) -> Callable[[Rows], list[float]]:
+Values = Callable[[Rows], list[float]]
+
+
+def by_seed(column: str, last: int | None = None, /, **where: object) -> Values:
     """Return what a check needs: a function that gives each seed's mean of a column.
 
     Args:
-        column: The key of the quantity.
+        column: The key of the quantity; rows without it do not count.
         last: How many steps up to the last one count, for rows with a `step`; None is all.
         where: Which rows count: those with these values.
 
@@ -85,14 +86,23 @@ def by_seed(
 
     def values(rows: Rows) -> list[float]:
         found: dict[int, list[float]] = {}
-        end = max((row["step"] for row in rows), default=0) if last is not None else 0
-        for row in rows:
-            late = last is None or row["step"] > end - last
-            if late and all(row.get(key) == value for key, value in where.items()):
+        some = [
+            row
+            for row in rows
+            if column in row and all(row.get(key) == value for key, value in where.items())
+        ]
+        end = max((row["step"] for row in some), default=0) if last is not None else 0
+        for row in some:
+            if last is None or row["step"] > end - last:
                 found.setdefault(row["seed"], []).append(row[column])
-        return [math.fsum(some) / len(some) for some in found.values()]
+        return [math.fsum(each) / len(each) for each in found.values()]
 
     return values
+
+
+def per_seed(f: Callable[..., float], *values: Values) -> Values:
+    """Return a function of rows that gives, for each seed, `f` of what the others give for it."""
+    return lambda rows: [f(*each) for each in zip(*(one(rows) for one in values), strict=True)]
 
 
 def judge(claim: Claim, seeds: Iterable[int] = range(5)) -> list[Finding]:

@@ -7,12 +7,13 @@ initialization, $\sigma^2 = 2/(n_\text{in} + n_\text{out})$, keeps both.
 """
 
 from collections.abc import Iterable, Sequence
+from operator import truediv
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from initguide.experiments.claims.claim import Check, Claim, Rows, by_seed
+from initguide.experiments.claims.claim import Check, Claim, Rows, Values, by_seed, per_seed
 from initguide.experiments.claims.recorded import recorded
 from initguide.experiments.data import digits
 from initguide.experiments.models import drawn, each_linear
@@ -122,14 +123,14 @@ def _watch(name: str, widths: Sequence[int], lr: float, steps: int, every: int, 
     return rows
 
 
-def _across(name: str, column: str, first: int, last: int):
+def _across(name: str, column: str, first: int, last: int) -> Values:
     """Return a function that gives each seed's ratio of a column, layer `last` to `first`."""
     at = {"part": "start", "initialization": name}
     upper, lower = by_seed(column, layer=last, **at), by_seed(column, layer=first, **at)
-    return lambda rows: [a / b for a, b in zip(upper(rows), lower(rows), strict=True)]
+    return per_seed(truediv, upper, lower)
 
 
-def _end(part: str, name: str, column: str, step: int, **where: int):
+def _end(part: str, name: str, column: str, step: int, **where: int) -> Values:
     return by_seed(column, part=part, initialization=name, step=step, **where)
 
 

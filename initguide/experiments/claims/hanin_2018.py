@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import torch
 
-from initguide.experiments.claims.claim import Check, Claim, Rows
+from initguide.experiments.claims.claim import Check, Claim, Rows, Values, by_seed, per_seed
 from initguide.experiments.claims.recorded import recorded
 from initguide.experiments.residual import residual
 
@@ -67,27 +67,18 @@ def _stream(start: str, depth: int, width: int, batch: int, seed: int) -> list[f
     return stream
 
 
-def _growth(start: str, depth: int) -> Callable[[Rows], list[float]]:
+def _growth(start: str, depth: int) -> Values:
     """Return a function that gives by how much the second moment grows in all, for each seed."""
-
-    def values(rows: Rows) -> list[float]:
-        first, last = (
-            [
-                row["rms"]
-                for row in rows
-                if (row["initialization"], row["depth"], row["layer"]) == (start, depth, layer)
-            ]
-            for layer in (0, depth)
-        )
-        return [(after / before) ** 2 for before, after in zip(first, last, strict=True)]
-
-    return values
+    before, after = (
+        by_seed("rms", initialization=start, depth=depth, layer=layer) for layer in (0, depth)
+    )
+    return per_seed(lambda last, first: (last / first) ** 2, after, before)
 
 
-def _miss(start: str) -> Callable[[Rows], list[float]]:
+def _miss(start: str) -> Values:
     """Return a function that gives how far the growth a block is from 1 + s, for each seed."""
     factor = 1 + SHARES[start](50)
-    return lambda rows: [abs(g ** (1 / 50) - factor) for g in _growth(start, 50)(rows)]
+    return per_seed(lambda growth: abs(growth ** (1 / 50) - factor), _growth(start, 50))
 
 
 CLAIM = Claim(

@@ -4,11 +4,9 @@ Xavier's $1/n$ halves the second moment at each ReLU, and the gradient's likewis
 both have shrunk by $2^{-30}$. He's $2/n$ keeps them.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from statistics import mean
+from collections.abc import Iterable, Sequence
 
-from initguide.experiments.claims.claim import Check, Claim, Rows
+from initguide.experiments.claims.claim import Check, Claim, Rows, Values, by_seed
 from initguide.experiments.claims.recorded import recorded
 from initguide.experiments.models import INITIALIZATIONS
 from initguide.experiments.training import train
@@ -45,18 +43,8 @@ def run(
     ]
 
 
-def _loss(depth: int, name: str) -> Callable[[Rows], list[float]]:
-    """Return a function that gives each seed's mean loss over the last 50 steps."""
-
-    def values(rows: Rows) -> list[float]:
-        end = max(row["step"] for row in rows)
-        by_seed = defaultdict(list)
-        for row in rows:
-            if (row["depth"], row["initialization"]) == (depth, name) and row["step"] > end - 50:
-                by_seed[row["seed"]].append(row["loss"])
-        return [mean(losses) for losses in by_seed.values()]
-
-    return values
+def _loss(depth: int, name: str) -> Values:
+    return by_seed("loss", 50, depth=depth, initialization=name)
 
 
 CLAIM = Claim(

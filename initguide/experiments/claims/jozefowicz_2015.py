@@ -5,14 +5,15 @@ gradient on its way back: over $T$ steps by $\sigma(b_f)^T$. For $T = 50$ that i
 $b_f = 0$, $10^{-7}$ at 1 and $10^{-3}$ at 2.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from initguide.experiments.claims.claim import Check, Claim, Rows
+from initguide.experiments.claims.claim import Check, Claim, Rows, Values, by_seed
 from initguide.experiments.claims.recorded import recorded
+from initguide.experiments.models import undrawn
 from initguide.experiments.recurrent import (
     Batch,
     Parameters,
@@ -86,7 +87,7 @@ def chrono(hidden: int, length: int, generator: torch.Generator) -> Tensor:
 
 def _network(bias: float | str, seed: int, length: int) -> Parameters:
     generator = torch.Generator().manual_seed(seed)
-    layer = nn.LSTM(2, HIDDEN, device="meta").to_empty(device="cpu")
+    layer = undrawn(nn.LSTM, 2, HIDDEN)
     value = 0.0 if isinstance(bias, str) else bias
     recurrent_(layer, forget_bias=value, generator=generator)
     weights = {name: weight.detach() for name, weight in layer.named_parameters()}
@@ -109,14 +110,9 @@ def _loss_of(parameters: Parameters, batch: Batch) -> Tensor:
     return F.cross_entropy(scores, classes, reduction="none").mean(1)
 
 
-def last_loss(name: str) -> Callable[[Rows], list[float]]:
+def last_loss(name: str) -> Values:
     """Return a function that gives each seed's mean loss of the last 10 steps."""
-
-    def values(rows: Rows) -> list[float]:
-        end = max(row["step"] for row in rows)
-        return [r["loss"] for r in rows if (r["initialization"], r["step"]) == (name, end)]
-
-    return values
+    return by_seed("loss", 1, initialization=name)
 
 
 CLAIM = Claim(

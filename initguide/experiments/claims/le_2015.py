@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from initguide.experiments.claims.claim import Check, Claim, Rows
+from initguide.experiments.claims.claim import Check, Claim, Rows, Values
 from initguide.experiments.claims.recorded import recorded
 from initguide.experiments.recurrent import (
     Batch,
@@ -121,7 +121,7 @@ def _rows(
     ]
 
 
-def _loss(task: str, name: str) -> Callable[[Rows], list[float]]:
+def _loss(task: str, name: str) -> Values:
     """Return a function that gives each seed's loss, the median of the last five rows."""
 
     def values(rows: Rows) -> list[float]:

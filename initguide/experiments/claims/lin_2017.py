@@ -6,16 +6,18 @@ $b = \log \frac{\pi}{1 - \pi}$ the network says so from the start, its loss is t
 prior, and what is left in the gradient tells examples apart.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
+from operator import sub
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from initguide.experiments.claims.claim import Check, Claim, Rows, by_seed
+from initguide.experiments.claims.claim import Check, Claim, Rows, Values, by_seed, per_seed
 from initguide.experiments.claims.recorded import recorded
 from initguide.experiments.descent import descend
+from initguide.experiments.loop import picks
 from initguide.experiments.models import INITIALIZATIONS, mlp
 from initguide.layers.bias import class_prior_bias_
 from initguide.methods.normal import normal_
@@ -92,14 +94,10 @@ def _clouds(seed: int, share: float) -> tuple[Tensor, Tensor]:
 def _batches(
     learned: list[tuple[Tensor, Tensor]], seeds: list[int], batch: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    while True:
-        draws = [torch.randint(EXAMPLES, (batch,), generator=g) for g in generators]
-        x, y = (
-            torch.stack([data[i][draw] for data, draw in zip(learned, draws, strict=True)])
-            for i in (0, 1)
-        )
-        yield x.repeat(2, 1, 1), y.repeat(2, 1)
+    x, y = (torch.stack(each) for each in zip(*learned, strict=True))
+    of = torch.arange(len(seeds))[:, None]
+    for picked in picks(EXAMPLES, batch, seeds):
+        yield x[of, picked].repeat(2, 1, 1), y[of, picked].repeat(2, 1)
 
 
 def _loss(scores: Tensor, y: Tensor) -> Tensor:
@@ -114,10 +112,10 @@ def _auc(scores: Tensor, y: Tensor) -> float:
     return above / (positives * (len(y) - positives))
 
 
-def _gain(step: int) -> Callable[[Rows], list[float]]:
+def _gain(step: int) -> Values:
     """Return a function that gives by how much the log odds' AUC is the higher one."""
     zero, odds = (by_seed("auc", initialization=b, step=step) for b in ("zero bias", "log odds"))
-    return lambda rows: [b - a for a, b in zip(zero(rows), odds(rows), strict=True)]
+    return per_seed(sub, odds, zero)
 
 
 CLAIM = Claim(

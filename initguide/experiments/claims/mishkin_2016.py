@@ -7,16 +7,16 @@ for all inputs, LSUV makes just as much.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from initguide.experiments.claims.claim import Check, Claim, Rows, by_seed
+from initguide.experiments.claims.claim import Check, Claim, Rows, Values, by_seed, per_seed
 from initguide.experiments.claims.recorded import recorded
 from initguide.experiments.data import Data, digits
-from initguide.experiments.models import INITIALIZATIONS
+from initguide.experiments.models import INITIALIZATIONS, undrawn
 from initguide.experiments.signals import activations
 from initguide.experiments.training import fit
 from initguide.lsuv import lsuv_
@@ -64,11 +64,12 @@ def run(seeds: Iterable[int], settings: Mapping[str, Setting] = SETTINGS) -> Row
         averaged over units; `"training"`, the rows of [fit][initguide.experiments.fit], of
         which the last also has `end` (true) and `learned`: 1 if the accuracy is above one half.
     """
+    seeds = list(seeds)
     return [
         {"setting": name, "initialization": start, "seed": seed} | row
         for name, setting in settings.items()
         for start in setting.starts
-        for seed in list(seeds)
+        for seed in seeds
         for row in _train(setting, start, seed)
     ]
 
@@ -101,18 +102,17 @@ def _network(setting: Setting) -> nn.Sequential:
     sums = 128 if setting.activation is Maxout else 64
     layers: list[nn.Module] = []
     for _ in range(setting.depth):
-        layers += [nn.utils.skip_init(nn.Linear, 64, sums), setting.activation()]
-    return nn.Sequential(*layers, nn.utils.skip_init(nn.Linear, 64, 10))
+        layers += [undrawn(nn.Linear, 64, sums), setting.activation()]
+    return nn.Sequential(*layers, undrawn(nn.Linear, 64, 10))
 
 
-def _end(setting: str, start: str, column: str = "accuracy") -> Callable[[Rows], list[float]]:
+def _end(setting: str, start: str, column: str = "accuracy") -> Values:
     return by_seed(column, setting=setting, initialization=start, end=True)
 
 
-def _first(setting: str, start: str) -> Callable[[Rows], list[float]]:
+def _first(setting: str, start: str) -> Values:
     """Return a function that gives the logarithm, to base ten, of each seed's first loss."""
-    losses = by_seed("loss", setting=setting, initialization=start, step=0)
-    return lambda rows: [math.log10(loss) for loss in losses(rows)]
+    return per_seed(math.log10, by_seed("loss", setting=setting, initialization=start, step=0))
 
 
 CLAIM = Claim(

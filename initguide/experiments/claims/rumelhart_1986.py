@@ -6,12 +6,12 @@ through the same weights, and receive the same error: with $\delta_l = W_{l+1}^\
 every step, and the weights stay $\mathbf{1} v^\top$, of rank one.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 
-from initguide.experiments.claims.claim import Check, Claim, Rows, by_seed
+from initguide.experiments.claims.claim import Check, Claim, Rows, Values, by_seed
 from initguide.experiments.claims.recorded import recorded
 from initguide.experiments.data import digits
 from initguide.experiments.models import INITIALIZATIONS, drawn, each_linear
@@ -51,11 +51,12 @@ def run(
         above 1/1000 of the largest) and `apart`, the share of them, in norm, that is not the same
         in all units.
     """
+    seeds = list(seeds)
     return [
         {"initialization": name, "nonlinearity": nonlinearity, "seed": seed} | row
         for nonlinearity in nonlinearities
         for name in STARTS
-        for seed in list(seeds)
+        for seed in seeds
         for row in _train(name, nonlinearity, widths, lr, steps, seed)
     ]
 
@@ -81,7 +82,7 @@ def _first_layer(weight: torch.Tensor) -> dict[str, Any]:
     }
 
 
-def _end(name: str, nonlinearity: str, column: str) -> Callable[[Rows], list[float]]:
+def _end(name: str, nonlinearity: str, column: str) -> Values:
     return by_seed(column, initialization=name, nonlinearity=nonlinearity, end=True)
 
 

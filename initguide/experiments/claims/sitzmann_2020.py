@@ -8,7 +8,7 @@ gives the argument the std $\omega / \sqrt 6 \approx 12$: many periods of the si
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from initguide.experiments.claims.claim import Check, Claim, Rows
+from initguide.experiments.claims.claim import Check, Claim, Rows, Values, by_seed
 from initguide.experiments.claims.recorded import recorded
 from initguide.experiments.models import Initializer, mlp, pytorch_default
 from initguide.methods.constant import zeros_
@@ -129,14 +129,9 @@ def _fit(
     return rows
 
 
-def _values(name: str, key: str) -> Callable[[Rows], list[float]]:
-    """Return a function that gives each seed's value at the end, or `argument` at the start."""
-
-    def values(rows: Rows) -> list[float]:
-        step = 0 if key == "argument" else max(row["step"] for row in rows)
-        return [r[key] for r in rows if (r["initialization"], r["step"]) == (name, step)]
-
-    return values
+def _values(name: str, key: str) -> Values:
+    """Return a function that gives each seed's value in the last of the rows that have it."""
+    return by_seed(key, 1, initialization=name)
 
 
 _DEFAULT = "PyTorch default"

@@ -6,18 +6,17 @@ right on average only: the singular values of a product of $L$ layers spread exp
 and zero padding takes a part of the signal at each border.
 """
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Iterable
 
 import torch
 from torch import nn
 
-from initguide.experiments.claims.claim import Check, Claim, Rows
+from initguide.experiments.claims.claim import Check, Claim, Rows, Values, by_seed
 from initguide.experiments.claims.recorded import recorded
+from initguide.experiments.convolutional import convolutions
 from initguide.experiments.models import each_linear
 from initguide.experiments.together import fit_all
 from initguide.experiments.training import train
-from initguide.methods.constant import zeros_
 from initguide.methods.delta_orthogonal import delta_orthogonal_
 from initguide.methods.lecun import lecun_normal_
 from initguide.methods.orthogonal import orthogonal_
@@ -60,7 +59,16 @@ def run(
     seeds = list(seeds)
     runs = [(name, seed) for name in LAWS for seed in seeds]
     curves = fit_all(
-        [convolutions(depth, channels, LAWS[name], seed) for name, seed in runs],
+        [
+            convolutions(
+                depth - 1,
+                channels,
+                nn.Tanh,
+                LAWS[name],
+                generator=torch.Generator().manual_seed(seed),
+            )
+            for name, seed in runs
+        ],
         lr=lr,
         steps=steps,
         batch=16,
@@ -85,34 +93,9 @@ def run(
     return rows + [{"network": DENSE} | row for row in dense]
 
 
-def convolutions(
-    depth: int, channels: int, fill_: Callable[..., object], seed: int
-) -> nn.Sequential:
-    """Return tanh convolutions of 3 by 3, drawn by a law but for the first, and a linear output."""
-    generator = torch.Generator().manual_seed(seed)
-    options: dict[str, Any] = {"padding": 1, "bias": False, "device": "meta"}
-    first = nn.Conv2d(1, channels, 3, stride=2, **options).to_empty(device="cpu")
-    last = nn.Linear(channels * 16, 10, device="meta").to_empty(device="cpu")
-    lecun_normal_(first.weight, generator=generator)
-    lecun_normal_(last.weight, generator=generator)
-    zeros_(last.bias)
-    layers: list[nn.Module] = [nn.Unflatten(1, (1, 8, 8)), first, nn.Tanh()]
-    for _ in range(depth - 1):
-        layer = nn.Conv2d(channels, channels, 3, **options).to_empty(device="cpu")
-        fill_(layer.weight, generator=generator)
-        layers += [layer, nn.Tanh()]
-    return nn.Sequential(*layers, nn.Flatten(), last)
-
-
-def _last(network: str, name: str, key: str) -> Callable[[Rows], list[float]]:
+def _last(network: str, name: str, key: str) -> Values:
     """Return a function that gives each seed's last value; a loss is its row's mean."""
-
-    def values(rows: Rows) -> list[float]:
-        some = [r for r in rows if (r["network"], r["initialization"]) == (network, name)]
-        end = max(row["step"] for row in some)
-        return [row[key] for row in some if row["step"] == end]
-
-    return values
+    return by_seed(key, 1, network=network, initialization=name)
 
 
 CLAIM = Claim(

@@ -6,13 +6,13 @@ the one, not for the other. Wang et al. (2022) keep post-LN and weigh the branch
 $\operatorname{LN}(\alpha h + f(h))$ with $\alpha = (2N)^{1/4}$ and weights times $(8N)^{-1/4}$.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from initguide.experiments.claims.claim import Check, Claim, Rows, by_seed
+from initguide.experiments.claims.claim import Check, Claim, Rows, Values, by_seed
 from initguide.experiments.claims.recorded import recorded
 from initguide.experiments.descent import curves, descend
 from initguide.experiments.transformer import STYLES, transformer
@@ -77,7 +77,7 @@ def run(
     return rows
 
 
-def _loss(style: str) -> Callable[[Rows], list[float]]:
+def _loss(style: str) -> Values:
     return by_seed("loss", 20, initialization=style)
 
 

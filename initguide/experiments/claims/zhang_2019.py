@@ -7,16 +7,18 @@ branch by its share.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from initguide.experiments.claims.claim import Check, Claim, Rows, by_seed
+from initguide.experiments.claims.claim import Check, Claim, Rows, Values, by_seed, per_seed
 from initguide.experiments.claims.recorded import recorded
 from initguide.experiments.data import digits
 from initguide.experiments.descent import curves, descend
+from initguide.experiments.loop import picks
 from initguide.experiments.residual import residual
 
 STARTS = ("He", "PyTorch default", "last / √(2L)", "last zero", "Fixup")
@@ -48,10 +50,8 @@ def run(
     data, seeds = digits(), list(seeds)
 
     def batches(runs: int) -> Iterator[tuple[Tensor, Tensor]]:
-        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        for _ in range(steps):
-            draws = [torch.randint(len(data.x_train), (batch,), generator=g) for g in generators]
-            index = torch.stack(draws).repeat(runs, 1)
+        for picked in islice(picks(len(data.x_train), batch, seeds), steps):
+            index = picked.repeat(runs, 1)
             yield data.x_train[index], data.y_train[index]
 
     rows: Rows = []
@@ -69,13 +69,12 @@ def run(
     return rows
 
 
-def _diverged(start: str, lr: float) -> Callable[[Rows], list[float]]:
+def _diverged(start: str, lr: float) -> Values:
     """Return a function that gives 1.0 for each seed whose run diverged, and 0.0 for others."""
-    losses = by_seed("loss", 20, initialization=start, lr=lr)
-    return lambda rows: [float(not math.isfinite(loss)) for loss in losses(rows)]
+    return per_seed(lambda loss: float(not math.isfinite(loss)), _loss(start, lr))
 
 
-def _loss(start: str, lr: float) -> Callable[[Rows], list[float]]:
+def _loss(start: str, lr: float) -> Values:
     return by_seed("loss", 20, initialization=start, lr=lr)
 
 
