@@ -8,9 +8,7 @@ os.environ["MPLBACKEND"] = "Agg"
 
 import sys
 import traceback
-from pathlib import Path
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "scripts" / "site"))
 import cache
 
 # Of what a build of the same sources has run, nothing runs again.

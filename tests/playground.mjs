@@ -5,9 +5,9 @@ import { pathToFileURL } from "node:url";
 
 const folder = pathToFileURL(`${process.argv[2]}/`);
 const load = (name) => import(new URL(name, folder));
-const [{ ACTIVATIONS, erfc }, linear, laws, measuring, random, theory, training, verdicts, snippets, net, mending] =
+const [{ ACTIVATIONS, erfc }, linear, laws, measuring, random, theory, training, snippets, net, mending] =
   await Promise.all(
-    ["activations", "linear", "laws", "measure", "random", "theory", "training", "verdict", "snippet", "network", "mend"].map(
+    ["activations", "linear", "laws", "measure", "random", "theory", "training", "snippet", "network", "mend"].map(
       (name) => load(`${name}.js`),
     ),
   );
@@ -63,7 +63,6 @@ const CALLS = {
     drain(
       measuring.measureNetwork(new linear.Arena(plain), { ...settings, head: false, layers: layers.map(layerOf) }, { inputs, gradients }),
     ),
-  drift: ({ levels }) => verdicts.drift(levels),
   snippets: ({ all }) => all.map(snippets.snippet),
   mend: ({ all }) => all.map((settings) => mending.mend(settings)),
   digits: ({ path, constants }) => training.readDigits(new Uint8Array(readFileSync(path)), constants),

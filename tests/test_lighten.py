@@ -1,12 +1,6 @@
 """Pages lose weight, never what they say."""
 
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts" / "site"))
-
 from lighten import on_post_page
 
 

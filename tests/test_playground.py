@@ -5,10 +5,11 @@ import io
 import itertools
 import json
 import math
-import sys
 from pathlib import Path
 
+import modules
 import numpy as np
+import playground
 import pytest
 import scipy.special
 import scipy.stats
@@ -25,9 +26,6 @@ from initguide.plotting.style import COLORS, MARKERS
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = ROOT / "docs" / "assets" / "playground"
-sys.path.insert(0, str(ROOT / "scripts" / "site"))
-
-import playground  # noqa: E402 - a hook of the site, which the line above makes importable
 
 ACTIVATIONS = ("linear", "relu", "leaky_relu", "tanh", "sigmoid", "gelu", "silu", "elu", "selu")
 LAWS = {
@@ -89,6 +87,29 @@ def digits(tmp_path_factory):
     path.write_bytes(files["digits.bin"])
     line = next(line for line in files["constants.js"].splitlines() if "DIGITS" in line)
     return {"path": str(path), "constants": json.loads(line.partition(" = ")[2].rstrip(";"))}
+
+
+def test_joined_modules_are_one_whose_names_do_not_clash():
+    sources = {
+        "a.js": "const x = 1;\nexport const one = () => x;\n"
+        "export function* two() {\n  yield 2;\n}\n",
+        "b.js": 'import { one } from "./a.js";\nconst x = 10;\n'
+        "export class B {\n  sum = x + one();\n}\n",
+        "c.js": 'import { one, two } from "./a.js";\nimport { B } from "./b.js";\n'
+        "const x = 100;\nconsole.log(x + new B().sum, one(), ...two());\n",
+    }
+    joined = modules.joined("c.js", sources)
+    assert joined.count("const one") == 1
+    command = ["--input-type=module", "--eval", joined]
+    done = node(command, return_completed_process=True, capture_output=True, encoding="utf-8")
+    assert done.stdout == "111 1 2\n", done.stderr
+    for line in (
+        'import x from "./a.js";',
+        "export default 1;",
+        'import {\n  one,\n} from "./a.js";',
+    ):
+        with pytest.raises(ValueError, match=r"c\.js must import and export by name; got '\w+ "):
+            modules.joined("c.js", sources | {"c.js": f"{line}\n"})
 
 
 def test_activations_their_slopes_and_gains():
@@ -182,7 +203,10 @@ def test_predictions_with_norms_and_sums(activation, residual, layer_norm):
     answer = ask(["predict", {"settings": settings}])[0]
     f, df = FUNCTIONS[activation], derivative_of(activation)
     w, q = 1.25**2, [1.25**2]
-    seen = [lambda m: m / (m + EPSILON) if layer_norm else m][0]
+
+    def seen(m):
+        return m / (m + EPSILON) if layer_norm else m
+
     for _ in range(8):
         q.append(w * second_moment(f, seen(q[-1])) + (q[-1] if residual else 0))
     slopes = [second_moment(df, seen(m)) / (m + EPSILON if layer_norm else 1) for m in q]

@@ -10,15 +10,12 @@ from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
+import snippet
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 WORKFLOWS = ROOT / ".github" / "workflows"
-
-sys.path.insert(0, str(ROOT / "scripts"))
-
-import snippet  # noqa: E402 - a script, found by its path
 
 
 def _run(*command: object, cwd: Path = ROOT, **environment: str) -> str:

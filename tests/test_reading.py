@@ -3,27 +3,22 @@
 import ast
 import gzip
 import re
-import sys
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import copying
+import glossary
+import minutes
+import outputs
 import pytest
 from playwright.sync_api import Browser, Page, TimeoutError
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "scripts" / "reading"))
-
-import copying  # noqa: E402 - the site's scripts import each other as siblings
-import glossary  # noqa: E402
-import minutes  # noqa: E402
-import outputs  # noqa: E402
 
 GUIDE_START = ("what-are-initializations", "summary")
 FIRST_VIEW = 250_000, 12
-# The playground's modules are small and many: they come without a build step.
-FIRST_VIEWS = {"playground/": (400_000, 40)}
 
 
 @pytest.fixture
@@ -238,6 +233,7 @@ def test_a_click_enlarges_and_a_click_beside_closes(page: Page, address: str):
 
 def test_first_view_of_every_page_is_light(browser: Browser, address: str, pages: list[str]):
     heavy = []
+    most, requests = FIRST_VIEW
     for url in pages:
         if url == "print/":  # the whole module: see test_printing
             continue
@@ -247,7 +243,6 @@ def test_first_view_of_every_page_is_light(browser: Browser, address: str, pages
         page.on("response", lambda response, kept=responses: kept.append(response))
         page.goto(address + url, wait_until="networkidle")
         weight = sum(_weight(response) for response in responses)
-        most, requests = FIRST_VIEWS.get(url, FIRST_VIEW)
         if weight > most or len(responses) > requests:
             heavy.append(f"{url or '/'}: {weight:,} bytes in {len(responses)} requests")
         context.close()

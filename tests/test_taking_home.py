@@ -11,19 +11,17 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import cards
+import policy
+import printing
 import pytest
+import references
 import sites
+import take_home
 from PIL import Image
 from playwright.sync_api import Browser
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "scripts" / "reading"))
-
-import cards  # noqa: E402 - the site's scripts import each other as siblings
-import policy  # noqa: E402
-import printing  # noqa: E402
-import references  # noqa: E402
-import take_home  # noqa: E402
 
 # A page with tabs, printed output, a table and figures.
 DOWNLOADED = "guide/summary"

@@ -9,8 +9,8 @@ const QUESTIONS = ["architecture", "activation", "normalization", "depth"];
 // A section is its heading and all up to the next.
 const section = (heading) => {
   const parts = [heading];
-  for (let next = heading.nextElementSibling; next && !next.matches("h2, script"); )
-    [parts[parts.length], next] = [next, next.nextElementSibling];
+  for (let next = heading.nextElementSibling; next && !next.matches("h2, script"); next = next.nextElementSibling)
+    parts.push(next);
   return parts;
 };
 

@@ -9,20 +9,19 @@ import json
 import re
 import subprocess
 import sys
-from html import escape, unescape
+from html import escape
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.pages import Page
 
-READING = Path(__file__).resolve().parent
-for folder in (READING, READING.parent / "site"):
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
+# MkDocs finds what stands beside a hook; this stands beside the other hooks.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "site"))
 
-import cache  # noqa: E402 - MkDocs loads a hook by its path; its siblings need the lines above
+import cache
+import pieces
 
-DRAW = READING / "draw_cards.py"
+DRAW = Path(__file__).resolve().with_name("draw_cards.py")
 LONGEST = 155
 
 _PARAGRAPH = re.compile(r"<p>(.*?)</p>", re.DOTALL)
@@ -42,7 +41,7 @@ def on_page_context(context: dict, page: Page, config: MkDocsConfig, nav: object
     page.meta.setdefault("description", escape(described(first[1] if first else "")))
     if config.site_url:
         uri = f"assets/cards/{Path(page.file.src_uri).with_suffix('.png').as_posix()}"
-        title = unescape(re.sub(r"<[^>]+>", "", str(page.title)))
+        title = pieces.text(str(page.title))
         _cards[uri] = {"title": title, "site": config.site_name}
         context["card"] = uri
     return context
@@ -59,7 +58,7 @@ def on_post_build(config: MkDocsConfig) -> None:
             capture_output=True,
             check=True,
             encoding="utf-8",
-            cwd=READING.parents[1],
+            cwd=cache.ROOT,
         )
         for key, png in json.loads(ran.stdout).items():
             drawn[key] = bytes.fromhex(png)
@@ -72,7 +71,7 @@ def on_post_build(config: MkDocsConfig) -> None:
 
 def described(paragraph: str) -> str:
     """Return the text of a paragraph, cut at a word."""
-    text = " ".join(unescape(re.sub(r"<[^>]+>", "", paragraph)).split())
+    text = " ".join(pieces.text(paragraph).split())
     if len(text) <= LONGEST:
         return text
     return text[: LONGEST - 1].rsplit(" ", 1)[0].rstrip(",;:") + "…"

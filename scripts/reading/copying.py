@@ -5,19 +5,12 @@ what is marked for that moment.
 """
 
 import re
-import sys
-from html import unescape
 from itertools import groupby
-from pathlib import Path
 
-READING = Path(__file__).resolve().parent
-if str(READING) not in sys.path:
-    sys.path.insert(0, str(READING))
-
-import outputs  # noqa: E402 - MkDocs loads a hook by its path; its siblings need the line above
+import outputs
+import pieces
 
 _BLOCK = re.compile(r"(<pre[^>]*>(?:<span></span>)?<code[^>]*>)(.*?)(</code></pre>)", re.DOTALL)
-_TAG = re.compile(r"<[^>]+>")
 
 
 def on_page_content(html: str, **_: object) -> str:
@@ -27,7 +20,7 @@ def on_page_content(html: str, **_: object) -> str:
 
 def marked(block: str) -> str:
     """Return a highlighted block; pygments closes every span at the end of its line."""
-    shown = outputs.lines(unescape(_TAG.sub("", block)))
+    shown = outputs.lines(pieces.text(block))
     if not shown:
         return block
     numbered = enumerate(block.splitlines(keepends=True), 1)

@@ -5,21 +5,14 @@ two names; a plural with s is found too. Code, headings, links and formulas are 
 """
 
 import re
-import sys
-from html import escape, unescape
-from pathlib import Path
+from html import escape
 from typing import NamedTuple
 
+import pieces
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import Files
 from mkdocs.structure.pages import Page
 from mkdocs.utils import get_relative_url
-
-READING = Path(__file__).resolve().parent
-if str(READING) not in sys.path:
-    sys.path.insert(0, str(READING))
-
-import pieces  # noqa: E402 - MkDocs loads a hook by its path; its siblings need the line above
 
 PAGE = "glossary.md"
 # What the reader reads; the API's pages define their own words.
@@ -107,7 +100,7 @@ def _pattern(names: dict[str, Term]) -> re.Pattern[str]:
 
 
 def _entry(found: re.Match[str]) -> str:
-    name = unescape(re.sub(r"<[^>]+>", "", found[1])).split(",")[0]
+    name = pieces.text(found[1]).split(",")[0]
     return f'<dt id="{anchor(name)}">{found[1]}</dt>'
 
 

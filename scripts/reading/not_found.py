@@ -8,21 +8,12 @@ address upwards, by a file that every build has.
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from jinja2 import Environment
 from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.structure.files import Files
-
-_environments: list[Environment] = []
-
-
-def on_env(env: Environment, config: MkDocsConfig, files: Files) -> None:
-    """Keep the environment, which knows the theme's folders."""
-    _environments[:] = [env]
 
 
 def on_post_build(config: MkDocsConfig) -> None:
     """Write the page over the theme's own."""
     root = urlsplit(config.site_url or "").path or "/"
-    template = _environments[0].get_template("not_found.html")
+    template = config.theme.get_env().get_template("not_found.html")
     page = template.render(config=config, root=root if root.endswith("/") else f"{root}/")
     (Path(config.site_dir) / "404.html").write_text(page, encoding="utf-8")

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from html import unescape
 
 # Elements in which a link would do harm or is one too many.
 _CLOSED = {
@@ -11,6 +12,11 @@ _CLOSED = {
 _CLOSED_CLASSES = ("arithmatex", "admonition-title", "md-button")
 _VOID = {"br", "hr", "img", "input", "link", "meta", "source", "wbr"}
 _PIECE = re.compile(r"(<!--.*?-->|<(?:\"[^\"]*\"|'[^']*'|[^>\"'])*>)", re.DOTALL)
+
+
+def text(html: str) -> str:
+    """Return what a reader reads, without the tags."""
+    return unescape(re.sub(r"<[^>]+>", "", html))
 
 
 def split(html: str) -> Iterator[tuple[str, bool]]:

@@ -9,17 +9,14 @@ import re
 import sys
 from pathlib import Path
 
-from jinja2 import Environment
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.plugins import event_priority
-from mkdocs.structure.files import Files
 from mkdocs.structure.pages import Page
 
-SITE = Path(__file__).resolve().parents[1] / "site"
-if str(SITE) not in sys.path:
-    sys.path.insert(0, str(SITE))
+# MkDocs finds what stands beside a hook; this stands beside the other hooks.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "site"))
 
-import lighten  # noqa: E402 - MkDocs loads a hook by its path; its siblings need the line above
+import lighten
 
 FOLDER = "guide/"
 URL = "print/"
@@ -28,13 +25,11 @@ _ATTRIBUTE = re.compile(r'(?<=\s)(id|for|name|aria-labelledby|aria-describedby)=
 _ADDRESS = re.compile(r'(?<=\s)(href|src)="([^"]*)"')
 _DARK = re.compile(r'<img [^>]*#only-dark"[^>]*>\s*')
 
-_environments: list[Environment] = []
 _contents: list[tuple[Page, str]] = []
 
 
-def on_env(env: Environment, config: MkDocsConfig, files: Files) -> None:
-    """Keep the environment, which knows the theme's folders."""
-    _environments[:] = [env]
+def on_config(config: MkDocsConfig) -> None:
+    """Forget the build before."""
     _contents.clear()
 
 
@@ -55,7 +50,7 @@ def on_post_build(config: MkDocsConfig) -> None:
         {"title": page.title, "name": names[page.url], "content": moved(text, page.url, names)}
         for page, text in _contents
     ]
-    template = _environments[0].get_template("print.html")
+    template = config.theme.get_env().get_template("print.html")
     path = Path(config.site_dir, URL, "index.html")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(

@@ -6,27 +6,21 @@ the page has already is left alone. Each entry of the bibliography lists the pag
 
 import importlib.util
 import re
-import sys
 from collections.abc import Iterator
 from functools import lru_cache
 from html import escape
 from pathlib import Path
 from typing import Any
 
+import pieces
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.plugins import event_priority
 from mkdocs.structure.files import Files
 from mkdocs.structure.pages import Page
 from mkdocs.utils import get_relative_url
 
-READING = Path(__file__).resolve().parent
-if str(READING) not in sys.path:
-    sys.path.insert(0, str(READING))
-
-import pieces  # noqa: E402 - MkDocs loads a hook by its path; its siblings need the line above
-
 PAGE = "references.md"
-PAPERS = READING.parents[1] / "initguide" / "papers.py"
+PAPERS = Path(__file__).resolve().parents[2] / "initguide" / "papers.py"
 
 _CITED = re.compile(r'href="[^"]*references/#([a-z]+\d{4}[a-z]?)"')
 

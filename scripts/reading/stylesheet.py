@@ -1,7 +1,7 @@
 """One stylesheet in place of six: each costs a reader on a slow line a turn of requests.
 
 The theme's, the palette's, and those of `extra_css` are joined, in the order in which the theme
-links them, into `assets/site.css`; the icon is in the page.
+links them, into `assets/site.css`.
 """
 
 import posixpath
@@ -12,15 +12,6 @@ from mkdocs.config.defaults import MkDocsConfig
 
 JOINED = "assets/site.css"
 
-# The three signals of the home page's figure, small enough to need no request of its own.
-ICON = (
-    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16' "
-    "stroke-width='2' stroke-linecap='round'%3E%3Cpath stroke='%23d269be' d='M2 8 14 2'/%3E"
-    "%3Cpath stroke='%236e9b6e' d='M2 8 14 14'/%3E%3Cpath stroke='%232869d7' d='M2 8H14'/%3E"
-    "%3C/svg%3E"
-)
-
-_ICON = re.compile(r'<link rel="icon" href="[^"]+">')
 _URL = re.compile(r"url\((?!data:|[\"']?data:)([\"']?)([^)\"']+)\1\)")
 _LINK = re.compile(r'<link rel="stylesheet" href="([^"]*?)assets/[^"]+\.css">')
 
@@ -29,7 +20,7 @@ def on_post_page(output: str, **_: object) -> str:
     """Return the page with one link to the joined stylesheet in place of its links to the parts."""
     linked = _LINK.sub(rf'<link rel="stylesheet" href="\1{JOINED}">', output, count=1)
     first, end, rest = linked.partition(f'{JOINED}">')
-    return _ICON.sub(f'<link rel="icon" href="{ICON}">', first) + end + _LINK.sub("", rest)
+    return first + end + _LINK.sub("", rest)
 
 
 def on_post_build(config: MkDocsConfig) -> None:

@@ -18,13 +18,11 @@ from mkdocs.structure.files import Files
 from mkdocs.structure.nav import Navigation, Section
 from mkdocs.structure.pages import Page
 
-READING = Path(__file__).resolve().parent
-for folder in (READING, READING.parent / "site"):
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
+# MkDocs finds what stands beside a hook; this stands beside the other hooks.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "site"))
 
-import fences  # noqa: E402 - MkDocs loads a hook by its path; its siblings need the lines above
-import outputs  # noqa: E402
+import fences
+import outputs
 
 _FIGURE = re.compile(
     r"^[ \t]*//// html \| figure\n(?P<shown>.*?)^[ \t]*/// html \| figcaption\n(?P<caption>.*?)"
@@ -155,7 +153,7 @@ def _script_name(uri: str) -> str:
 
 def _documented(name: str) -> str:
     """Return an object's signature and docstring, read from its source."""
-    package = griffe.load("initguide", search_paths=[READING.parents[1]])
+    package = griffe.load("initguide", search_paths=[Path(__file__).resolve().parents[2]])
     found = package[name.removeprefix("initguide.")]
     target = found.final_target if isinstance(found, griffe.Alias) else found
     short = name.rsplit(".", 1)[-1]

@@ -7,17 +7,11 @@ the table of claims and the tests take it from there.
 import os
 import subprocess
 import sys
-from pathlib import Path
 
+import cache
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import Files
-
-SITE = Path(__file__).resolve().parent
-if str(SITE) not in sys.path:
-    sys.path.insert(0, str(SITE))
-
-import cache  # noqa: E402 - MkDocs loads a hook by its path; its siblings need the line above
 
 TABLE = "examples/index.md"
 _RUN = [sys.executable, "-m", "initguide.experiments.claims"]

@@ -6,22 +6,16 @@ stylesheet. So each script is run here, and becomes ordinary Markdown before MkD
 """
 
 import logging
-import sys
 from pathlib import Path, PurePosixPath
 
+import cache
+import export
+import figures
+import notebooks
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
 from mkdocs.utils import get_relative_url
-
-SITE = Path(__file__).resolve().parent
-if str(SITE) not in sys.path:
-    sys.path.insert(0, str(SITE))
-
-import cache  # noqa: E402 - MkDocs loads a hook by its path; its siblings need the line above
-import export  # noqa: E402
-import figures  # noqa: E402
-import notebooks  # noqa: E402
 
 log = logging.getLogger("mkdocs.hooks.examples")
 

@@ -6,23 +6,17 @@ one node process renders them all, and the reader's browser needs no script.
 
 import logging
 import re
-import sys
 from collections.abc import Iterable, Iterator
 from html import escape, unescape
 from pathlib import Path
 
+import katex
 from jinja2 import Environment
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from mkdocs.structure.toc import AnchorLink
-
-SITE = Path(__file__).resolve().parent
-if str(SITE) not in sys.path:
-    sys.path.insert(0, str(SITE))
-
-import katex  # noqa: E402 - MkDocs loads a hook by its path; its siblings need the line above
 
 log = logging.getLogger("mkdocs.hooks.formulas")
 

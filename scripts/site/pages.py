@@ -5,24 +5,17 @@ ran without an error is kept (see cache.py): prose may change, and nothing has t
 """
 
 import logging
-import sys
 import textwrap
-from pathlib import Path
 
+import cache
+import fences
+import figures
+import runner
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from mkdocs.utils import get_relative_url
 from mkdocs.utils.meta import get_data
-
-SITE = Path(__file__).resolve().parent
-if str(SITE) not in sys.path:
-    sys.path.insert(0, str(SITE))
-
-import cache  # noqa: E402 - MkDocs loads a hook by its path; its siblings need the line above
-import fences  # noqa: E402
-import figures  # noqa: E402
-import runner  # noqa: E402
 
 log = logging.getLogger("mkdocs.hooks.pages")
 

@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import cache
+import modules
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
@@ -19,12 +21,9 @@ from mkdocs.utils import get_relative_url
 
 SITE = Path(__file__).resolve().parent
 ROOT = SITE.parents[1]
-if str(SITE) not in sys.path:
-    sys.path.insert(0, str(SITE))
-
-import cache  # noqa: E402 - MkDocs loads a hook by its path; its siblings need the line above
-
 FOLDER = "assets/playground"
+# What a page, or a script of it, asks for by its address.
+ENTRIES = ("start.js", "app.js", "worker.js")
 
 _HOLDS_ONE = re.compile(r'<div class="playground[ "]')
 
@@ -47,6 +46,17 @@ def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
     head = f'<link rel="stylesheet" href="{style}">\n</head>'
     body = f'<script type="module" src="{script}"></script>\n</body>'
     return output.replace("</head>", head, 1).replace("</body>", body, 1)
+
+
+def on_post_build(config: MkDocsConfig) -> None:
+    """Join each entry with the modules that it imports, and remove these."""
+    folder = Path(config.site_dir, FOLDER)
+    sources = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.js")}
+    for name in sources:
+        if name in ENTRIES:
+            (folder / name).write_text(modules.joined(name, sources), encoding="utf-8")
+        else:
+            (folder / name).unlink()
 
 
 def generated() -> dict[str, str | bytes]:

@@ -4,8 +4,7 @@ const SELU_SCALE = 1.0507009873554805;
 const SELU_ALPHA = 1.6732632423543772;
 
 // One straight line on each side of zero.
-const rectifier = (title, torch, slope) => ({
-  title,
+const rectifier = (torch, slope) => ({
   torch,
   f: (z) => (z > 0 ? z : slope * z),
   df: (z) => (z > 0 ? 1 : slope),
@@ -21,8 +20,7 @@ const rectifier = (title, torch, slope) => ({
 });
 
 // A function whose slope follows cheaply from z and f(z).
-const smooth = (title, torch, steepest, f, slope) => ({
-  title,
+const smooth = (torch, steepest, f, slope) => ({
   torch,
   f,
   df: (z) => slope(z, f(z)),
@@ -40,13 +38,12 @@ const smooth = (title, torch, steepest, f, slope) => ({
 const logistic = (z) => 1 / (1 + Math.exp(-z));
 
 export const ACTIVATIONS = {
-  linear: rectifier("linear", "nn.Identity()", 1),
-  relu: rectifier("ReLU", "nn.ReLU()", 0),
-  leaky_relu: rectifier("leaky ReLU", "nn.LeakyReLU()", 0.01),
-  tanh: smooth("tanh", "nn.Tanh()", 1, Math.tanh, (z, a) => 1 - a * a),
-  sigmoid: smooth("sigmoid", "nn.Sigmoid()", 0.25, logistic, (z, a) => a * (1 - a)),
+  linear: rectifier("nn.Identity()", 1),
+  relu: rectifier("nn.ReLU()", 0),
+  leaky_relu: rectifier("nn.LeakyReLU()", 0.01),
+  tanh: smooth("nn.Tanh()", 1, Math.tanh, (z, a) => 1 - a * a),
+  sigmoid: smooth("nn.Sigmoid()", 0.25, logistic, (z, a) => a * (1 - a)),
   gelu: {
-    title: "GELU",
     torch: "nn.GELU()",
     f: (z) => z * normalCdf(z),
     df: (z) => normalCdf(z) + z * normalDensity(z),
@@ -62,7 +59,6 @@ export const ACTIVATIONS = {
     },
   },
   silu: smooth(
-    "SiLU",
     "nn.SiLU()",
     1.0998393,
     (z) => z * logistic(z),
@@ -71,9 +67,8 @@ export const ACTIVATIONS = {
       return s + a * (1 - s);
     },
   ),
-  elu: smooth("ELU", "nn.ELU()", 1, (z) => (z > 0 ? z : Math.expm1(z)), (z, a) => (z > 0 ? 1 : a + 1)),
+  elu: smooth("nn.ELU()", 1, (z) => (z > 0 ? z : Math.expm1(z)), (z, a) => (z > 0 ? 1 : a + 1)),
   selu: smooth(
-    "SELU",
     "nn.SELU()",
     SELU_SCALE * SELU_ALPHA,
     (z) => SELU_SCALE * (z > 0 ? z : SELU_ALPHA * Math.expm1(z)),
@@ -84,7 +79,7 @@ export const ACTIVATIONS = {
 const normalDensity = (z) => Math.exp((-z * z) / 2) / Math.sqrt(2 * Math.PI);
 
 // P(Z <= z) for a standard normal Z.
-export const normalCdf = (z) => erfc(-z / Math.SQRT2) / 2;
+const normalCdf = (z) => erfc(-z / Math.SQRT2) / 2;
 
 // W. J. Cody (1969), Rational Chebyshev approximations for the error function: to about 1e-16.
 const NEAR = [

@@ -1,16 +1,16 @@
 // A playground on the page: controls, what the worker measured, and the address.
 
-import { METHODS } from "./constants.js";
 import { CONTROLS, html } from "./controls.js";
-import { Chart, element, histograms, markerPath } from "./draw.js";
-import { number } from "./numbers.js";
-import { INITS, fromQuery, toQuery } from "./settings.js";
+import { Chart, element, histograms, lookOf, markerPath } from "./draw.js";
+import { number, percent } from "./numbers.js";
+import { fromQuery, titleOf, toQuery } from "./settings.js";
+import { workbench } from "./workbench.js";
 
 const PLAYGROUND = new URL("../../playground/", import.meta.url);
 const QUIET = 600;
 
-const lookOf = (init) => METHODS[INITS[init][0]];
-const titleOf = ({ init, gain }) => (init === "gain" ? `gain ${gain}` : INITS[init][0]);
+// A title above what it names.
+const panel = (tag, title, ...nodes) => html("div", { class: "pg-panel" }, html(tag, { class: "pg-title" }, title), ...nodes);
 
 export function mount(root) {
   const full = "full" in root.dataset;
@@ -29,15 +29,15 @@ export function mount(root) {
   const legend = html("p", { class: "pg-legend" });
   const size = full ? { width: 440, height: 270 } : { width: 330, height: 220 };
   const charts = { signal: new Chart("Signal by layer", size), gradient: new Chart("Gradient by layer", size) };
-  const panel = (title, ...nodes) => html("div", { class: "pg-panel" }, html(full ? "h2" : "p", { class: "pg-title" }, title), ...nodes);
+  const tag = full ? "h2" : "p";
   const panels = [
-    panel(full ? "Signal: rms of what each layer hands on" : "Signal: rms by layer", charts.signal.svg),
-    panel(full ? "Gradient: rms at each layer" : "Gradient: rms by layer", charts.gradient.svg),
+    panel(tag, full ? "Signal: rms of what each layer hands on" : "Signal: rms by layer", charts.signal.svg),
+    panel(tag, full ? "Gradient: rms at each layer" : "Gradient: rms by layer", charts.gradient.svg),
   ];
   const head = html("div", { class: "pg-head" }, verdict, mendButton);
   const body = html("div", { class: "pg-body" }, head, html("div", { class: "pg-charts" }, ...panels), legend, spoken);
   const extras = [];
-  if (full) extras.push(flatAndHistograms(body), numbers(body));
+  if (full) extras.push(flatAndHistograms(body), numbers(body), workbench(body, () => settings));
   else body.append(html("p", { class: "pg-more" }, html("a", { href: PLAYGROUND.href }, "Open in the playground")));
   const frame = html("div", { class: full ? "pg pg-full" : "pg pg-live" }, form, body);
 
@@ -140,7 +140,6 @@ export function mount(root) {
 
   root.replaceChildren(frame);
   adopt(settings, false);
-  if (full) import("./workbench.js").then(({ workbench }) => extras.push(workbench(body, () => settings)));
 }
 
 const capital = (text) => text[0].toUpperCase() + text.slice(1);
@@ -158,12 +157,11 @@ function key(kind, color, marker) {
 function flatAndHistograms(body) {
   const flat = new Chart("Flat entries by layer", { width: 440, height: 180, y: [0, 1] });
   const svgs = [0, 1].map(() => element("svg", { viewBox: "0 0 440 130", role: "img", class: "pg-chart" }));
-  const panel = (title, ...nodes) => html("div", { class: "pg-panel" }, html("h2", { class: "pg-title" }, title), ...nodes);
   const flatKey = html("p", { class: "pg-legend" });
   body.append(
     html("div", { class: "pg-charts" },
-      panel("Histograms by layer: signal above, gradient below", ...svgs),
-      panel("Closed: slope below 1/20 of the steepest", flat.svg, flatKey),
+      panel("h2", "Histograms by layer: signal above, gradient below", ...svgs),
+      panel("h2", "Closed: slope below 1/20 of the steepest", flat.svg, flatKey),
     ),
   );
   return {
@@ -187,8 +185,6 @@ function flatAndHistograms(body) {
     },
   };
 }
-
-const percent = (share) => `${Math.round(100 * share)} %`;
 
 // All of it as a table.
 function numbers(body) {

@@ -1,6 +1,8 @@
 // Small SVG charts in the guide's grammar: dots for what was measured, a line of dots for theory.
 
-import { superscript } from "./numbers.js";
+import { METHODS } from "./constants.js";
+import { percent, superscript } from "./numbers.js";
+import { INITS } from "./settings.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -24,6 +26,9 @@ const MARKERS = {
   "<": "M-4 0L3-3.8V3.8Z",
 };
 export const markerPath = (marker) => MARKERS[marker] ?? MARKERS.o;
+
+// The colour and the marker that an initialization has in the guide's figures.
+export const lookOf = (init) => METHODS[INITS[init][0]];
 
 const MARGIN = { left: 50, right: 12, top: 10, bottom: 30 };
 const round = (x) => Math.round(100 * x) / 100;
@@ -64,7 +69,8 @@ export class Chart {
     this.svg.setAttribute("aria-label", label);
   }
 
-  // series: { kind: "dots" | "line" | "theory" | "thin" | "band", color, marker, values, x }.
+  // series: { kind, color, marker, values, at, faint }: the kind is a class, and `dots` have a marker,
+  // a `band` two values a layer; `at` is where, if not at 1, 2, …; what is faint sets no scale.
   draw(series, { xs, says = "", note = "", least = 0 } = {}) {
     const { width, height, y } = this;
     const log = y === "log";
@@ -113,7 +119,7 @@ export class Chart {
       height: height - MARGIN.top - MARGIN.bottom + 10, overflow: "hidden",
       viewBox: `${MARGIN.left - 5} ${MARGIN.top - 5} ${width - MARGIN.left - MARGIN.right + 10} ${height - MARGIN.top - MARGIN.bottom + 10}`,
     });
-    clip.append(...series.flatMap((each) => shapes(each, across, up, this)));
+    clip.append(...series.flatMap((each) => shapes(each, across, up)));
     this.svg.replaceChildren(back, clip);
     if (note)
       this.svg.append(element("text", { x: width / 2, y: height / 2, "text-anchor": "middle", class: "pg-note" }, note));
@@ -146,7 +152,7 @@ function shapes({ kind, color, marker, values, at }, across, up) {
     for (let i = 0; i < values.length; i += stride) {
       const place = up(values[i]);
       if (Number.isFinite(place))
-        made.push(element("path", { d: MARKERS[marker] ?? MARKERS.o, fill: color, transform: `translate(${x(i)} ${place})` }));
+        made.push(element("path", { d: markerPath(marker), fill: color, transform: `translate(${x(i)} ${place})` }));
     }
   }
   return made;
@@ -173,7 +179,7 @@ export function histograms(svg, panels, color, { reach, says }) {
       element("text", { x: middle, y: height - 18, "text-anchor": "middle" }, title),
       element("text", { x: middle, y: height - 4, "text-anchor": "middle", class: "pg-small" }, note),
       ...(zeros > 0
-        ? [element("text", { x: middle, y: 10, "text-anchor": "middle", class: "pg-small" }, `${Math.round(100 * zeros)} % zero`)]
+        ? [element("text", { x: middle, y: 10, "text-anchor": "middle", class: "pg-small" }, `${percent(zeros)} zero`)]
         : []),
     ];
   });

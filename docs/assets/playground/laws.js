@@ -7,30 +7,24 @@ const normal = (std) => ({ kind: "normal", std, bias: 0 });
 const constant = (value) => ({ kind: "constant", std: value, bias: 0 });
 
 // From fan_in, fan_out and the settings to the law; std is the value itself where it is constant.
-export const LAWS = {
-  zero: { title: "Zero", law: () => constant(0) },
-  constant: { title: "Constant", law: (fanIn) => constant(1 / fanIn) },
-  small: { title: "std 0.01", law: () => normal(0.01) },
-  large: { title: "std 1.0", law: () => normal(1) },
-  torch: {
-    title: "PyTorch default",
-    law: (fanIn) => ({ kind: "uniform", std: (3 * fanIn) ** -0.5, bias: fanIn ** -0.5 }),
-  },
-  lecun: { title: "LeCun", law: (fanIn) => normal(fanIn ** -0.5) },
-  xavier: { title: "Xavier", law: (fanIn, fanOut) => normal(Math.sqrt(2 / (fanIn + fanOut))) },
-  he: { title: "He", law: (fanIn) => normal(Math.sqrt(2 / fanIn)) },
-  orthogonal: {
-    title: "Orthogonal",
-    law: (fanIn, fanOut, { activation }) => ({
-      kind: "orthogonal",
-      std: gain(activation) / Math.sqrt(Math.max(fanIn, fanOut)),
-      bias: 0,
-    }),
-  },
-  gain: { title: "Gain", law: (fanIn, fanOut, settings) => normal(settings.gain / Math.sqrt(fanIn)) },
+const LAWS = {
+  zero: () => constant(0),
+  constant: (fanIn) => constant(1 / fanIn),
+  small: () => normal(0.01),
+  large: () => normal(1),
+  torch: (fanIn) => ({ kind: "uniform", std: (3 * fanIn) ** -0.5, bias: fanIn ** -0.5 }),
+  lecun: (fanIn) => normal(fanIn ** -0.5),
+  xavier: (fanIn, fanOut) => normal(Math.sqrt(2 / (fanIn + fanOut))),
+  he: (fanIn) => normal(Math.sqrt(2 / fanIn)),
+  orthogonal: (fanIn, fanOut, { activation }) => ({
+    kind: "orthogonal",
+    std: gain(activation) / Math.sqrt(Math.max(fanIn, fanOut)),
+    bias: 0,
+  }),
+  gain: (fanIn, fanOut, settings) => normal(settings.gain / Math.sqrt(fanIn)),
 };
 
-export const lawOf = (settings, fanIn, fanOut) => LAWS[settings.init].law(fanIn, fanOut, settings);
+export const lawOf = (settings, fanIn, fanOut) => LAWS[settings.init](fanIn, fanOut, settings);
 
 // What theory asks for: sigma_w and sigma_b of a layer of equal fans.
 export function sigmas(settings) {

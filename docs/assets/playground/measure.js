@@ -8,9 +8,9 @@ import { normals, stream } from "./random.js";
 import { propagate, propagateEqual } from "./theory.js";
 import { judge } from "./verdict.js";
 
-export const BINS = 41;
+const BINS = 41;
 // Histograms reach from -REACH to REACH times the rms.
-export const REACH = 4;
+const REACH = 4;
 const PANELS = 6;
 
 // A slope below a twentieth of the steepest lets hardly any gradient through.
@@ -20,7 +20,7 @@ const FLAT = 1 / 20;
 const INPUTS = 1 << 20;
 const GRADIENTS = INPUTS + 1;
 
-export const panelsOf = (depth) => {
+const panelsOf = (depth) => {
   const count = Math.min(PANELS, depth);
   return Array.from({ length: count }, (_, i) => (count > 1 ? Math.round((i * (depth - 1)) / (count - 1)) : 0));
 };
@@ -71,14 +71,13 @@ export function* measureNetwork(arena, net, { inputs, gradients }) {
 
 // Prediction by layer, and what theory needs to draw it.
 export function predict(settings) {
-  const [sigmaW, sigmaB] = sigmas(settings);
   if (settings.init === "zero") return propagateEqual(settings, 0);
   if (settings.init === "constant") return propagateEqual(settings, 1 / settings.width);
-  return propagate(settings, [sigmaW, sigmaB]);
+  return propagate(settings, sigmas(settings));
 }
 
 // Root mean square, and the std over the inputs: of each unit, squares averaged over units.
-export function spread(mem, at, m, n) {
+function spread(mem, at, m, n) {
   const count = m * n;
   let square = 0;
   const sums = new Float64Array(n);

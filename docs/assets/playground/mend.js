@@ -1,15 +1,14 @@
 // One change that mends a network: the first of a few that theory finds sound.
 
-import { ACTIVATIONS } from "./activations.js";
-import { LAWS } from "./laws.js";
 import { predict } from "./measure.js";
+import { ACTIVATION_TITLES, titleOf } from "./settings.js";
 import { gain } from "./theory.js";
 import { drift } from "./verdict.js";
 
 const SYMMETRIC = ["zero", "constant"];
 
 // Whether signal and gradient arrive, in expectation.
-export function sound(settings) {
+function sound(settings) {
   if (SYMMETRIC.includes(settings.init)) return false;
   const { signal, gradient } = predict(settings);
   const down = [...gradient].reverse();
@@ -17,7 +16,7 @@ export function sound(settings) {
 }
 
 // The law that the recipe "auto" takes before an activation.
-export function ownLaw(activation) {
+function ownLaw(activation) {
   if (activation === "relu") return { init: "he" };
   if (["linear", "selu"].includes(activation)) return { init: "lecun" };
   return { init: "gain", gain: Number(gain(activation).toFixed(3)) };
@@ -46,9 +45,9 @@ export function mend(settings) {
 
 function inWords(before, after) {
   const words = [];
-  if (after.activation !== before.activation) words.push(ACTIVATIONS[after.activation].title);
+  if (after.activation !== before.activation) words.push(ACTIVATION_TITLES[after.activation]);
   if (after.init !== before.init || after.gain !== before.gain)
-    words.push(after.init === "gain" ? `gain ${after.gain}` : LAWS[after.init].title);
+    words.push(titleOf(after));
   if (after.layerNorm && !before.layerNorm) words.push("LayerNorm");
   if (after.residual && !before.residual) words.push("residual sums");
   return words.join(" and ");

@@ -1,5 +1,7 @@
 // Numbers as they are read.
 
+export const percent = (share) => `${Math.round(100 * share)} %`;
+
 // Two digits, and a power of ten where the number is far from one.
 export function number(value) {
   if (value === 0 || !Number.isFinite(value)) return String(value);

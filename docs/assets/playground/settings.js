@@ -35,6 +35,9 @@ export const INITS = {
   orthogonal: ["Orthogonal", "Orthogonal, own gain"],
   gain: ["Gain", "Gain on a slider"],
 };
+// What an initialization is called where its gain is of interest.
+export const titleOf = ({ init, gain }) => (init === "gain" ? `gain ${gain}` : INITS[init][0]);
+
 export const RANGES = {
   gain: { min: 0, max: 3, step: 0.001 },
   depth: { min: 2, max: 100, step: 1 },

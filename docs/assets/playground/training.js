@@ -3,8 +3,8 @@
 import { backward, drawLayer, forward, layOut } from "./network.js";
 import { stream } from "./random.js";
 
-export const CLASSES = 10;
-export const FEATURES = 64;
+const CLASSES = 10;
+const FEATURES = 64;
 // Columns come in fours; the last two of the head stay zero and count for nothing.
 const HEAD = 12;
 const ORDER = (1 << 20) + 2;

@@ -1,7 +1,7 @@
 // A verdict in words, by the rules of initguide.measure: products over layers, not single factors.
 
-import { ACTIVATIONS } from "./activations.js";
-import { number } from "./numbers.js";
+import { number, percent } from "./numbers.js";
+import { ACTIVATION_TITLES } from "./settings.js";
 
 // By how much sizes may differ over a whole network.
 const LIMIT = 100;
@@ -59,7 +59,7 @@ function* unitsOf(net, rows) {
     if (layer >= 0)
       yield {
         kind: "saturated units",
-        words: `${percent(rows[layer].flat)} of layer ${layer + 1} is saturated, where the slope of ${ACTIVATIONS[net.activation].title} is nearly zero`,
+        words: `${percent(rows[layer].flat)} of layer ${layer + 1} is saturated, where the slope of ${ACTIVATION_TITLES[net.activation]} is nearly zero`,
       };
   }
 }
@@ -107,5 +107,3 @@ function gradient(net, rows) {
     },
   ];
 }
-
-const percent = (share) => `${Math.round(100 * share)} %`;

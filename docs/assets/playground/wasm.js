@@ -106,7 +106,7 @@ function body() {
   ];
 }
 
-export function moduleBytes() {
+function moduleBytes() {
   const parameters = [I32, I32, I32, I32, I32, I32, F64];
   const locals = vector([
     [INTEGERS.length, I32],

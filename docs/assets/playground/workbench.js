@@ -1,10 +1,10 @@
 // Below the charts: the code that does the same, and training on the digits.
 
-import { DIGITS, METHODS } from "./constants.js";
+import { DIGITS } from "./constants.js";
 import { html, slider } from "./controls.js";
-import { Chart } from "./draw.js";
-import { number } from "./numbers.js";
-import { INITS } from "./settings.js";
+import { Chart, lookOf } from "./draw.js";
+import { number, percent } from "./numbers.js";
+import { titleOf } from "./settings.js";
 import { snippet } from "./snippet.js";
 
 const STEPS = 300;
@@ -13,12 +13,12 @@ const CHANCE = Math.log(10);
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 export function workbench(body, current) {
-  const parts = [code(current), training(current)];
-  body.append(...parts.map(({ node }) => node));
-  return { adopt: (settings) => parts.forEach((part) => part.adopt(settings)) };
+  const { node, adopt } = code();
+  body.append(node, training(current));
+  return { adopt };
 }
 
-function code(current) {
+function code() {
   const text = html("code", { tabindex: 0, role: "region", "aria-label": "Python code" });
   const said = html("span", { role: "status" });
   const copy = async (content, what) => {
@@ -32,7 +32,6 @@ function code(current) {
   const button = (label, click) => html("button", { type: "button", class: "pg-button", click }, label);
   const block = html("pre", {}, text);
   const adopt = (settings) => (text.textContent = snippet(settings));
-  adopt(current());
   const node = html("div", { class: "pg-code" },
     html("h2", { class: "pg-title" }, "Take it home: the same with initguide"),
     block,
@@ -111,7 +110,7 @@ function training(current) {
   function paint() {
     const series = runs.map(({ settings, steps, losses }, i) => ({
       kind: i === runs.length - 1 ? "run" : "past",
-      color: METHODS[INITS[settings.init][0]].color,
+      color: lookOf(settings.init).color,
       values: smoothed(losses),
       at: steps,
     }));
@@ -125,28 +124,27 @@ function training(current) {
     list.replaceChildren(
       ...[...runs].reverse().map((each) => {
         const dot = html("span", { class: "pg-dot" });
-        dot.style.background = METHODS[INITS[each.settings.init][0]].color;
+        dot.style.background = lookOf(each.settings.init).color;
         return html("li", {}, dot, `${describe(each)}: ${resultOf(each)}`);
       }),
     );
   }
 
   paint();
-  return { node, adopt: () => {} };
+  return node;
 }
 
 function describe({ settings, rate }) {
-  const { init, gain, activation, depth, width, layerNorm, residual } = settings;
+  const { activation, depth, width, layerNorm, residual } = settings;
   const extras = [layerNorm && "LayerNorm", residual && "residual"].filter(Boolean);
-  const law = init === "gain" ? `gain ${gain}` : INITS[init][0];
-  return [law, activation, `${depth} × ${width}`, ...extras, `rate ${number(rate)}`].join(", ");
+  return [titleOf(settings), activation, `${depth} × ${width}`, ...extras, `rate ${number(rate)}`].join(", ");
 }
 
 function resultOf({ losses, accuracy }) {
   const loss = losses.at(-1);
   if (loss === undefined) return "starting";
   if (!Number.isFinite(loss)) return "the loss is not a number any more";
-  return `loss ${number(loss)}, ${Math.round(100 * accuracy)} % of the held-out digits right`;
+  return `loss ${number(loss)}, ${percent(accuracy)} of the held-out digits right`;
 }
 
 // Batches are small: the mean of the last eight losses is easier to read.
