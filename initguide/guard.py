@@ -36,6 +36,21 @@ def side_effects_undone(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
+def unchanged(model: nn.Module) -> Iterator[None]:
+    """Undo what a forward leaves behind: attributes, hooks, and randomness drawn in it."""
+    # Buffers are in a dict, and so are the hooks that some models give themselves when first run.
+    own = [each for module in model.modules() for each in (vars(module), *vars(module).values())]
+    held = [(each, dict(each)) for each in own if isinstance(each, dict)]
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        for attributes, before in held:
+            attributes.clear()
+            attributes.update(before)
+
+
+@contextmanager
 def unchanged_on_error(model: nn.Module, generator: torch.Generator | None) -> Iterator[None]:
     """Put parameters and random state back if anything goes wrong inside."""
     values = [(parameter, parameter.clone()) for parameter in model.parameters()]

@@ -180,3 +180,21 @@ UNKNOWN = {
     "RWKV": ["time_decay"],
     "BEiT": ["lambda_1", "lambda_2"],
 }
+
+# Layers whose output is zero at first: a decoder's queries begin with zeros, and so does a table of
+# biases.
+SILENT = {
+    "DETR": {f"model.decoder.layers.0.self_attn.{part}" for part in ("v_proj", "o_proj")},
+    "T5": {
+        f"{side}.block.0.layer.0.SelfAttention.relative_attention_bias"
+        for side in ("encoder", "decoder")
+    },
+}
+# What LSUV then cannot scale.
+UNSCALABLE = {"DETR": r"layer 'model\.decoder.*v_proj' must vary over"}
+# The decoder's first norm divides what is nearly zero.
+VERDICTS = {"DETR": ["gradient explodes"]}
+# A tied head's table has the std of a head, 1/8; a softmax of keys that hardly differ averages over
+# positions; what ends one of L branches is smaller by sqrt(L). Products of these stay within a
+# factor of 20 of the unit scale that gains are made for; a state space multiplies once more.
+LARGEST = {"Mamba": 50}

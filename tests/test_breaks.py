@@ -102,7 +102,7 @@ BREAKS = {
     ),
     "a law of Q that is not tested": (
         "judging/structure.py",
-        "return _haar(found, gain)",
+        "return _haar(found, gains)",
         "return []",
         "test_check_initializer.py::test_a_wrong_one_is_named[no signs]",
     ),

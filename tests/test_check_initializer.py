@@ -1,5 +1,8 @@
 """check_initializer names the fault of a wrong initializer, and finds none in a right one."""
 
+# The legacy global state is what a wrong one draws from, and what must not move.
+# ruff: noqa: NPY002
+
 import os
 
 os.environ["KERAS_BACKEND"] = "jax"
@@ -133,6 +136,25 @@ def forgets_a_row_(tensor, generator=None):
     return tensor
 
 
+def returns_a_number_(tensor, generator=None):
+    return init.kaiming_normal_(tensor, generator=generator).std().item()
+
+
+def returns_a_line_(tensor, generator=None):
+    return init.kaiming_normal_(tensor, generator=generator).flatten()
+
+
+def turns_(tensor, generator=None):
+    tensor.data = init.kaiming_normal_(tensor.data.transpose(0, 1), generator=generator)
+    return tensor
+
+
+def float32_alone_(tensor, generator=None):
+    init.kaiming_normal_(tensor, generator=generator)
+    with torch.no_grad():
+        return tensor.copy_((torch.eye(len(tensor)) @ tensor.flatten(1)).view_as(tensor))
+
+
 def clones_(tensor, generator=None):
     with torch.no_grad():
         row = init.kaiming_normal_(tensor.clone(), generator=generator)[:1]
@@ -171,6 +193,19 @@ def rotations(shape, rng):
     return q[:n, :k].reshape(shape)
 
 
+def shifts(shape, rng):
+    """A signed shift, whose diagonal is zero."""
+    n, k = math.prod(shape[:-1]), shape[-1]
+    q = np.roll(np.diag(rng.choice([-1.0, 1.0], max(n, k))), 1, axis=0)
+    return q[:n, :k].reshape(shape)
+
+
+def by_shape_(tensor, generator=None):
+    """Orthogonal, with a gain that is another at each shape."""
+    gain = math.sqrt(max(1, len(tensor) / tensor[0].numel()))
+    return init.orthogonal_(tensor, gain=gain, generator=generator)
+
+
 def flattened_wrongly_(tensor, generator=None):
     """Orthonormal as (out * kernel, in), where (out, in * kernel) is meant."""
     with torch.no_grad():
@@ -207,8 +242,14 @@ def tiled_(tensor, generator=None):
         return tensor.copy_(torch.cat([drawn] * 4))
 
 
-def dropped(shape, rng):
-    return rng.normal(0, 0.01, shape) * (rng.random(shape) < 0.1)
+def swapped_below_(tensor, generator=None):
+    """ICNR with the fan_out of the whole for its fan_in."""
+    std = (2 / tensor_fans(tensor)[1]) ** 0.5
+    return init.icnr_(tensor, init_=partial(init.normal_, std=std), generator=generator)
+
+
+def dropped(shape, rng, share=0.1):
+    return rng.normal(0, 0.01, shape) * (rng.random(shape) < share)
 
 
 # Each: the function, what it is to be like, and the first fault that must be named.
@@ -291,6 +332,12 @@ WRONG = {
     "torch's bounds": (uncut_, partial(init.truncated_normal_, std=0.02), "truncation absolute"),
     "signs": (he(lambda x: x.abs().mean() * 1.2533 * x.sign()), "kaiming_normal_", "wrong law"),
     "mean fan": (arrays(lambda i, o: (4 / (i + o)) ** 0.5), "kaiming_normal", "fan averaged"),
+    "a fan of its own": (
+        arrays(lambda i, o: (2 / (i + 3 * o)) ** 0.5),
+        "kaiming_normal",
+        "std wrong",
+    ),
+    "fans swapped, in blocks": (swapped_below_, "icnr_", "fans swapped"),
     "one fan": (tensors(lambda i, o: i**-0.5), "xavier_normal_", "one fan"),
     "the other fan": (arrays(lambda i, o: o**-0.5), "xavier_normal", "one fan"),
     "kernel": (
@@ -319,7 +366,7 @@ WRONG = {
         "generator ignored",
     ),
     "global NumPy": (
-        lambda shape, rng: np.random.normal(0, (2 / matrix_fans(shape)[0]) ** 0.5, shape),  # noqa: NPY002
+        lambda shape, rng: np.random.normal(0, (2 / matrix_fans(shape)[0]) ** 0.5, shape),
         "kaiming_normal",
         "generator ignored",
     ),
@@ -336,12 +383,21 @@ WRONG = {
     "None": (returns_none_, "kaiming_normal_", "returns nothing"),
     "copy": (returns_a_copy_, "kaiming_normal_", "not in place"),
     "data": (replaces_data_, "kaiming_normal_", "wrong dtype"),
+    "float32 alone": (float32_alone_, "kaiming_normal_", "wrong dtype"),
+    "dtype": (
+        lambda shape, dtype=np.float64, rng=None: init.kaiming_normal(shape, rng=rng),
+        "kaiming_normal",
+        "wrong dtype",
+    ),
     "integers": (
         of_array(lambda x, rng: np.round(10 * x).astype(int)),
         partial(init.normal, std=10),
         "wrong dtype",
     ),
     "list": (of_array(lambda x, rng: x.tolist()), "normal", "wrong return"),
+    "a number": (returns_a_number_, "kaiming_normal_", "wrong return"),
+    "a line": (returns_a_line_, "kaiming_normal_", "wrong shape"),
+    "turned": (turns_, "kaiming_normal_", "wrong shape"),
     "transposed": (of_array(lambda x, rng: x.T), "normal", "wrong shape"),
     "a row": (forgets_a_row_, "kaiming_normal_", "not finite"),
     "division by zero": (of_array(lambda x, rng: x / np.ceil(x)), "normal", "not finite"),
@@ -350,6 +406,7 @@ WRONG = {
     "no signs": (no_signs, "orthogonal", "not Haar"),
     "no signs, torch": (no_signs_, "orthogonal_", "not Haar"),
     "signed permutation": (rotations, "orthogonal", "not Haar"),
+    "signed shift": (shifts, "orthogonal", "not Haar"),
     "Gaussian": (tensors(lambda i, o: max(i, o) ** -0.5), "orthogonal_", "not orthogonal"),
     "wrong side": (flattened_wrongly_, "orthogonal_", "wrong side"),
     "tall alone": (tall_alone_, "orthogonal_", "wrong side"),
@@ -364,6 +421,7 @@ WRONG = {
         partial(init.orthogonal_, gain=2**0.5),
         "gain squared",
     ),
+    "gain missing, by shape": (init.orthogonal_, by_shape_, "gain missing"),
     "orthogonal for delta": (init.orthogonal_, "delta_orthogonal_", "zeros misplaced"),
     "corner": (corner_, "dirac_", "identity misplaced"),
     "reversed": (
@@ -388,6 +446,7 @@ WRONG = {
         "sparse by the wrong side",
     ),
     "dropout": (dropped, partial(init.sparse, sparsity=0.9), "sparsity"),
+    "another share": (partial(dropped, share=0.12), dropped, "sparsity"),
     "too many": (
         partial(init.sparse_incoming_, connections=16),
         "sparse_incoming_",
@@ -518,13 +577,10 @@ RIGHT = {name: (ours(name), ours(name), {}) for m in init.METHODS for name in m.
 RIGHT |= {
     f"{name}, torch": (partial(getattr(nn.init, name), **NEEDS.get(name, {})), ours(name), {})
     for name in nn.init.__all__
+    # Among the wrong ones.
     if name.endswith("_") and name != "sparse_"
 }
-RIGHT |= {
-    f"{m.title}, across": (ours(m.names[0]), ours(m.names[1]), {})
-    for m in init.METHODS
-    if m.spread or m.title in ("Orthogonal", "ICNR", "Dirac", "Sparse, by unit")
-}
+RIGHT |= {f"{m.title}, across": (ours(m.names[0]), ours(m.names[1]), {}) for m in init.METHODS}
 RIGHT |= {
     "jax, he_uniform": (jaxs("he_uniform"), "kaiming_uniform", LARGE),
     "jax, he_normal": (jaxs("he_normal"), partial(init.variance_scaling, scale=2.0), LARGE),
@@ -565,6 +621,8 @@ RIGHT |= {
         {},
     ),
     "long tails": (student, student, {}),
+    "zeros by chance": (dropped, dropped, {}),
+    "a gain by shape": (by_shape_, by_shape_, {}),
     "a record for like": (init.kaiming_normal_, KAIMING, {}),
     "one small shape": (init.xavier_normal_, "xavier_normal_", {"shapes": [(3, 5)]}),
 }
@@ -611,6 +669,18 @@ def test_a_shape_that_raises_is_named_and_the_others_are_judged():
     assert [fault.kind for fault in only] == ["fans swapped"]
 
 
+def test_one_that_raises_later_is_named():
+    left = iter(range(12))
+
+    def tires_(tensor, generator=None):
+        next(left)
+        return init.kaiming_normal_(tensor, generator=generator)
+
+    (found,) = init.check_initializer(tires_, "kaiming_normal_").faults
+    assert found.kind == "raises"
+    assert found.words == "it must draw again and again; it raised StopIteration"
+
+
 def test_each_kind_has_a_hint_and_a_page():
     from initguide.judging.judgment import HINTS
 
@@ -641,18 +711,18 @@ def test_the_judgment_reads_in_words():
 def test_the_same_judgment_twice_and_nothing_else_changed():
     def meddling_(tensor):
         torch.manual_seed(1)
-        np.random.seed(1)  # noqa: NPY002
+        np.random.seed(1)
         random.seed(1)
         return tensor.normal_()
 
     torch.manual_seed(7)
-    np.random.seed(7)  # noqa: NPY002
+    np.random.seed(7)
     random.seed(7)
-    before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()  # noqa: NPY002
+    before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
     first, second = (init.check_initializer(meddling_, "normal_") for _ in range(2))
     assert first == second
     assert torch.equal(torch.get_rng_state(), before[0])
-    assert (np.random.get_state()[1] == before[1]).all()  # noqa: NPY002
+    assert (np.random.get_state()[1] == before[1]).all()
     assert random.getstate() == before[2]
 
 
@@ -687,6 +757,7 @@ def nothing_told(x):
             TypeError,
             r"must be of the form fn_\(tensor, generator=None\) or fn\(shape, rng=None\); cannot",
         ),
+        (lambda: init.check_initializer(max, max), TypeError, r"cannot tell which max\(…\) is"),
         (
             lambda: init.check_initializer(init.normal_, "he"),
             ValueError,

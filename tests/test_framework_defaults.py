@@ -160,6 +160,7 @@ def test_laws_are_written_as_they_are_computed():
     assert str(Law("uniform", "1 / (c * k**2)")) == "U(±1/√(ck²))"
     assert str(Law("uniform", "6 / (c + o)")) == "U(±√(6/(c+o)))"
     assert str(Law("uniform", "0.0025")) == "U(±0.05)"
+    assert str(Law("uniform", "1 / k**2")) == "U(±1/k)"
     assert str(Law("cut normal", "1 / c")) == "cN(0, 1/c)"
     assert str(Law("constant", "0")) == "0"
 

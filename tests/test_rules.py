@@ -262,6 +262,27 @@ def test_modules_of_ones_own_by_rules():
     assert plan["0.inner.weight"]["std"] == pytest.approx(1 / math.sqrt(12))
 
 
+class Biased(nn.Module):
+    """One whose layers' names hold the word that biases are known by."""
+
+    def __init__(self):
+        super().__init__()
+        self.bias_table = nn.Embedding(9, 4)
+        self.debias = nn.Linear(4, 4)
+        self.bias = nn.Conv1d(4, 4, 3)
+
+    def forward(self, x):
+        y = self.debias(self.bias_table(x)).relu()
+        return y + self.bias(y.mT).mean(-1, keepdim=True).mT
+
+
+@pytest.mark.parametrize("recipe", ["auto", "torch", "xavier", "kaiming", "orthogonal", "gpt2"])
+def test_a_weight_is_no_bias_whatever_its_module_is_called(recipe):
+    plan = rows(Biased(), recipe)
+    assert all(plan[f"{name}.weight"]["std"] != 0 for name in ("bias_table", "debias", "bias"))
+    assert recipe == "torch" or plan["debias.bias"]["law"] == "zeros_"
+
+
 class Strange(Scaled):
     """One whose parameters are used in a way that tells no law."""
 

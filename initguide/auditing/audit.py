@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from initguide.auditing.checkup import Finding, Limits, checkup
+from initguide.lines import html_list
 from initguide.planning.plans import Entry, Plan, table
 from initguide.planning.rule import Rule
 from initguide.planning.rules import Recipe, plan, planned
@@ -63,8 +64,7 @@ class Audit:
             f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in line)}</tr>"
             for line in lines
         )
-        items = "".join(f"<li>{html.escape(line)}</li>" for line in self._lines)
-        return f"<table>{body}</table><ul>{items}</ul>"
+        return f"<table>{body}</table>{html_list(self._lines)}"
 
     def assert_clean(self) -> None:
         """Raise AssertionError, with the findings' words, if there are any; for tests and CI."""

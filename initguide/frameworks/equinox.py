@@ -1,6 +1,15 @@
 """Equinox: PyTorch's uniform law, with the fan_in of a transposed convolution put right."""
 
-from initguide.frameworks.record import ONE, ZERO, Law, records, uniform
+from initguide.frameworks.record import (
+    FORGETS,
+    HIDES,
+    ONE,
+    TOO_SMALL,
+    ZERO,
+    Law,
+    records,
+    uniform,
+)
 
 
 def _weight(shape: str) -> str:
@@ -11,21 +20,18 @@ def _uniform(shape: str, root: str) -> str:
     return f"init.uniform({shape}, -1 / {root}, 1 / {root}, rng=rng)"
 
 
-_TOO_SMALL = "variance 1/(3 fan_in), where ReLU wants 2/fan_in"
-_HIDES = "random: it hides that the signal dies"
-_FORGETS = "loses the state in a few steps"
 _KERNEL = uniform("1 / (c * k**2)")
-_KERNEL_BIAS = ("bias", _KERNEL, _uniform("(o, 1, 1)", "(c**0.5 * k)"), _HIDES)
+_KERNEL_BIAS = ("bias", _KERNEL, _uniform("(o, 1, 1)", "(c**0.5 * k)"), HIDES)
 
 DEFAULTS = records(
     "Equinox",
     {
         ("Dense", "Linear"): [
-            ("weight", uniform("1 / c"), _weight("(o, c)"), _TOO_SMALL),
-            ("bias", uniform("1 / c"), _uniform("(o,)", "c**0.5"), _HIDES),
+            ("weight", uniform("1 / c"), _weight("(o, c)"), TOO_SMALL),
+            ("bias", uniform("1 / c"), _uniform("(o,)", "c**0.5"), HIDES),
         ],
         ("Convolution", "Conv2d"): [
-            ("weight", _KERNEL, _weight("(o, c, k, k)"), _TOO_SMALL),
+            ("weight", _KERNEL, _weight("(o, c, k, k)"), TOO_SMALL),
             _KERNEL_BIAS,
         ],
         ("Transposed convolution", "ConvTranspose2d"): [
@@ -33,17 +39,17 @@ DEFAULTS = records(
             _KERNEL_BIAS,
         ],
         ("Depthwise convolution", "Conv2d(groups=c)"): [
-            ("weight", uniform("1 / k**2"), _weight("(c, 1, k, k)"), _TOO_SMALL),
-            ("bias", uniform("1 / k**2"), _uniform("(c, 1, 1)", "k"), _HIDES),
+            ("weight", uniform("1 / k**2"), _weight("(c, 1, k, k)"), TOO_SMALL),
+            ("bias", uniform("1 / k**2"), _uniform("(c, 1, 1)", "k"), HIDES),
         ],
         ("LSTM", "LSTMCell"): [
             ("weight_ih", uniform("1 / h"), _uniform("(4 * h, c)", "h**0.5")),
-            ("weight_hh", uniform("1 / h"), _uniform("(4 * h, h)", "h**0.5"), _FORGETS),
+            ("weight_hh", uniform("1 / h"), _uniform("(4 * h, h)", "h**0.5"), FORGETS),
             ("bias", uniform("1 / h"), _uniform("(4 * h,)", "h**0.5"), "forget gate about 0"),
         ],
         ("GRU", "GRUCell"): [
             ("weight_ih", uniform("1 / h"), _uniform("(3 * h, c)", "h**0.5")),
-            ("weight_hh", uniform("1 / h"), _uniform("(3 * h, h)", "h**0.5"), _FORGETS),
+            ("weight_hh", uniform("1 / h"), _uniform("(3 * h, h)", "h**0.5"), FORGETS),
             ("bias, bias_n", uniform("1 / h"), _uniform("(4 * h,)", "h**0.5")),
         ],
         ("Embedding", "Embedding"): [

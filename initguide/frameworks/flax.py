@@ -3,7 +3,7 @@
 They part in the recurrent kernels: linen draws each gate's by itself, nnx some cells' as one.
 """
 
-from initguide.frameworks.record import ONE, ZERO, Default, Law, Table, records
+from initguide.frameworks.record import ONE, ZERO, Default, Law, Table, fused, records
 
 
 def _normal(variance: str) -> Law:
@@ -47,8 +47,8 @@ def _common(prefix: str, dense: str) -> Table:
     }
 
 
-def _recurrent(framework: str, layer: str, name: str, fused: bool) -> tuple[Default, ...]:
-    """Return a cell's records; fused, its recurrent kernel is one of shape (h, gates * h)."""
+def _recurrent(framework: str, layer: str, name: str, whole: bool) -> tuple[Default, ...]:
+    """Return a cell's records; whole, its recurrent kernel is one of shape (h, gates * h)."""
     gates = {"LSTM": 4, "GRU": 3}[layer]
     shape = f"(h, {gates} * h)"
     by_gate = (
@@ -58,14 +58,14 @@ def _recurrent(framework: str, layer: str, name: str, fused: bool) -> tuple[Defa
     as_one = (
         Law("orthogonal"),
         f"init.orthogonal({shape}, rng=rng)",
-        f"no gate is orthogonal: singular values² average 1/{gates}",
+        fused(gates),
     )
     forget = "forget gate 0" if layer == "LSTM" else ""
     # linen's GRU has one more bias, on the candidate's recurrent part.
-    biases = 3 if layer == "GRU" and fused else 4
+    biases = 3 if layer == "GRU" and whole else 4
     rows = [
         ("input kernels", _normal("1 / c"), _scaling(f"(c, {gates} * h)")),
-        ("recurrent kernels", *(as_one if fused else by_gate)),
+        ("recurrent kernels", *(as_one if whole else by_gate)),
         ("biases", ZERO, f"init.zeros(({biases} * h,))", forget),
     ]
     return records(framework, {(layer, name): rows})
@@ -73,12 +73,12 @@ def _recurrent(framework: str, layer: str, name: str, fused: bool) -> tuple[Defa
 
 LINEN = (
     *records("Flax linen", _common("nn", "nn.Dense")),
-    *_recurrent("Flax linen", "LSTM", "nn.LSTMCell, nn.OptimizedLSTMCell", fused=False),
-    *_recurrent("Flax linen", "GRU", "nn.GRUCell", fused=False),
+    *_recurrent("Flax linen", "LSTM", "nn.LSTMCell, nn.OptimizedLSTMCell", whole=False),
+    *_recurrent("Flax linen", "GRU", "nn.GRUCell", whole=False),
 )
 NNX = (
     *records("Flax nnx", _common("nnx", "nnx.Linear")),
-    *_recurrent("Flax nnx", "LSTM", "nnx.LSTMCell", fused=False),
-    *_recurrent("Flax nnx", "LSTM", "nnx.OptimizedLSTMCell", fused=True),
-    *_recurrent("Flax nnx", "GRU", "nnx.GRUCell", fused=True),
+    *_recurrent("Flax nnx", "LSTM", "nnx.LSTMCell", whole=False),
+    *_recurrent("Flax nnx", "LSTM", "nnx.OptimizedLSTMCell", whole=True),
+    *_recurrent("Flax nnx", "GRU", "nnx.GRUCell", whole=True),
 )

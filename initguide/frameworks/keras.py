@@ -1,8 +1,6 @@
 """Keras: Glorot's uniform law for every kernel, zeros for the biases."""
 
-from initguide.frameworks.record import ONE, ZERO, Law, records, uniform
-
-_FUSED = "no gate is orthogonal: singular values² average 1/{}"
+from initguide.frameworks.record import ONE, ZERO, Law, fused, records, uniform
 
 DEFAULTS = records(
     "Keras",
@@ -48,7 +46,7 @@ DEFAULTS = records(
                 "recurrent_kernel",
                 Law("orthogonal"),
                 "init.orthogonal((h, 4 * h), rng=rng)",
-                _FUSED.format(4),
+                fused(4),
             ),
             ("bias", Law("forget gate", "1"), "init.forget_bias(h, 1.0)"),
         ],
@@ -63,7 +61,7 @@ DEFAULTS = records(
                 "recurrent_kernel",
                 Law("orthogonal"),
                 "init.orthogonal((h, 3 * h), rng=rng)",
-                _FUSED.format(3),
+                fused(3),
             ),
             ("bias", ZERO, "init.zeros((2, 3 * h))"),
         ],

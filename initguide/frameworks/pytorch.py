@@ -1,6 +1,15 @@
 """PyTorch: 1/sqrt(fan_in) as the bound of nearly everything, biases included."""
 
-from initguide.frameworks.record import ONE, ZERO, Law, records, uniform
+from initguide.frameworks.record import (
+    FORGETS,
+    HIDES,
+    ONE,
+    TOO_SMALL,
+    ZERO,
+    Law,
+    records,
+    uniform,
+)
 
 
 def _bias(root: str) -> str:
@@ -8,38 +17,35 @@ def _bias(root: str) -> str:
 
 
 _KAIMING = "init.kaiming_uniform_(layer.weight, 5**0.5)"
-_TOO_SMALL = "variance 1/(3 fan_in), where ReLU wants 2/fan_in"
-_HIDES = "random: it hides that the signal dies"
 _ALL = "[init.uniform_(p, -1 / h**0.5, 1 / h**0.5) for p in layer.parameters()]"
-_FORGETS = "loses the state in a few steps"
 
 DEFAULTS = records(
     "PyTorch",
     {
         ("Dense", "nn.Linear"): [
-            ("weight", uniform("1 / c"), _KAIMING, _TOO_SMALL),
-            ("bias", uniform("1 / c"), _bias("c**0.5"), _HIDES),
+            ("weight", uniform("1 / c"), _KAIMING, TOO_SMALL),
+            ("bias", uniform("1 / c"), _bias("c**0.5"), HIDES),
         ],
         ("Convolution", "nn.Conv2d"): [
-            ("weight", uniform("1 / (c * k**2)"), _KAIMING, _TOO_SMALL),
-            ("bias", uniform("1 / (c * k**2)"), _bias("(c**0.5 * k)"), _HIDES),
+            ("weight", uniform("1 / (c * k**2)"), _KAIMING, TOO_SMALL),
+            ("bias", uniform("1 / (c * k**2)"), _bias("(c**0.5 * k)"), HIDES),
         ],
         ("Transposed convolution", "nn.ConvTranspose2d"): [
             ("weight", uniform("1 / (o * k**2)"), _KAIMING, "fans swapped, stride ignored"),
-            ("bias", uniform("1 / (o * k**2)"), _bias("(o**0.5 * k)"), _HIDES),
+            ("bias", uniform("1 / (o * k**2)"), _bias("(o**0.5 * k)"), HIDES),
         ],
         ("Depthwise convolution", "nn.Conv2d(groups=c)"): [
-            ("weight", uniform("1 / k**2"), _KAIMING, _TOO_SMALL),
-            ("bias", uniform("1 / k**2"), _bias("k"), _HIDES),
+            ("weight", uniform("1 / k**2"), _KAIMING, TOO_SMALL),
+            ("bias", uniform("1 / k**2"), _bias("k"), HIDES),
         ],
         ("LSTM", "nn.LSTM"): [
             ("weight_ih", uniform("1 / h"), _ALL),
-            ("weight_hh", uniform("1 / h"), _ALL, _FORGETS),
+            ("weight_hh", uniform("1 / h"), _ALL, FORGETS),
             ("bias_ih, bias_hh", uniform("1 / h"), _ALL, "two, summed; forget gate about 0"),
         ],
         ("GRU", "nn.GRU"): [
             ("weight_ih", uniform("1 / h"), _ALL),
-            ("weight_hh", uniform("1 / h"), _ALL, _FORGETS),
+            ("weight_hh", uniform("1 / h"), _ALL, FORGETS),
             ("bias_ih, bias_hh", uniform("1 / h"), _ALL),
         ],
         ("Embedding", "nn.Embedding"): [

@@ -93,6 +93,16 @@ def uniform(square: str) -> Law:
 
 ZERO, ONE = Law("constant", "0"), Law("constant", "1")
 
+# Faults that several frameworks share.
+TOO_SMALL = "variance 1/(3 fan_in), where ReLU wants 2/fan_in"
+HIDES = "random: it hides that the signal dies"
+FORGETS = "loses the state in a few steps"
+
+
+def fused(gates: int) -> str:
+    """Return what is wrong with a recurrent kernel that is orthogonal as one."""
+    return f"no gate is orthogonal: singular values² average 1/{gates}"
+
 
 def _root(scale: str) -> str:
     numerator, _, denominator = scale.partition("/")

@@ -48,8 +48,9 @@ def check_initializer(
     \sqrt{\tfrac12 \log\tfrac{2}{p} \left(\tfrac1n + \tfrac1m\right)}$$
 
     with the kurtosis $\kappa$, $n \ge 48\,000$ values of yours and four times as many of the method
-    at each shape; mean, orthogonality, places of zeros and the generator are tested as well. The
-    limits are set for one false alarm in a million judgments. A std that is off by 2 % is found.
+    at each shape (of small ones, those of 400 draws); mean, orthogonality, places of zeros and the
+    generator are tested as well. The limits are set for one false alarm in a million judgments. A
+    std that is off by 2 % is found.
 
     Args:
         fn: A function `fn_(tensor, generator=None)` that fills a tensor `(out, in, *kernel)`, or
@@ -122,6 +123,7 @@ def _usable(
         try:
             right.values(shape, seed)
         except Exception as error:
+            # Of any type: it may be anybody's function.
             problem = error
             if shapes is not None:
                 break
@@ -171,6 +173,7 @@ def _judge(
         mine = Source(reader, count(base + 10))
         drawn = [mine.draw(shape) for shape in usable]
     except Exception as error:
+        # Of any type: it is the reader's function.
         words = f"it must draw again and again; it raised {said(error)}"
         return [*faults, fault("raises", words)], checked
     theirs = Source(right, count(base + 5_000))

@@ -46,7 +46,7 @@ def compare(
             (_each(one, lambda d, b=block: d[::b]), _each(other, lambda d, b=block: d[::b]))
             for (one, other), block in zip(pairs, blocks, strict=True)
         ]
-    random_zeros = any(_share_of_zeros(other) > _ZEROS for other in right)
+    random_zeros = any(structure.share_of_zeros(other) > _ZEROS for other in right)
     if random_zeros:
         special.append("zeros where they are to be")
         fixed = all(_zeros_are_fixed(other) for other in right)
@@ -56,19 +56,18 @@ def compare(
                 return faults, ""
         pairs = [(_others(one, fixed), _others(other, fixed)) for one, other in pairs]
     mine, theirs = [one for one, _ in pairs], [other for _, other in pairs]
-    gains = [
-        structure.gain_of(d.draws[0].flatten(1)) if d.draws[0].ndim > 1 else None for d in theirs
-    ]
-    gain = gains[0]
-    if gain is not None and all(gains):
-        special.append(f"all singular values are {gain:.4g}, and Q is uniformly distributed")
-        return structure.judge_orthogonal(mine, gain), ", ".join(special)
+    gains = [gain for each in theirs if (gain := structure.gain_of(each.draws[0]))]
+    if len(gains) == len(theirs):
+        values = " or ".join(dict.fromkeys(f"{gain:.4g}" for gain in gains))
+        special.append(f"all singular values are {values}, and Q is uniformly distributed")
+        return structure.judge_orthogonal(mine, gains), ", ".join(special)
 
     @cache
     def std_of(shape: Shape) -> float | None:
         try:
             flat = source.draw(shape, 4 * VALUES, least=1).flat
         except Exception:
+            # Not each law has every shape, and it may be anybody's function.
             return None
         return (flat[flat != 0] if random_zeros else flat).std().item()
 
@@ -87,10 +86,6 @@ def _each(draws: Draws, change: Callable[[Tensor], Tensor]) -> Draws:
     return replace(draws, draws=[change(draw) for draw in draws.draws])
 
 
-def _share_of_zeros(draws: Draws) -> float:
-    return draws.flat.eq(0).double().mean().item()
-
-
 def _zeros_are_fixed(draws: Draws) -> bool:
     zero = torch.stack(draws.draws).eq(0)
     return bool((zero.any(0) == zero.all(0)).all())
@@ -98,13 +93,9 @@ def _zeros_are_fixed(draws: Draws) -> bool:
 
 def _others(draws: Draws, fixed: bool) -> Draws:
     """Return the entries that are not zero: at fixed places of a kernel, or all in one line."""
-
-    def kept(draw: Tensor) -> Tensor:
-        return draw[draw != 0]
-
     first = draws.draws[0]
     if fixed and first.ndim > 2:
         places = first.flatten(2).ne(0).any(0).any(0)
         if bool(first.flatten(2)[..., places].ne(0).all()):
             return _each(draws, lambda draw: draw.flatten(2)[..., places].squeeze(-1))
-    return _each(draws, kept)
+    return _each(draws, lambda draw: draw[draw != 0])

@@ -26,6 +26,7 @@ def contract(reader: Initializer, shape: Shape, seed: int) -> list[Fault]:
     try:
         return check(reader, shape, seed)
     except Exception as error:
+        # Whatever a reader's function raises, here and below, is a fault to report.
         words = f"it must draw {at(reader.own(shape))}; it raised {said(error)}"
         return [fault("raises", words)]
 

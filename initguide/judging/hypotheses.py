@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from initguide.fans import Mode, fans
 from initguide.judging.styles import Shape
+from initguide.methods.truncated_normal import truncated_moments
 
 StdOf = Callable[[Shape], float | None]
 
@@ -178,7 +179,7 @@ def _by_factor(gain: float | None, found: str, right: str) -> Iterator[tuple[str
         yield (
             "truncation uncorrected",
             "what a cut at two std leaves of the right one",
-            lambda std: 0.87962566 * std,
+            lambda std: std * truncated_moments(0.0, 1.0, -2.0, 2.0)[1],
         )
     if gain and abs(gain - 1) > NEAR:
         yield (

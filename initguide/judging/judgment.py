@@ -2,8 +2,8 @@
 
 import html
 from dataclasses import dataclass
-from textwrap import fill
-from typing import Any
+
+from initguide.lines import html_list, wrapped
 
 FAULTS: dict[str, str] = {
     "raises": "guide/exercises.md",
@@ -159,14 +159,11 @@ class Judgment:
 
     def __str__(self) -> str:
         """Return the faults in words, or what was checked."""
-        whole: Any = {"break_long_words": False, "break_on_hyphens": False}
-        lines = (fill(f"- {line}", 88, subsequent_indent="  ", **whole) for line in self._lines)
-        return "\n".join([self._head, *lines])
+        return "\n".join([self._head, *wrapped(self._lines, "- ", "  ")])
 
     def _repr_html_(self) -> str:
         """Return the same for a notebook."""
-        items = "".join(f"<li>{html.escape(line)}</li>" for line in self._lines)
-        return f"<p>{html.escape(self._head)}</p><ul>{items}</ul>"
+        return f"<p>{html.escape(self._head)}</p>{html_list(self._lines)}"
 
     def assert_ok(self) -> None:
         """Raise AssertionError, with the faults' words, if there are any; for tests."""

@@ -77,6 +77,11 @@ def lines(draws: Draws, axis: int) -> Tensor:
     return torch.cat([(d != 0).transpose(0, axis).flatten(1).sum(1) for d in draws.draws])
 
 
+def share_of_zeros(draws: Draws) -> float:
+    """Return how many of all entries are zero, as a share."""
+    return draws.flat.eq(0).double().mean().item()
+
+
 _SIDES = ("each output must hear {} inputs", "each input must reach {} outputs")
 
 
@@ -96,10 +101,9 @@ def judge_sparsity(found: Draws, right: Draws) -> list[Fault]:
             words += f", while each {sides[axis]} {int(other[0])}"
             return [fault("sparse by the wrong side", words)]
         return [fault("sparsity", words)]
-    p, q, n = (1 - d.flat.ne(0).double().mean().item() for d in (right, found)), 0.0, 0
-    p, q = p
-    n = len(found.flat)
-    if abs(p - q) > LIMIT * math.sqrt(p * (1 - p) * (1 / n + 1 / len(right.flat))):
+    p, q = share_of_zeros(right), share_of_zeros(found)
+    error = math.sqrt(p * (1 - p) * (1 / len(found.flat) + 1 / len(right.flat)))
+    if abs(p - q) > LIMIT * error:
         words = f"the share of zeros must be {p:.3g}; got {q:.3g} {at(found.own)}"
         return [fault("sparsity", words)]
     return []
@@ -123,13 +127,11 @@ def _spread_of_zeros(found: Draws, axis: int, number: int) -> list[Fault]:
     return [fault("zeros misplaced", f"{words}as often as chance has it, {at(found.own)}")]
 
 
-def matrix_of(draw: Tensor) -> Tensor:
-    """Return `(out, in * kernel)`."""
-    return draw.flatten(1)
-
-
-def gain_of(matrix: Tensor) -> float | None:
-    """Return the singular value that a matrix has throughout; None if they differ."""
+def gain_of(draw: Tensor) -> float | None:
+    """Return the singular value that `(out, in * kernel)` has throughout; None if they differ."""
+    if draw.ndim < 2:
+        return None
+    matrix = draw.flatten(1)
     short = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
     gram = short @ short.T
     size = gram.diagonal().mean().item()
@@ -137,47 +139,44 @@ def gain_of(matrix: Tensor) -> float | None:
     return math.sqrt(size) if size > 0 and off <= ROUNDING * size and len(gram) > 1 else None
 
 
-def judge_orthogonal(found: list[Draws], gain: float) -> list[Fault]:
-    """Compare matrices that are to be `gain` times a uniformly distributed orthogonal one."""
-    gains = [gain_of(matrix_of(each.draws[0])) for each in found]
-    for each, own in zip(found, gains, strict=True):
+def judge_orthogonal(found: list[Draws], gains: list[float]) -> list[Fault]:
+    """Compare matrices that are to be `gains` times uniformly distributed orthogonal ones."""
+    got = [gain_of(each.draws[0]) for each in found]
+    for each, own, gain in zip(found, got, gains, strict=True):
         if own is None:
-            return [_unlike(each, gain, any(gains))]
-    for each, own in zip(found, gains, strict=True):
+            return [_unlike(each, gain, any(got))]
+    for each, own, gain in zip(found, got, gains, strict=True):
         if own and abs(own / gain - 1) > ROUNDING:
             words = f"all singular values must be {gain:.4g}; got {own:.4g} {at(each.own)}"
             mistakes = {"gain missing": 1.0, "gain squared": gain**2}
             mistakes["gain under the root"] = math.sqrt(gain)
             near = (kind for kind, g in mistakes.items() if abs(own / g - 1) < ROUNDING)
             return [fault(next(near, "gain wrong"), words)]
-    return _haar(found, gain)
+    return _haar(found, gains)
 
 
 def _unlike(found: Draws, gain: float, elsewhere: bool) -> Fault:
     draw = found.draws[0]
-    values = torch.linalg.svdvals(matrix_of(draw))
+    values = torch.linalg.svdvals(draw.flatten(1))
     words = f"all singular values of (out, in * kernel) must be {gain:.4g}; they go from "
     words += f"{values.min():.3g} to {values.max():.3g} {at(found.own)}"
-    order = (*range(2, draw.ndim), 1, 0)
-    misread = draw if found.own != found.shape else draw.permute(order)
     if draw.ndim > 2:
-        own = draw.permute(order) if found.own != found.shape else draw
-        if gain_of(own.flatten(1)) and found.own != found.shape:
+        in_out = draw.permute(*range(2, draw.ndim), 1, 0)
+        if found.own != found.shape and gain_of(in_out):
             return fault("wrong layout", f"{words}, as if the layout were the other")
-        sides = (draw.transpose(0, 1).flatten(1), misread.flatten(1), own.flatten(0, -2))
-        if any(map(gain_of, sides)):
+        if any(map(gain_of, (draw.transpose(0, 1), in_out, draw.flatten(0, -2)))):
             return fault("wrong side", f"{words}; it is orthogonal when flattened another way")
     if elsewhere:
         return fault("wrong side", f"{words}, though at another shape all are equal")
     return fault("not orthogonal", words)
 
 
-def _haar(found: list[Draws], gain: float) -> list[Fault]:
+def _haar(found: list[Draws], gains: list[float]) -> list[Fault]:
     """Test the trace, whose mean is 0 and whose mean square is 1, and the fourth moment."""
     traces, fourth, count = [], 0.0, 0
-    for each in found:
+    for each, gain in zip(found, gains, strict=True):
         for draw in each.draws:
-            q = matrix_of(draw) / gain
+            q = draw.flatten(1) / gain
             n, k = max(q.shape), min(q.shape)
             traces.append(q.diagonal().sum().item() / math.sqrt(k / n))
             if n == k:

@@ -1,5 +1,8 @@
 """Call an initializer of either style, and read what it gives in one form."""
 
+# A reader may draw from NumPy's legacy global state, which is kept, seeded and compared for that.
+# ruff: noqa: NPY002
+
 import functools
 import inspect
 import pickle
@@ -102,15 +105,17 @@ def initializer(function: Any, like: "Initializer | None", layout: Layout | None
     if not callable(function):
         raise TypeError(f"an initializer must be a function; got {function!r}")
     try:
-        parameters = dict(inspect.signature(function).parameters)
+        signature = inspect.signature(function)
     except (TypeError, ValueError):
-        parameters = {}
+        # Some functions written in C have none.
+        signature = None
+    parameters = dict(signature.parameters) if signature else {}
     name = name_of(function)
     style = _style(parameters, name) or (like.style if like else None)
     if style is None:
         raise TypeError(
             "an initializer must be of the form fn_(tensor, generator=None) or "
-            f"fn(shape, rng=None); cannot tell which {name}{_signature(function)} is"
+            f"fn(shape, rng=None); cannot tell which {name}{signature or '(…)'} is"
         )
     if style == "tensor":
         return Initializer(function, name, style, parameters, "out_in")
@@ -152,34 +157,27 @@ def name_of(function: Any) -> str:
     return getattr(function, "__name__", type(function).__name__)
 
 
-def _signature(function: Any) -> str:
-    try:
-        return str(inspect.signature(function))
-    except (TypeError, ValueError):
-        return "(…)"
-
-
 @contextmanager
 def global_states_kept() -> Iterator[None]:
     """Put the global random states of torch, NumPy and Python back at the end."""
     of_torch, of_python = torch.get_rng_state(), random.getstate()
-    of_numpy = np.random.get_state()  # noqa: NPY002
+    of_numpy = np.random.get_state()
     try:
         yield
     finally:
         torch.set_rng_state(of_torch)
-        np.random.set_state(of_numpy)  # noqa: NPY002
+        np.random.set_state(of_numpy)
         random.setstate(of_python)
 
 
 def seed_global_states(seed: int) -> None:
     """Seed all of them; the GPUs' are left alone."""
     torch.default_generator.manual_seed(seed)
-    np.random.seed(seed)  # noqa: NPY002
+    np.random.seed(seed)
     random.seed(seed)
 
 
 def global_states() -> tuple[Any, ...]:
     """Return all of them, to compare."""
-    of_numpy = pickle.dumps(np.random.get_state())  # noqa: NPY002
+    of_numpy = pickle.dumps(np.random.get_state())
     return torch.get_rng_state().numpy().tobytes(), of_numpy, random.getstate()

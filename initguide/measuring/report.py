@@ -2,13 +2,10 @@
 
 import html
 from dataclasses import dataclass
-from textwrap import fill
 from typing import Any
 
+from initguide.lines import html_list, wrapped
 from initguide.planning.plans import table
-
-# Names and pages stay in one piece.
-_WHOLE_WORDS: Any = {"break_long_words": False, "break_on_hyphens": False}
 
 
 @dataclass(frozen=True)
@@ -61,8 +58,7 @@ class Report:
 
     def __str__(self) -> str:
         """Return the rows as a table, and the verdicts."""
-        lines = (fill(line, 88, subsequent_indent="    ", **_WHOLE_WORDS) for line in self._lines)
-        return "\n".join([table(self._shown), *lines])
+        return "\n".join([table(self._shown), *wrapped(self._lines)])
 
     def _repr_html_(self) -> str:
         """Return the same for a notebook."""
@@ -73,8 +69,8 @@ class Report:
             f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in line)}</tr>"
             for line in cells
         )
-        items = "".join(f"<li>{html.escape(line)}</li>" for line in self._lines)
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><ul>{items}</ul>"
+        top = f"<thead><tr>{head}</tr></thead>"
+        return f"<table>{top}<tbody>{body}</tbody></table>{html_list(self._lines)}"
 
     def plot(self) -> Any:
         """Draw signal and gradient by layer; return the Figure."""

@@ -5,7 +5,7 @@ from glob import escape
 from torch import nn
 
 from initguide.planning.rule import Rule
-from initguide.recipes.common import ATTENTION, DENSE, EMBEDDING, GATES, NEUTRAL
+from initguide.recipes.common import ATTENTION, DENSE, GATES, NEUTRAL, TABLES
 from initguide.recipes.own import own
 from initguide.tracing.places import NORMS
 from initguide.tracing.trace import Trace
@@ -33,7 +33,6 @@ def auto(model: nn.Module, trace: Trace) -> list[Rule]:
     ]
     return [
         *own(model, trace, gain="auto"),
-        *NEUTRAL,
         *GATES,
         *ATTENTION,
         *small,
@@ -41,7 +40,8 @@ def auto(model: nn.Module, trace: Trace) -> list[Rule]:
         Rule("*weight", "lecun_normal_", on=DENSE, before=LINEAR),
         Rule("*weight", "kaiming_normal_", on=DENSE, nonlinearity="auto"),
         *_beside_tied(model),
-        *EMBEDDING,
+        *TABLES,
+        *NEUTRAL,
     ]
 
 

@@ -9,7 +9,8 @@ from initguide.tracing.places import NORMS
 RECURRENT = (nn.RNNBase, nn.RNNCellBase)
 LSTM = (nn.LSTM, nn.LSTMCell)
 # What sums its inputs, but for the projections that attention keeps to itself.
-DENSE = (nn.Linear, nn.Bilinear, nn.modules.conv._ConvNd, Dense)
+TORCHS = (nn.Linear, nn.Bilinear, nn.modules.conv._ConvNd)
+DENSE = (*TORCHS, Dense)
 
 
 def remembering_(tensor: Tensor) -> Tensor:
@@ -18,6 +19,7 @@ def remembering_(tensor: Tensor) -> Tensor:
     return tensor
 
 
+# The last rules of a recipe: a weight may stand in a module whose name holds "bias".
 NEUTRAL = [
     Rule("*running_var", "ones_", on=NORMS),
     Rule("*running_mean", "zeros_", on=NORMS),
@@ -34,3 +36,5 @@ GATES = [
 ]
 ATTENTION = [Rule("*_proj_weight", "xavier_uniform_", on=nn.MultiheadAttention)]
 EMBEDDING = [Rule("*weight", "normal_", on=(nn.Embedding, nn.EmbeddingBag))]
+# A table of biases, such as T5's of relative positions, starts as they do.
+TABLES = [Rule("*bias.weight", "zeros_", on=(nn.Embedding, nn.EmbeddingBag)), *EMBEDDING]

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from initguide.planning.rule import Rule
 from initguide.recipes.auto import LINEAR, SATURATING
-from initguide.recipes.common import ATTENTION, DENSE, EMBEDDING, GATES, NEUTRAL
+from initguide.recipes.common import ATTENTION, DENSE, GATES, NEUTRAL, TABLES
 from initguide.recipes.own import own
 from initguide.tracing.trace import Trace
 
@@ -13,7 +13,7 @@ def xavier(model: nn.Module, trace: Trace) -> list[Rule]:
     """Return the rules: Xavier's uniform law with the gain 1, whatever follows."""
     weights = [Rule("*weight", "xavier_uniform_", on=DENSE)]
     own_ = own(model, trace, "xavier_uniform_")
-    return [*own_, *NEUTRAL, *GATES, *ATTENTION, *weights, *EMBEDDING]
+    return [*own_, *GATES, *ATTENTION, *weights, *TABLES, *NEUTRAL]
 
 
 def kaiming(model: nn.Module, trace: Trace) -> list[Rule]:
@@ -23,14 +23,14 @@ def kaiming(model: nn.Module, trace: Trace) -> list[Rule]:
         Rule("*weight", "lecun_normal_", on=DENSE, before=(*LINEAR, *SATURATING), gain="auto"),
         Rule("*weight", "kaiming_normal_", on=DENSE, nonlinearity="auto"),
     ]
-    return [*own(model, trace, gain="auto"), *NEUTRAL, *GATES, *ATTENTION, *weights, *EMBEDDING]
+    return [*own(model, trace, gain="auto"), *GATES, *ATTENTION, *weights, *TABLES, *NEUTRAL]
 
 
 def orthogonal(model: nn.Module, trace: Trace) -> list[Rule]:
     """Return the rules: orthogonal weights, block by block where they are packed."""
     attention = [Rule("*_proj_weight", "orthogonal_", on=nn.MultiheadAttention)]
     weights = [Rule("*weight", "orthogonal_", on=DENSE, gain="auto")]
-    return [*own(model, trace, gain="auto"), *NEUTRAL, *GATES, *attention, *weights, *EMBEDDING]
+    return [*own(model, trace, gain="auto"), *GATES, *attention, *weights, *TABLES, *NEUTRAL]
 
 
 def keep(model: nn.Module, trace: Trace) -> list[Rule]:

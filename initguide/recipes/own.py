@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from initguide.planning.rule import Rule
+from initguide.planning.slots import joined
 from initguide.tracing.foreign import neutrals
 from initguide.tracing.places import LAYERS, NORMS, PACKED
 from initguide.tracing.trace import Trace
@@ -37,7 +38,7 @@ def own(model: nn.Module, trace: Trace, law: str = "lecun_normal_", **options: A
         if torchs or isinstance(module, (*LAYERS, *NORMS, *PACKED)):
             continue
         for key, tensor in module.named_parameters(recurse=False):
-            name = f"{owner}.{key}" if owner else key
+            name = joined(owner, key)
             use = trace.uses.get(name)
             if use is not None and use.kind != "unknown" and not is_lazy(tensor):
                 rules.append(_rule(name, tensor, use, law, options))

@@ -30,11 +30,11 @@ def gpt2(model: nn.Module, trace: Trace) -> list[Rule]:
     weights = (*DENSE, nn.Embedding, nn.EmbeddingBag)
     return [
         *own(model, trace, "normal_", std=0.02),
-        *NEUTRAL,
         *GATES,
         Rule("*weight", "normal_", on=DENSE, ends=True, times=trace.branches**-0.5, std=0.02),
         Rule("*_proj_weight", "normal_", on=nn.MultiheadAttention, std=0.02),
         Rule("*weight", "normal_", on=weights, std=0.02),
+        *NEUTRAL,
     ]
 
 

@@ -6,11 +6,8 @@ from glob import escape
 from torch import nn
 
 from initguide.planning.rule import Rule
-from initguide.recipes.common import EMBEDDING, NEUTRAL, RECURRENT
+from initguide.recipes.common import EMBEDDING, NEUTRAL, RECURRENT, TORCHS
 from initguide.tracing.trace import Trace
-
-# Its own layers only: what acts like one has no default of torch's.
-DENSE = (nn.Linear, nn.Bilinear, nn.modules.conv._ConvNd)
 
 
 def torch_defaults(model: nn.Module, trace: Trace) -> list[Rule]:
@@ -37,9 +34,10 @@ def torch_defaults(model: nn.Module, trace: Trace) -> list[Rule]:
         Rule("*_proj_weight", "xavier_uniform_", on=nn.MultiheadAttention, shape_fans=True),
         Rule("*bias_[kv]", "xavier_normal_", on=nn.MultiheadAttention, shape_fans=True),
     ]
-    weights = [Rule("*weight", "kaiming_uniform_", on=DENSE, shape_fans=True, a=math.sqrt(5))]
+    # What acts like one of its layers has no default of torch's.
+    weights = [Rule("*weight", "kaiming_uniform_", on=TORCHS, shape_fans=True, a=math.sqrt(5))]
     # A head that is tied to an embedding is given its weight, not the other way round.
-    return [*attention, *rules, *NEUTRAL, *EMBEDDING, *weights]
+    return [*attention, *rules, *EMBEDDING, *weights, *NEUTRAL]
 
 
 def _bound(module: nn.Module) -> float | None:
@@ -48,6 +46,6 @@ def _bound(module: nn.Module) -> float | None:
         return 1 / math.sqrt(module.hidden_size)
     if isinstance(module, nn.Bilinear):
         return 1 / math.sqrt(module.in1_features)
-    if isinstance(module, DENSE) and module.bias is not None:
+    if isinstance(module, TORCHS) and module.bias is not None:
         return 1 / math.sqrt(nn.init._calculate_fan_in_and_fan_out(module.weight)[0])
     return None

@@ -14,10 +14,11 @@ from torch import fx, nn
 from torch.nn import functional as F
 
 from initguide.activations import FUNCTIONS, LINEAR
+from initguide.guard import unchanged
 from initguide.rescaling.scales import Function
 from initguide.sharding import is_sharded
 from initguide.tracing.followers import classify
-from initguide.tracing.trace import LAYERS, Place, trace, unchanged
+from initguide.tracing.trace import LAYERS, Place, trace
 from initguide.tracing.tracer import graph_of
 
 # What moves values, and neither mixes nor drops any.

@@ -8,8 +8,9 @@ from torch import fx, nn
 
 from initguide.tracing.followers import classify, is_layer
 from initguide.tracing.places import NORMS
+from initguide.tracing.uses import name_of
 
-_ADD = {"add", "iadd", "add_"}
+_ADD = {"add", "iadd"}
 
 Modules = dict[str, nn.Module]
 Graph = dict[fx.Node, set[fx.Node]]
@@ -37,8 +38,7 @@ def branches(graph: fx.Graph, modules: Modules) -> Iterator[Branch]:
     for node in graph.nodes:
         inputs = node.all_input_nodes
         above[node] = set(inputs).union(*(above[each] for each in inputs))
-        name = str(getattr(node.target, "__name__", node.target))
-        if name not in _ADD or len(inputs) != 2:
+        if name_of(node) not in _ADD or len(inputs) != 2:
             continue
         pairs = [(inputs[0], inputs[1]), (inputs[1], inputs[0])]
         sums = [(_sum(end, skip, above, found, modules), end) for end, skip in pairs]

@@ -11,6 +11,7 @@ from torch import fx, nn
 from initguide.activations import FUNCTIONS, Nonlinearity, function_of
 from initguide.guard import without_hooks
 from initguide.tracing.places import LAYERS, NORMS, PACKED, TRANSFORMER, Place
+from initguide.tracing.uses import name_of
 
 # What hands the signal on to the activation: norms, dropout, pooling, anything that moves values.
 _PASS_MODULES = {"batchnorm", "normalization", "instancenorm", "dropout", "pooling", "padding"}
@@ -23,7 +24,7 @@ _PASS = re.compile(
 )
 _PRODUCT = {"mul", "imul", "multiply", "div", "truediv", "itruediv"}
 _ATTENTION = {"scaled_dot_product_attention", "softmax", "matmul", "bmm", "baddbmm", "einsum"}
-_ATTENTION |= {"log_softmax", "size", "getattr", "mm", "_grouped_mm"}
+_ATTENTION |= {"log_softmax", "size", "getattr", "mm", "grouped_mm"}
 _PLAIN = ("sin", "cos", "erf", "abs")
 
 
@@ -96,7 +97,7 @@ def classify(node: fx.Node, modules: dict[str, nn.Module]) -> tuple[str, str, An
         return "output", "output", None
     if node.op == "call_module":
         return _classify_module(modules[str(node.target)])
-    name = _name(node)
+    name = name_of(node)
     signals = [each for each in node.all_input_nodes if each.op != "get_attr"]
     if _PASS.fullmatch(name) or (name in _PRODUCT and len(signals) == 1):
         return "pass", name, None
@@ -134,6 +135,7 @@ def own_activation(module: nn.Module) -> str | None:
     try:
         value = function_of(without_hooks(module))(probe)
     except Exception:
+        # Of any type: it is anybody's forward.
         return None
     scale = value[-1] / probe[-1]
     return "pass" if torch.allclose(value, scale * probe) else "activation"
@@ -141,14 +143,10 @@ def own_activation(module: nn.Module) -> str | None:
 
 def _is_silu(node: fx.Node) -> bool:
     """Return whether a node multiplies a signal by its own sigmoid."""
-    if _name(node) != "mul" or len(node.all_input_nodes) != 2:
+    if name_of(node) != "mul" or len(node.all_input_nodes) != 2:
         return False
     pairs = (node.all_input_nodes, node.all_input_nodes[::-1])
-    return any(_name(gate) == "sigmoid" and gate.all_input_nodes == [z] for z, gate in pairs)
-
-
-def _name(node: fx.Node) -> str:
-    return str(getattr(node.target, "__name__", node.target)).rstrip("_")
+    return any(name_of(gate) == "sigmoid" and gate.all_input_nodes == [z] for z, gate in pairs)
 
 
 def _function(name: str, node: fx.Node) -> Nonlinearity:

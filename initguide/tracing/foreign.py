@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.func import functional_call
 
-from initguide.guard import without_hooks
+from initguide.guard import unchanged, without_hooks
 from initguide.tracing.symbols import SymbolTracer, calls
 from initguide.tracing.uses import PLAIN, name_of, use_of
 
@@ -50,12 +50,8 @@ def foreign(module: nn.Module) -> Foreign:
     if known is None or known[0] != shapes:
         # Until it is known: the trace asks as well.
         _FOUND[module] = shapes, _NONE
-        attributes = dict(vars(module))
-        try:
+        with unchanged(module):
             known = _FOUND[module] = shapes, _found(module, shapes)
-        finally:
-            vars(module).clear()
-            vars(module).update(attributes)
     return known[1]
 
 
@@ -73,9 +69,10 @@ def _found(module: nn.Module, shapes: dict[str, torch.Size]) -> Foreign:
 def _run(module: nn.Module, values: dict[str, Tensor], x: Tensor) -> Tensor | None:
     """Return what a module makes of an input with these parameters; None if it cannot."""
     try:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        with torch.no_grad():
             y = functional_call(without_hooks(module), values, (x,))
     except Exception:
+        # Of any type: it is anybody's forward, on an input that it may not be for.
         return None
     return y if isinstance(y, Tensor) and y.is_floating_point() and y.isfinite().all() else None
 
@@ -103,6 +100,7 @@ def _flipped(module: nn.Module) -> bool | None:
         given = next(calls(module))
         graph = SymbolTracer(module, given).trace(module)
     except Exception:
+        # Of any type: it is anybody's forward, and may not run on symbols.
         return None
     use, nodes = None, list(graph.nodes)
     for node in nodes:

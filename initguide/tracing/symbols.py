@@ -61,6 +61,8 @@ class Shape(tuple):
         return super().__new__(cls, (Length(),) * (rank if isinstance(rank, int) else len(rank)))
 
     def __iter__(self) -> Iterator[Length]:
+        # Only the caller's bytecode tells how many names there are, as torch.fx reads it for a
+        # Proxy: an iterator without end cannot be unpacked, and would never fill a list.
         frame: Any = sys._getframe(1)
         code, at = frame.f_code.co_code, frame.f_lasti
         exact = dis.opname[code[at]] == "UNPACK_SEQUENCE"
@@ -156,6 +158,7 @@ class SymbolTracer(fx.Tracer):
 
     def create_arg(self, a: Any) -> Any:
         """Return what the graph holds for a value; for one that it cannot hold, nothing."""
+        # Torch refuses what is neither a number nor a container of them, such as a cache.
         with suppress(NotImplementedError):
             return super().create_arg(a)
         return None

@@ -6,16 +6,14 @@ what is then not known is said.
 """
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import torch
 from torch import nn
 
 from initguide.activations import FUNCTIONS
 from initguide.fans import Fans, fans, layer_fans
+from initguide.guard import unchanged
 from initguide.tracing.branches import branches
 from initguide.tracing.followers import following
 from initguide.tracing.foreign import foreign
@@ -81,21 +79,6 @@ def trace(model: nn.Module) -> Trace:
         if first[id(module)] in found.places:
             found.places.setdefault(name, found.places[first[id(module)]])
     return found
-
-
-@contextmanager
-def unchanged(model: nn.Module) -> Iterator[None]:
-    """Undo what a forward leaves behind: attributes, hooks, and randomness drawn in it."""
-    # Buffers are in a dict, and so are the hooks that some models give themselves when first run.
-    own = [each for module in model.modules() for each in (vars(module), *vars(module).values())]
-    held = [(each, dict(each)) for each in own if isinstance(each, dict)]
-    try:
-        with torch.random.fork_rng(devices=[]):
-            yield
-    finally:
-        for attributes, before in held:
-            attributes.clear()
-            attributes.update(before)
 
 
 def _trace(module: nn.Module, name: str, found: Trace) -> None:
