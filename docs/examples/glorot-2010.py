@@ -3,7 +3,7 @@
 #
 # **Weights from $U(\pm 1/\sqrt n)$ make signal and gradient fade from layer to layer, and five tanh
 # layers then learn slowly; the normalized (Xavier) initialization keeps both, and they learn at
-# once. A deep sigmoid network saturates at its top layer and stays at chance, as the paper says.
+# once. A deep sigmoid network saturates at its top layer, as the paper says, and stays at chance.
 # But it was the scale: from Xavier's weights times four it learns.**
 
 # %%
@@ -22,7 +22,7 @@ rows = glorot_2010.run(seeds=range(5), tanh_lr=0.01, sigmoid_lr=0.2)
 # variance is $1/3n$: around zero, where tanh is the identity, each layer divides the second moment
 # of signal and gradient by three. The normalized initialization, $U(\pm\sqrt{6/(\text{fan-in} +
 # \text{fan-out})})$, was made to keep both (figures 6 and 7 of the paper). Its figure 2 watches a
-# sigmoid network: the top layer goes to zero, where its slope is gone.
+# sigmoid network: the top layer goes towards zero, where its slope is gone.
 
 # %%
 _, axes = plt.subplots(4, 1, figsize=(6.8, 11.5))
@@ -47,7 +47,7 @@ plotting.shared_legend(axes)
 
 # %% [markdown]
 # <!-- figure: From U(±1/√n) signal and gradient fade, tanh learns slowly, and the top sigmoid layer
-# goes to zero. Xavier mends tanh, four times Xavier sigmoid. Bands: range over 5 seeds. -->
+# goes towards zero. Xavier mends tanh, four times Xavier sigmoid. Bands: range over 5 seeds. -->
 #
 # ## What we measured
 #
@@ -64,8 +64,8 @@ table(glorot_2010.CLAIM)
 #
 # ## What it does not show
 #
-# - That $U(\pm 1/\sqrt n)$ never learns: with more steps or a larger rate it does. The paper's own
-#   networks all learned, with larger errors.
+# - That $U(\pm 1/\sqrt n)$ never learns: it is one learning rate, and 400 steps. The paper's own
+#   tanh networks learned from it too, with larger errors (its table 1).
 # - That a sigmoid is a good choice. It needed the factor, and its outputs are never centered.
 # - Anything on ReLU, which halves the signal on top: see [He 2015](he-2015.py).
 #

@@ -3,7 +3,7 @@
 #
 # **A residual block adds its branch's second moment to its input's. He's branches triple it at each
 # block, branches that keep its size double it, PyTorch's default adds an eighteenth; only branches
-# that are scaled down by the number of blocks keep the signal's size at any depth.**
+# that are scaled down by the number of blocks keep the signal bounded at any depth.**
 
 # %%
 import numpy as np
@@ -56,6 +56,6 @@ table(hanin_2018.CLAIM)
 #   each learning rate: see [Fixup](zhang-2019.py).
 # - Networks with normalization, where each branch sees an input of size one and adds the same
 #   amount: the second moment then grows by a sum, not by a product.
-# - That fifteen-fold growth, as under PyTorch's default, harms. Here it is the depth that decides.
+# - That growth as slow as under PyTorch's default does harm.
 #
 # More: [residual branches](../guide/best-practices.md#residual).

@@ -41,8 +41,8 @@ plotting.shared_legend(axes)
 #
 # ## What we measured
 #
-# Inputs times 30 need a small learning rate from any start: a factor on the inputs is one on the
-# first layer's gradient, and LSUV has made that layer's weights 30 times smaller. At this rate He's
+# Inputs times 30 get a small learning rate: a factor on the inputs is one on the first layer's
+# gradient, and LSUV has made that layer's weights 30 times smaller. At this rate He's
 # network learns as well, more slowly, after a first loss that is far beyond chance.
 
 # %%
@@ -54,11 +54,11 @@ table(mishkin_2016.CLAIM)
 #
 # ## What a derivation would have found
 #
-# For two independent normal values $a$ and $b$, $\max^2 + \min^2 = a^2 + b^2$, and by symmetry both
-# squares have the same mean. So a maxout unit keeps the second moment of its sums, and the right
-# variance is $1/n$ with $n$ the fan-in, which is LeCun's rule. He's is twice that:
-# $2^{20}$ over 20 layers. Xavier's divides by the mean of 64 and 128, for a factor of $2/3$ a
-# layer. LSUV got there without the argument.
+# For two independent normal values $a$ and $b$, $\max^2 + \min^2 = a^2 + b^2$, and both squares
+# have the same mean: turn the signs of $a$ and $b$, and the two change places. So a maxout unit
+# keeps the second moment of its sums, and the right variance is $1/n$ with $n$ the fan-in, which is
+# LeCun's rule. He's is twice that: $2^{20}$ over 20 layers. Xavier's divides by the mean of 64 and
+# 128, for a factor of $2/3$ a layer. LSUV got there without the argument.
 #
 # ## Where LSUV is worse
 #

@@ -3,8 +3,8 @@
 #
 # **From orthogonal weights, linear networks of 8 and of 32 layers learn the same map in about the
 # same number of steps. From Gaussian weights of variance $1/n$, those of 16 layers have not learned
-# it at any learning rate: the product of their matrices stretches a few directions and has lost the
-# rest. Orthogonal weights keep all directions, through tanh layers too.**
+# it at any of seven learning rates: the product of their matrices stretches a few directions and
+# has lost the rest. Orthogonal weights keep all directions, through tanh layers too.**
 
 # %%
 import matplotlib.pyplot as plt

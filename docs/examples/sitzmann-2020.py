@@ -39,16 +39,15 @@ axes[0].set_ylabel("signal to noise, dB")
 plotting.shared_legend(axes)
 
 # %% [markdown]
-# <!-- figure: Above: the image and what two networks make of it. Below: SIREN's start also learns
-# the pixels that were held out, PyTorch's default only those it was given. Mean and range over 5
-# seeds. -->
+# <!-- figure: Above: the image and what two networks make of it. Below: from SIREN's start the
+# pixels that were held out come out as well, from PyTorch's default only those that were given.
+# Mean and range over 5 seeds. -->
 #
 # ## Why: the argument of the sine has a scale
 #
 # The weights must divide by the factor inside: $w \sim \mathcal{U}(\pm\sqrt{6/n} / 30)$ keeps the
 # argument's variance near 1 in each layer, about a sixth of a period. PyTorch's
-# $\mathcal{U}(\pm 1/\sqrt n)$ makes it many periods: neighbouring pixels get unrelated values, and
-# such a network can fit anything, noise too.
+# $\mathcal{U}(\pm 1/\sqrt n)$ makes it many periods, and neighbouring pixels get unrelated values.
 #
 # ## What we measured
 #

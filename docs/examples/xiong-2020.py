@@ -44,7 +44,7 @@ table(xiong_2020.CLAIM)
 #
 # ## What it does not show
 #
-# - That post-LN never learns: it is one rate and few steps, and its loss still falls.
+# - That post-LN never learns: it is one rate and few steps.
 # - That warm-up would mend it: we did not try it here.
 # - Large models, for which DeepNorm was made: 12 blocks are few.
 #

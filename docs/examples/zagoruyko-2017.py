@@ -2,8 +2,8 @@
 # # Zagoruyko 2017: plain deep convolutions
 #
 # **Twenty plain ReLU convolutions learn the digits at once if each kernel starts as the delta, a
-# copy of its input. From He's start they have not begun after as many steps, at none of three
-# rates.**
+# copy of its input. From He's start they have hardly begun after as many steps, at any of
+# three rates.**
 
 # %%
 import matplotlib.pyplot as plt
@@ -18,7 +18,7 @@ rows = zagoruyko_2017.run(seeds=range(5), rates=rates, depth=20, channels=8, ste
 # %% [markdown]
 # ## What the paper shows
 #
-# Zagoruyko and Komodakis train plain image networks of up to 400 layers without shortcuts. Each of
+# Zagoruyko and Komodakis train very deep plain image networks, without shortcuts. Each of
 # their kernels is a scaled delta plus a learned kernel, in every step. Here the delta is the start
 # and nothing else: from there on the kernel is free.
 #
@@ -52,8 +52,7 @@ table(zagoruyko_2017.CLAIM)
 # ## What it does not show
 #
 # - The paper's parametrization, which keeps the delta in the weight while it learns.
-# - Who is better in the end: a hundred steps show who starts. The delta gives all channels beyond
-#   the input's only what the first layer's random kernels see.
+# - Who is better in the end: a hundred steps show who starts.
 # - Other starts that carry as far, such as
 #   [delta-orthogonal](../guide/methods/delta-orthogonal.md).
 #
