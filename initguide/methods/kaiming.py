@@ -146,9 +146,10 @@ def kaiming_normal_(
 
         import initguide as init
 
-        weight = init.kaiming_normal_(torch.empty(300, 200))
-        print(f"{weight.std().item():.2f}")  # sqrt(2 / 200) = 0.1
-        #> 0.10
+        generator = torch.Generator().manual_seed(0)
+        weight = init.kaiming_normal_(torch.empty(300, 200), generator=generator)
+        print(f"{weight.std().item():.3f}")  # sqrt(2 / 200) = 0.1
+        #> 0.100
         ```
     """
     check_tensor(tensor)
