@@ -345,6 +345,11 @@ WRONG = {
         "kaiming_normal_",
         "kernel ignored",
     ),
+    "first sizes": (
+        lambda shape, rng: rng.normal(0, (2 / (shape[0] + shape[1])) ** 0.5, shape),
+        "xavier_normal",
+        "kernel ignored",
+    ),
     "no fan": (filled(lambda x: 0.05 * x), "kaiming_normal_", "fan ignored"),
     "std": (filled(lambda x: 0.03 * x), partial(init.normal_, std=0.02), "std wrong"),
     "from zero": (
