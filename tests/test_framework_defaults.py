@@ -13,7 +13,7 @@ import torch
 from scipy import stats
 
 import initguide as init
-from initguide.frameworks import DEFAULTS, LAYERS, Default, Law
+from initguide.frameworks import DEFAULTS, LAYER_KINDS, Default, Law
 
 ROOT = Path(__file__).resolve().parents[1]
 FRAMEWORKS = ["PyTorch", *built.ARRAYS]
@@ -118,7 +118,7 @@ def test_our_call_draws_the_same(default):
 
 def test_no_layer_and_no_parameter_is_left_out():
     recorded = {(default.framework, default.layer) for default in DEFAULTS}
-    expected = {(framework, layer) for framework in FRAMEWORKS for layer in LAYERS}
+    expected = {(framework, layer) for framework in FRAMEWORKS for layer in LAYER_KINDS}
     assert expected - recorded == {("Haiku", "Attention")}
     assert recorded <= expected
     names = {(d.framework, name) for d in DEFAULTS for name in built.classes(d.name)}

@@ -1,6 +1,7 @@
 """Each recipe against its source: torch's constructors, and numbers worked by hand."""
 
 import math
+from collections import OrderedDict
 
 import pytest
 import torch
@@ -214,6 +215,9 @@ def test_fixups_scalars():
     assert not model[2].weight.any()
     x = torch.randn(4, 6, generator=torch.Generator().manual_seed(0))
     assert torch.equal(model[:2](x), x)
+    # A layer is no scalar, whatever it is called.
+    model = nn.Sequential(OrderedDict(upscale=nn.Linear(3, 6), block=Block(), head=nn.Linear(6, 3)))
+    assert stds(model, "fixup")["upscale.weight"] == pytest.approx(3**-0.5)
 
 
 @pytest.mark.parametrize("recipe", ["gpt2", "fixup", "zero_gamma"])

@@ -8,7 +8,7 @@ from initguide.frameworks.record import Default as Default
 from initguide.frameworks.record import Law as Law
 
 # The layers, each with the sizes that its laws are written in.
-LAYERS: dict[str, str] = {
+LAYER_KINDS: dict[str, str] = {
     "Dense": "c inputs, o outputs",
     "Convolution": "c channels in, o out, kernel k × k",
     "Transposed convolution": "c channels in, o out, kernel k × k, stride s",

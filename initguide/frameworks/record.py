@@ -55,7 +55,7 @@ class Default:
 
     Attributes:
         framework: Whose layer it is.
-        layer: The kind of layer, a key of [LAYERS][initguide.frameworks.LAYERS].
+        layer: The kind of layer, a key of [LAYER_KINDS][initguide.frameworks.LAYER_KINDS].
         name: The layer's class, with the options that matter.
         parameter: What is drawn; several that are drawn alike stand together.
         law: The law of its entries.

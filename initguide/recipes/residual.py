@@ -62,7 +62,12 @@ def fixup(model: nn.Module, trace: Trace) -> list[Rule]:
             depth = max(counts[place.branch], 2)
             times = trace.branches ** (-1 / (2 * depth - 2))
             rules.append(Rule(weight, "kaiming_normal_", times=times, nonlinearity="auto"))
-    return [*rules, Rule("*scale*", "ones_"), *auto(model, trace)]
+    scales = [
+        Rule(escape(name), "ones_")
+        for name, _ in model.named_parameters(remove_duplicate=False)
+        if "scale" in name.rpartition(".")[2]
+    ]
+    return [*rules, *scales, *auto(model, trace)]
 
 
 def _sums(module: nn.Module) -> bool:

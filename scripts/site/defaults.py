@@ -20,7 +20,7 @@ _PACKAGES = {
 
 def overview() -> str:
     """Return the table of layers and frameworks: the laws of the weights, faults marked."""
-    from initguide.frameworks import DEFAULTS, LAYERS
+    from initguide.frameworks import DEFAULTS, LAYER_KINDS
 
     laws: dict[str, dict[str, dict[str, None]]] = {}
     for default in DEFAULTS:
@@ -32,7 +32,7 @@ def overview() -> str:
     rows = [
         [f"[{layer}](#{_anchor(layer)})"]
         + ["<br>".join(laws[layer].get(column, ["none"])) for column in columns]
-        for layer in LAYERS
+        for layer in LAYER_KINDS
         if layer in laws
     ]
     return _table(["layer", *columns], rows)
@@ -40,11 +40,11 @@ def overview() -> str:
 
 def layers() -> str:
     """Return a heading and a table for each layer: every parameter, its law, our call."""
-    from initguide.frameworks import DEFAULTS, LAYERS
+    from initguide.frameworks import DEFAULTS, LAYER_KINDS
 
     columns = ["framework, class", "parameter", "law", "the same by initguide; ⚠ what is wrong"]
     parts = []
-    for layer, sizes in LAYERS.items():
+    for layer, sizes in LAYER_KINDS.items():
         rows, seen = [], None
         for default in (default for default in DEFAULTS if default.layer == layer):
             who = f"{default.framework}<br>{_code(default.name)}"

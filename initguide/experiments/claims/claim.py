@@ -140,7 +140,8 @@ def table(claim: Claim, seeds: Iterable[int] = range(5)) -> Rows:
             "mean": finding.mean,
             "lowest": finding.low,
             "highest": finding.high,
-            "claim": f"{finding.check.relation} {finding.check.bound:g}",
+            # A table must not break it.
+            "claim": f"{finding.check.relation}\u00a0{finding.check.bound:g}",
             "holds": "yes" if finding.holds else "no",
         }
         for finding in judge(claim, seeds)

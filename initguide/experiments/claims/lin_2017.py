@@ -112,7 +112,7 @@ def _auc(scores: Tensor, y: Tensor) -> float:
     return above / (positives * (len(y) - positives))
 
 
-def _gain(step: int) -> Values:
+def _lead(step: int) -> Values:
     """Return a function that gives by how much the log odds' AUC is the higher one."""
     zero, odds = (by_seed("auc", initialization=b, step=step) for b in ("zero bias", "log odds"))
     return per_seed(sub, odds, zero)
@@ -137,8 +137,8 @@ CLAIM = Claim(
             "<",
             0.15,
         ),
-        Check("gain in AUC, 50 steps", _gain(50), ">", 0.05),
-        Check("gain in AUC, 1000 steps", _gain(1000), "<", 0.1, for_it=False),
+        Check("lead in AUC, 50 steps", _lead(50), ">", 0.05),
+        Check("lead in AUC, 1000 steps", _lead(1000), "<", 0.1, for_it=False),
         Check(
             "zero bias: AUC, 1000 steps",
             by_seed("auc", initialization="zero bias", step=1000),
