@@ -17,12 +17,16 @@ WIDE, PHONE = 1280, 390
 LIMIT = 150_000
 # The whole module on one page, which nobody opens by chance.
 LIMITS = {Path("print/index.html"): 4_000_000}
-# Images load when scrolled to; here, at once. True when all that is shown has arrived.
-ARRIVED = """async () => {
+# Images load when scrolled to; here, at once. True when the scheme is on and all has arrived, that
+# of the other scheme too: between this and the look at the page the scheme does not change.
+ARRIVED = """async (scheme) => {
   const images = [...document.querySelectorAll('.md-content img')];
   for (const image of images) image.loading = 'eager';
   await document.fonts.ready;
-  return images.every((image) => image.complete || !image.checkVisibility());
+  const switches = document.querySelector('[data-md-component=palette]');
+  const on = { light: 'default', dark: 'slate' }[scheme];
+  return images.every((image) => image.complete) &&
+    (!switches || document.body.dataset.mdColorScheme === on);
 }"""
 
 
@@ -46,7 +50,8 @@ def visits(browser: Browser, address: str, pages: list[str]) -> Visits:
             page.goto(address + url)
             for scheme in ("light", "dark"):
                 page.emulate_media(color_scheme=scheme)
-                visits.looks.extend(_look(page, f"{url or '/'} ({width} px, {scheme})"))
+                where = f"{url or '/'} ({width} px, {scheme})"
+                visits.looks.extend(_look(page, where, scheme))
     context.close()
     return visits
 
@@ -75,12 +80,14 @@ def _watched(context: BrowserContext, address: str, visits: Visits) -> Page:
     return page
 
 
-def _look(page: Page, where: str) -> list[str]:
+def _look(page: Page, where: str, scheme: str) -> list[str]:
     # A page without scripts has no timers either, so the waiting is done here.
-    for _ in range(500):
-        if page.evaluate(ARRIVED):
+    for _ in range(1000):
+        if page.evaluate(ARRIVED, scheme):
             break
         page.wait_for_timeout(20)
+    else:
+        return [f"{where}: its {scheme} scheme, fonts and images do not arrive"]
     return [f"{where}: {problem}" for problem in page.evaluate(OBSERVE)]
 
 
@@ -116,7 +123,7 @@ def test_text_formulas_and_figures_need_no_script(browser: Browser, address: str
     problems = []
     for url in pages:
         page.goto(address + url)
-        problems += _look(page, url or "/")
+        problems += _look(page, url or "/", "light")
     context.close()
     assert not problems, _listed(problems)
 
