@@ -8,7 +8,27 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import DTypeLike
-from torch import Tensor
+from torch import Tensor, nn
+
+
+def check_model(model: nn.Module) -> None:
+    """Raise TypeError unless `model` is a module, ValueError where a tensor in it has no shape."""
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model must be an nn.Module; got {type(model).__name__}")
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if nn.parameter.is_lazy(tensor):
+            owner = model.get_submodule(name.rpartition(".")[0])
+            raise ValueError(
+                f"{name!r} must have a shape; got a lazy {type(owner).__name__}: run a batch "
+                "through the model first"
+            )
+
+
+def check_memory(model: nn.Module) -> None:
+    """Raise ValueError where a tensor of the model holds no values."""
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if tensor.is_meta:
+            raise ValueError(f"{name!r} must hold values; got a meta tensor")
 
 
 def check_tensor(tensor: Tensor) -> None:

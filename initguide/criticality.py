@@ -9,6 +9,7 @@ import torch
 
 from initguide.activations import Nonlinearity, derivative_of, function_of
 from initguide.checks import check_number
+from initguide.guard import random_states_kept
 from initguide.moments import moment_slope, second_moment
 
 # Small enough for the limit q → 0, large enough that differences of f there keep their digits.
@@ -31,6 +32,7 @@ class Critical(NamedTuple):
     slope: float
 
 
+@random_states_kept()
 def critical(
     nonlinearity: Nonlinearity, sigma_b: float = 0.0, *, q: float | None = None
 ) -> Critical:

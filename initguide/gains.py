@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from initguide.activations import LINEAR, Nonlinearity, derivative_of, function_of
 from initguide.checks import check_number
+from initguide.guard import random_states_kept
 
 Kind = Literal["forward", "std", "backward"]
 
@@ -83,6 +84,7 @@ def _key(nonlinearity: Nonlinearity) -> str | None:
     return repr(nonlinearity) if torchs else None
 
 
+@random_states_kept()
 def _gain(nonlinearity: Nonlinearity, kind: Kind) -> float:
     function = derivative_of(nonlinearity) if kind == "backward" else function_of(nonlinearity)
     mean = expectation(function) if kind == "std" else 0.0

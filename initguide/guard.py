@@ -1,20 +1,57 @@
 """What keeps a model and the random state as they were."""
 
+# Others may draw from NumPy's legacy global state, which is kept and seeded for that.
+# ruff: noqa: NPY002
+
 import copy
+import random
+import traceback
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
+
+
+def on_gpus(tensors: Iterable[Tensor]) -> set[torch.device]:
+    """Return the GPUs that hold these tensors, each with a random state of its own."""
+    return {tensor.device for tensor in tensors if tensor.device.type == "cuda"}
+
+
+@contextmanager
+def random_states_kept(*devices: torch.device) -> Iterator[None]:
+    """Put the global random states of torch, NumPy and Python back at the end."""
+    of_numpy, of_python = np.random.get_state(), random.getstate()
+    try:
+        with torch.random.fork_rng(devices=list(devices)):
+            yield
+    finally:
+        np.random.set_state(of_numpy)
+        random.setstate(of_python)
+
+
+def seed_global_states(seed: int, *devices: torch.device) -> None:
+    """Seed all of them."""
+    torch.default_generator.manual_seed(seed)
+    for device in devices:
+        torch.cuda.default_generators[device.index].manual_seed(seed)
+    np.random.seed(seed % 2**32)
+    random.seed(seed)
 
 
 @contextmanager
 def side_effects_undone(model: nn.Module) -> Iterator[None]:
-    """Leave buffers and random states as they are, whatever the forward pass does to them."""
-    devices = {p.device for p in model.parameters() if p.device.type == "cuda"}
+    """Leave all but the weights as it is, whatever the forward pass and the loss do to it.
+
+    That is buffers, modes, gradients and who requires them, and random states.
+    """
+    devices = on_gpus(model.parameters())
+    modes = [(module, module.training) for module in model.modules()]
+    held = [(p, p.requires_grad, p.grad) for p in model.parameters()]
     buffers = [
         (module, name, buffer, buffer.clone())
         for module in model.modules()
@@ -24,10 +61,18 @@ def side_effects_undone(model: nn.Module) -> Iterator[None]:
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with torch.random.fork_rng(devices=list(devices)):
+        for parameter, _, _ in held:
+            # To which a loss that runs backward itself would add.
+            parameter.grad = None
+        with random_states_kept(*devices):
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
+        for module, mode in modes:
+            module.training = mode
+        for parameter, requires_grad, gradient in held:
+            parameter.requires_grad_(requires_grad)
+            parameter.grad = gradient
         for module, name, buffer, value in buffers:
             # A buffer may have been written to, or replaced; an expanded one cannot be written to.
             if not torch.equal(buffer, value):
@@ -42,7 +87,7 @@ def unchanged(model: nn.Module) -> Iterator[None]:
     own = [each for module in model.modules() for each in (vars(module), *vars(module).values())]
     held = [(each, dict(each)) for each in own if isinstance(each, dict)]
     try:
-        with torch.random.fork_rng(devices=[]):
+        with random_states_kept():
             yield
     finally:
         for attributes, before in held:
@@ -64,6 +109,24 @@ def unchanged_on_error(model: nn.Module, generator: torch.Generator | None) -> I
             torch.set_rng_state(state)
         else:
             generator.set_state(state)
+        raise
+
+
+@contextmanager
+def naming_the_layer(model: nn.Module) -> Iterator[None]:
+    """Add to an error from within a model which of its layers raised it."""
+    try:
+        yield
+    except Exception as error:
+        names = {module: name or "model" for name, module in model.named_modules()}
+        frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+        running = [frame.f_locals.get("self") for frame in frames]
+        layers = [each for each in running if isinstance(each, nn.Module) and each in names]
+        # The innermost call; our own errors name it themselves.
+        if layers and repr(names[layers[-1]]) not in str(error):
+            layer = layers[-1]
+            kind = type(layer).__name__ if layer._modules else repr(layer)
+            error.add_note(f"raised in {names[layer]!r}: {kind}")
         raise
 
 

@@ -16,10 +16,10 @@ from functools import partial
 from typing import Any, Literal, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from initguide.checks import check_number, one_of
-from initguide.guard import side_effects_undone, unchanged_on_error
+from initguide.checks import check_memory, check_model, check_number, one_of
+from initguide.guard import naming_the_layer, side_effects_undone, unchanged_on_error
 from initguide.rescaling.activated import followers
 from initguide.rescaling.processes import (
     Processes,
@@ -32,6 +32,7 @@ from initguide.rescaling.processes import (
 )
 from initguide.rescaling.rescale import Pass, owner, rescaling, row
 from initguide.sharding import is_sharded
+from initguide.values import given
 
 MeasureAt = Literal["pre", "post"]
 
@@ -120,7 +121,7 @@ def lsuv_(
 
     On any error the model, its buffers and the random state are as they were before. Buffers (the
     running statistics of BatchNorm) stay as they were in any case, and dropout uses up no
-    randomness.
+    randomness. An error that the model raises itself comes with a note that names the layer.
 
     Source:
         D. Mishkin, J. Matas (2016), *All You Need Is a Good Init*.
@@ -142,8 +143,7 @@ def lsuv_(
         #> 1.00
         ```
     """
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model must be an nn.Module; got {type(model).__name__}")
+    check_model(model)
     wrapped = isinstance(model, nn.parallel.DistributedDataParallel)
     plain = model.module if wrapped else model
     with resharded(plain):
@@ -159,7 +159,8 @@ def lsuv_(
             with unchanged_on_error(plain, generator):
                 source = _source(generator, processes) if orthonormal else None
                 what = Pass(tol, partial(total, processes), source, behind)
-                with rescaling(plain, layers, what), side_effects_undone(plain):
+                scaling = rescaling(plain, layers, what)
+                with scaling, side_effects_undone(plain), naming_the_layer(plain):
                     model(*inputs, **named)
                 rows = _finished(what.rows, layers)
     return LsuvReport(rows)
@@ -204,17 +205,12 @@ def _check(
         raise ValueError(f"tol must be at least 0; got {tol}")
     if not isinstance(generator, torch.Generator | None):
         raise TypeError(f"generator must be a torch.Generator; got {generator!r}")
-    given = [*enumerate(inputs), *((repr(name), value) for name, value in named.items())]
-    for index, value in given:
+    for index, tensor in given(inputs, named):
         # A mask may hold minus infinity.
-        if isinstance(value, Tensor) and not value.is_meta and value.isnan().any():
-            count = int(value.isnan().sum())
+        if not tensor.is_meta and tensor.isnan().any():
+            count = int(tensor.isnan().sum())
             raise ValueError(f"inputs must hold no NaN; got {count} in input {index}")
-    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
-        if nn.parameter.is_lazy(tensor):
-            raise ValueError(f"{name!r} must have a shape; got {type(tensor).__name__}")
-        if tensor.is_meta:
-            raise ValueError(f"{name!r} must hold values; got a meta tensor")
+    check_memory(model)
 
 
 def _check_layer(name: str, target: Any) -> None:

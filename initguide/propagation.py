@@ -19,6 +19,7 @@ from initguide.checks import check_number
 from initguide.criticality import Critical as Critical
 from initguide.criticality import check_not_negative
 from initguide.criticality import critical as critical
+from initguide.guard import random_states_kept
 from initguide.moments import moment_slope, parted, ratio, second_moment, square_spread
 
 Array = NDArray[np.float64]
@@ -69,6 +70,7 @@ class Propagation(NamedTuple):
         return np.sqrt(self.gradient)
 
 
+@random_states_kept()
 def propagate(
     nonlinearity: Nonlinearity,
     sigma_w: float,

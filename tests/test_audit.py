@@ -404,8 +404,6 @@ def test_arguments():
         audit(nn.Linear)
     with pytest.raises(ValueError, match="recipe must be"):
         audit(Network(), "xaver")
-    assert not audit(nn.ReLU()).findings
-    assert audit(nn.ReLU())._repr_html_()
     assert not audit(nn.Sequential(nn.Linear(1, 1)), [Rule("*", "normal_", std=1.0)]).findings
 
 

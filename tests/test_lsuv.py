@@ -608,7 +608,7 @@ ERRORS = {
         {},
         "layer 'model' must have a real bias; got torch.complex64",
     ),
-    "lazy": (nn.LazyLinear(3), [BATCH], {}, "'weight' must have a shape; got Uninit"),
+    "lazy": (nn.LazyLinear(3), [BATCH], {}, "'weight' must have a shape; got a lazy LazyLinear"),
     "meta": (META, [BATCH], {}, "'1.running_mean' must hold values; got a meta tensor"),
     "tol": (mlp(), [BATCH], {"tol": float("nan")}, "tol must be finite; got nan"),
     "negative tol": (mlp(), [BATCH], {"tol": -1}, "tol must be at least 0; got -1"),

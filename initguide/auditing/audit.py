@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from initguide.auditing.checkup import Finding, Limits, checkup
+from initguide.guard import random_states_kept
 from initguide.lines import html_list
 from initguide.planning.plans import Entry, Plan, table
 from initguide.planning.rule import Rule
@@ -21,6 +22,7 @@ from initguide.planning.slots import parametrizations_at_rest, slots
 from initguide.recipes.torch_defaults import torch_defaults
 from initguide.sharding import is_sharded
 from initguide.tracing.trace import Trace
+from initguide.values import numbers
 
 # The chance of any false alarm in a whole audit; each of its tests gets an equal share.
 FALSE_ALARM = 1e-5
@@ -73,6 +75,7 @@ class Audit:
 
 
 @torch.no_grad()
+@random_states_kept()
 def audit(model: nn.Module, recipe: Recipe = "auto") -> Audit:
     r"""Compare a model's parameters with what a recipe means them to be, and change nothing.
 
@@ -154,7 +157,7 @@ def _audit(model: nn.Module, meant: Plan) -> Audit:
 
 def _values(entry: Entry) -> Tensor:
     tensor: Any = entry.slot.tensor.detach()
-    return tensor.full_tensor() if is_sharded(tensor) else tensor
+    return numbers(tensor.full_tensor() if is_sharded(tensor) else tensor)
 
 
 def _identical(

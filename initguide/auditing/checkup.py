@@ -113,6 +113,8 @@ def _constant(
 
 def _unknown(entry: Entry, values: Tensor, default: Entry | None, limits: Limits) -> list[Finding]:
     """Check a parameter whose law tells nothing about its values; it may still leave no choice."""
+    if entry.law.keeps:
+        return []
     try:
         # What it makes of two different starts, and of two seeds, is the same if nothing is drawn.
         drawn = [entry.draw_(torch.full_like(values, float(i)), i) for i in (0, 1)]

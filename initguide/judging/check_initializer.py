@@ -16,6 +16,7 @@ import torch
 
 from initguide.checks import check_shape
 from initguide.fans import Layout, check_layout
+from initguide.guard import random_states_kept
 from initguide.judging.comparing import compare
 from initguide.judging.contract import FATAL, contract, randomness, said
 from initguide.judging.drawing import VALUES, Source
@@ -23,7 +24,6 @@ from initguide.judging.judgment import Fault, Judgment, fault
 from initguide.judging.styles import (
     Initializer,
     Shape,
-    global_states_kept,
     initializer,
     reference,
 )
@@ -100,7 +100,7 @@ def check_initializer(
         raise ValueError(f"seed must be an integer, at least 0; got {seed!r}")
     right = reference(like, fn, layout)
     reader = initializer(fn, right, layout)
-    with global_states_kept():
+    with random_states_kept():
         usable = _usable(reader, right, shapes, seed)
         faults, checked = _judge(reader, right, usable, seed)
         if not faults and layout is None and "layout" in reader.parameters:

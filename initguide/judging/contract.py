@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from initguide.guard import seed_global_states
 from initguide.judging.judgment import Fault, fault
 from initguide.judging.styles import (
     Initializer,
     Shape,
     global_states,
-    seed_global_states,
 )
 
 

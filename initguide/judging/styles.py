@@ -1,14 +1,13 @@
 """Call an initializer of either style, and read what it gives in one form."""
 
-# A reader may draw from NumPy's legacy global state, which is kept, seeded and compared for that.
+# A reader may draw from NumPy's legacy global state, which is compared for that.
 # ruff: noqa: NPY002
 
 import functools
 import inspect
 import pickle
 import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -157,27 +156,7 @@ def name_of(function: Any) -> str:
     return getattr(function, "__name__", type(function).__name__)
 
 
-@contextmanager
-def global_states_kept() -> Iterator[None]:
-    """Put the global random states of torch, NumPy and Python back at the end."""
-    of_torch, of_python = torch.get_rng_state(), random.getstate()
-    of_numpy = np.random.get_state()
-    try:
-        yield
-    finally:
-        torch.set_rng_state(of_torch)
-        np.random.set_state(of_numpy)
-        random.setstate(of_python)
-
-
-def seed_global_states(seed: int) -> None:
-    """Seed all of them; the GPUs' are left alone."""
-    torch.default_generator.manual_seed(seed)
-    np.random.seed(seed)
-    random.seed(seed)
-
-
 def global_states() -> tuple[Any, ...]:
-    """Return all of them, to compare."""
+    """Return the global random states of torch, NumPy and Python, to compare."""
     of_numpy = pickle.dumps(np.random.get_state())
     return torch.get_rng_state().numpy().tobytes(), of_numpy, random.getstate()

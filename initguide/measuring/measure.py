@@ -13,13 +13,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from initguide.guard import side_effects_undone
+from initguide.checks import check_memory, check_model
+from initguide.guard import naming_the_layer, side_effects_undone
 from initguide.measuring.activity import Activations
 from initguide.measuring.report import Report
 from initguide.measuring.verdicts import judge
-from initguide.measuring.watching import Layer, Watch, tensors, watching
+from initguide.measuring.watching import Layer, Watch, watching
 from initguide.measuring.weights import kind, weights_of
-from initguide.tracing.trace import LAYERS, PACKED, trace
+from initguide.tracing.trace import LAYERS, PACKED, Trace, trace
+from initguide.values import given, tensors
 
 Loss = Callable[[Any], Tensor]
 
@@ -63,7 +65,7 @@ def measure(model: nn.Module, *inputs: Any, loss: Loss | None = None, **named: A
             meta, the batch reaches no layer, or the loss is no scalar or depends on no parameter.
 
     Parameters, their gradients, buffers, the random state, mode and hooks are as before, after an
-    error too.
+    error too. An error that the model raises itself comes with a note that names the layer.
 
     Source:
         X. Glorot, Y. Bengio (2010), *Understanding the Difficulty of Training Deep Feedforward
@@ -93,12 +95,10 @@ def measure(model: nn.Module, *inputs: Any, loss: Loss | None = None, **named: A
         # Those made in inference mode cannot take part in a backward pass.
         inputs = tuple(map(_usable, inputs))
         named = {name: _usable(value) for name, value in named.items()}
-        with watching(model, trace(model)) as watch:
+        found = trace(model)
+        with watching(model, found) as watch:
             value = _run(model, inputs, named, loss, watch)
-        if not watch.layers:
-            held = _unreached(model, []) or "a model without layers"
-            raise ValueError(f"the batch must reach a layer; got {held}")
-        rows = _rows(watch.layers)
+        rows = _rows(watch.layers, found)
     return Report(rows, judge(watch.layers, value), _unreached(model, watch.layers))
 
 
@@ -111,8 +111,11 @@ def _run(
 ) -> float | None:
     """Run the model, and backward; return the loss."""
     with torch.set_grad_enabled(loss is not None):
-        with Activations(watch):
+        with Activations(watch), naming_the_layer(model):
             output = model(*inputs, **named)
+        if not watch.layers:
+            held = _unreached(model, []) or "a model without layers"
+            raise ValueError(f"the batch must reach a layer; got {held}")
         for layer in watch.layers:
             layer.output_of_model = any(layer.result() is each for each in tensors(output))
         if loss is None:
@@ -122,6 +125,8 @@ def _run(
             raise TypeError(f"loss must return a tensor; got {type(value).__name__}")
         if value.numel() != 1:
             raise ValueError(f"loss must return a scalar; got shape {tuple(value.shape)}")
+        if value.is_complex():
+            raise ValueError(f"loss must return a real number; got {value.dtype}")
         # Gradients of weights are nobody's question: stop at the layers that nothing lies before.
         held = {id(p) for layer in watch.layers for p in layer.module.parameters()}
         others = [p for p in model.parameters() if p.requires_grad and id(p) not in held]
@@ -135,14 +140,14 @@ def _run(
         return value.item()
 
 
-def _rows(layers: list[Layer]) -> list[dict[str, Any]]:
+def _rows(layers: list[Layer], found: Trace) -> list[dict[str, Any]]:
     """Return the table; numbers still on a device come over here, where nothing waits for them."""
     for layer in layers:
         for key in ("output", "input", "stream", "equal", "zeros", "dead", "saturated", "gradient"):
             held = getattr(layer, key)
             if isinstance(held, Tensor):
                 setattr(layer, key, tuple(held.tolist()) if held.ndim else held.item())
-        layer.weights = weights_of(layer.module)
+        layer.weights = weights_of(layer.name, layer.module, found)
     ups, downs = [None, *layers], [*layers[1:], None]
     return [_row(*triple) for triple in zip(ups, layers, downs, strict=False)]
 
@@ -173,18 +178,11 @@ def _row(before: Layer | None, layer: Layer, behind: Layer | None) -> dict[str, 
 def _check(
     model: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any], loss: Loss | None
 ) -> None:
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model must be an nn.Module; got {type(model).__name__}")
+    check_model(model)
     if loss is not None and not callable(loss):
         raise TypeError(f"loss must be a function of the model's output; got {loss!r}")
-    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
-        if nn.parameter.is_lazy(tensor):
-            raise ValueError(f"{name!r} must have a shape; got {type(tensor).__name__}")
-        if tensor.is_meta:
-            raise ValueError(f"{name!r} must hold values; got a meta tensor")
-    given = [*enumerate(tensors(inputs))]
-    given += [(repr(name), each) for name, value in named.items() for each in tensors(value)]
-    for index, tensor in given:
+    check_memory(model)
+    for index, tensor in given(inputs, named):
         if not tensor.is_floating_point() or tensor.isfinite().all():
             continue
         # An additive mask holds minus infinity, and zeros.

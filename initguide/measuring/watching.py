@@ -14,6 +14,7 @@ from torch.nn.utils.rnn import PackedSequence
 from initguide.layers.convolution import CONVOLUTIONS
 from initguide.measuring.statistics import equal_units, moments, norm
 from initguide.tracing.trace import LAYERS, NORMS, PACKED, Place, Trace
+from initguide.values import tensors
 
 EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
 
@@ -162,17 +163,6 @@ def _norm(watch: Watch, *_: Any) -> None:
     watch.behind_norm = True
     if watch.layers and watch.layers[-1] in watch.open:
         watch.layers[-1].normed = True
-
-
-def tensors(value: Any) -> list[Tensor]:
-    """Return the tensors in nested tuples, lists and dicts, in order."""
-    if isinstance(value, PackedSequence):
-        return [value.data]
-    if isinstance(value, Tensor):
-        return [value]
-    if isinstance(value, dict):
-        value = list(value.values())
-    return [t for each in value for t in tensors(each)] if isinstance(value, (tuple, list)) else []
 
 
 def axes(module: Any, y: Tensor, output: Any) -> tuple[int | None, int]:

@@ -6,9 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from initguide.fans import layer_fans
 from initguide.measuring.statistics import copies, moments
+from initguide.planning.slots import joined
 from initguide.tracing.foreign import foreign
+from initguide.tracing.trace import Trace
+from initguide.values import numbers
 
 
 @dataclass(frozen=True)
@@ -32,20 +34,19 @@ class Weights:
     tensor: Tensor
 
 
-def weights_of(module: Any) -> Weights:
+def weights_of(name: str, module: Any, found: Trace) -> Weights:
     """Return the weights of a layer; to read parametrized ones may move their buffers."""
-    names = _names(module)
-    parts = [getattr(module, name).detach() for name in names]
+    keys = _names(module)
+    parts = [numbers(getattr(module, key).detach()) for key in keys]
     main = parts[0]
     last = module.out_proj.weight if isinstance(module, nn.MultiheadAttention) else main
     # Of recurrent layers, units are copies if they also read the state alike.
     rows = torch.cat(parts, 1) if isinstance(module, (nn.RNNBase, nn.RNNCellBase)) else main
-    flipped = bool(foreign(module).flipped)
-    transposed = getattr(module, "transposed", False) or flipped
+    transposed = getattr(module, "transposed", False) or foreign(module).flipped
     rms = moments(main, None)[2]
     return Weights(
         shape=" × ".join(map(str, main.shape)),
-        fan_in=len(main) if flipped else layer_fans(module, names[0]).fan_in,
+        fan_in=found.fans(joined(name, keys[0]), module, keys[0]).fan_in,
         rms=float(rms),
         zero=not last.detach().any(),
         copies=0 if _apart(module) else copies(rows.transpose(0, 1) if transposed else rows),

@@ -10,8 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from initguide.checks import check_tensor
 from initguide.fans import Fans
 from initguide.gains import as_gain
+from initguide.guard import on_gpus, random_states_kept, seed_global_states
 from initguide.layers.gates import per_gate_
 from initguide.method import Method
 from initguide.methods import METHODS
@@ -51,6 +53,7 @@ class Law:
         spread: The law of one value; None where the values depend on each other.
         std_of: The std that other fans would give; None where no fan matters.
         blocks: How many parts of it are drawn each by itself.
+        keeps: Whether it leaves a parameter as it is.
     """
 
     name: str
@@ -61,11 +64,12 @@ class Law:
     spread: Spread | None = None
     std_of: Callable[[Fans], float] | None = None
     blocks: int = 1
+    keeps: bool = False
 
 
 def law_of(
     law: str | Callable[..., Any],
-    shape: tuple[int, ...],
+    like: Tensor,
     fans: Callable[[], Fans],
     packed: int,
     times: float,
@@ -75,7 +79,7 @@ def law_of(
 
     Args:
         law: A method's name or function, or any function that fills a tensor.
-        shape: The parameter's shape.
+        like: The parameter.
         fans: Gives its fans; asked only where the law needs them.
         packed: How many layers' weights it holds.
         times: A factor for the values.
@@ -86,17 +90,21 @@ def law_of(
 
     Raises:
         ValueError: The name is unknown, or the law does not fit the shape or its options.
-        TypeError: An option is of the wrong kind.
+        TypeError: An option is of the wrong kind, or the parameter does not hold real numbers.
     """
     method = _method(law)
+    shape = tuple(like.shape)
     if method is None:
         if not callable(law):
             names = ", ".join(method.names[0] for method in METHODS)
             raise ValueError(f"law must be a function or one of {names}; got {law!r}")
         fill = partial(_filled, _seeded(law), options, 1, times, True)
         name = getattr(law, "__name__", type(law).__name__)
-        return Law(name, partial(_drawn, partial(draw_whole_, keep=True), fill), ours=False)
+        draw = partial(_drawn, partial(draw_whole_, keep=True), fill)
+        return Law(name, draw, ours=False, keeps=law is keep_)
     name = method.names[0]
+    if method.spread is not None or like.is_quantized:
+        check_tensor(like)
     if method.spread is not None:
         spread = partial(method.spread, **options)
         distribution, std = spread(fans())
@@ -109,7 +117,11 @@ def law_of(
             name, fill, 0.0, std, spread=of_one, std_of=lambda other: spread(other)[1] * abs(times)
         )
     # Without entries, or without memory, a method checks its options and shape, and draws nothing.
-    empty = torch.empty(0) if name in _SPREADS else torch.empty(shape, device="meta")
+    empty = torch.empty(
+        0 if name in _SPREADS else shape,
+        dtype=like.dtype,
+        device="cpu" if name in _SPREADS else "meta",
+    )
     method.tensor(empty, **options)
     random = _takes_generator(method.tensor)
     fill = partial(_filled, method.tensor, options, packed, times, random)
@@ -125,6 +137,11 @@ def law_of(
         name += f" ×{packed}" if packed > 1 else ""
     mean = None if std is None else 0.0
     return Law(name, partial(_drawn, draw_whole_, fill), mean, std, blocks=packed)
+
+
+def keep_(tensor: Tensor) -> Tensor:
+    """Leave a tensor as it is."""
+    return tensor
 
 
 def _method(law: str | Callable[..., Any]) -> Method | None:
@@ -177,8 +194,9 @@ def _seeded(function: Callable[..., Any]) -> Callable[..., Any]:
         return function
 
     def fill_(tensor: Tensor, generator: torch.Generator, **options: Any) -> Any:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(generator.initial_seed())
+        devices = on_gpus([tensor])
+        with random_states_kept(*devices):
+            seed_global_states(generator.initial_seed(), *devices)
             return function(tensor, **options)
 
     return fill_

@@ -44,6 +44,11 @@ class Entry:
         zero = "bias" in self.slot.name.rpartition(".")[2] and self.law.name == "zeros_"
         return not self.note and (neutral or zero or not self.slot.parameter)
 
+    @property
+    def left(self) -> bool:
+        """Whether a recipe leaves it as it is."""
+        return bool(self.slot.rests) and self.law.keeps
+
     def draw_(self, tensor: Tensor, seed: int) -> Tensor:
         """Fill a tensor of the parameter's shape."""
         self.law.fill_(tensor, seed, self.slot.name)
@@ -82,11 +87,16 @@ class Plan:
 
     def __str__(self) -> str:
         """Return the rows as a table; what is as in any network is summed up below it."""
-        usual = [entry.usual for entry in self.entries]
+        usual = [entry.usual or entry.left for entry in self.entries]
         shown = [row for row, skip in zip(self.rows, usual, strict=True) if not skip]
         laws = Counter(entry.law.name for entry in self.entries if entry.usual)
         said = ", ".join(f"{count} × {law}" for law, count in sorted(laws.items()))
         lines = [f"biases, norms and their statistics: {said}"] if said else []
+        left = [entry.slot for entry in self.entries if entry.left]
+        for reason in dict.fromkeys(slot.rests for slot in left):
+            names = [slot.name for slot in left if slot.rests == reason]
+            more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+            lines.append(f"{reason}, and left as they are: {', '.join(names[:5])}{more}")
         return "\n".join([*([table(shown)] if shown else []), *lines])
 
     def check(self) -> None:
@@ -97,13 +107,21 @@ class Plan:
                 f"parameters must hold memory: call model.to_empty(device=...) first; got "
                 f"{meta[0]!r} on the meta device"
             )
+        for entry in self.entries:
+            tensor = entry.slot.tensor
+            sides = zip(tensor.shape, tensor.stride(), strict=True)
+            if not entry.law.keeps and any(size > 1 and not step for size, step in sides):
+                raise ValueError(
+                    f"each value must have memory of its own; got {entry.slot.name!r}, which is "
+                    "expanded"
+                )
 
     def write_(self, seed: int) -> None:
         """Carry the plan out; what may fail is drawn before anything is written."""
         ready = []
         with _buffers_kept_on_error([e.slot for e in self.entries if e.slot.parametrized]):
             for entry in self.entries:
-                if entry.slot.parametrized or not entry.law.ours:
+                if (entry.slot.parametrized or not entry.law.ours) and not entry.law.keeps:
                     # A law may change what is there, or a part of it.
                     values = entry.slot.tensor.detach().clone()
                     try:

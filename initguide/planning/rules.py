@@ -10,9 +10,10 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from initguide.checks import one_of
+from initguide.checks import check_model, one_of
 from initguide.fans import Fans, fans, packed_in
-from initguide.planning.laws import law_of
+from initguide.guard import random_states_kept
+from initguide.planning.laws import keep_, law_of
 from initguide.planning.plans import Entry, Plan
 from initguide.planning.rule import Rule
 from initguide.planning.slots import Slot, joined, parametrizations_at_rest, slots
@@ -34,6 +35,10 @@ def plan(model: nn.Module, recipe: Recipe = "auto") -> Plan:
     model's forward on symbols, through norms, dropout, reshapes and residual sums; what is not
     found is said in a note.
 
+    A recipe leaves as it is, and the plan says so, what is frozen (`requires_grad=False`; with it
+    the statistics of its norms) or quantized, such as pretrained weights beside a new head. Rules
+    of your own govern those as well.
+
     Args:
         model: Any module; it may be on the meta device.
         recipe: A name from [RECIPES][initguide.RECIPES], or a list of rules and such names, whose
@@ -44,7 +49,8 @@ def plan(model: nn.Module, recipe: Recipe = "auto") -> Plan:
 
     Raises:
         ValueError: The recipe is unknown, a parameter has no rule, a rule of your own governs
-            nothing, a law does not fit, or a parameter is lazy. The error names it.
+            nothing, a law does not fit, a parameter is lazy, or there is none to initialize. The
+            error names it.
         TypeError: `model` is not a module, or the recipe holds something else.
 
     Source:
@@ -66,22 +72,29 @@ def plan(model: nn.Module, recipe: Recipe = "auto") -> Plan:
         '''
         ```
     """
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model must be an nn.Module; got {type(model).__name__}")
+    check_model(model)
     with parametrizations_at_rest(model):
         return _plan(model, recipe)
 
 
 def _plan(model: nn.Module, recipe: Recipe) -> Plan:
     held, found = slots(model), trace(model)
-    return planned(held, _rules(recipe, model, found), found)
+    plan = planned(held, _rules(recipe, model, found), found)
+    if all(entry.left for entry in plan.entries):
+        kinds = ", ".join(dict.fromkeys(module._get_name() for module in model.modules()))
+        left = [f"{entry.slot.name!r}, which is {entry.slot.rests}" for entry in plan.entries]
+        got = f"only such as {left[0]}: give it a rule" if left else f"none in {kinds}"
+        raise ValueError(f"model must have a parameter to initialize; got {got}")
+    return plan
 
 
 def planned(held: Sequence[Slot], rules: Sequence[tuple[Rule, bool]], found: Trace) -> Plan:
     """Return the plan for parameters and buffers by rules, each with whether it must be used."""
     entries, ungoverned, used = [], [], set()
     for slot in held:
-        match = _match(slot, [rule for rule, _ in rules], found)
+        match = _match(slot, [rule for rule, own in rules if own or not slot.rests], found)
+        if match is None and slot.rests and slot.parameter and not slot.tensor.is_meta:
+            match = _match(slot, [_at_rest(slot.rests)], found)
         if match is not None:
             rule, place, module, key, name = match
             used.add(id(rule))
@@ -122,8 +135,8 @@ def initialize_(model: nn.Module, recipe: Recipe = "auto", *, seed: int | None =
         The [Plan][initguide.Plan] that was carried out.
 
     Raises:
-        ValueError: As in [plan][initguide.plan]; or a parameter is on the meta device, or a
-            parametrized weight cannot be set.
+        ValueError: As in [plan][initguide.plan]; or a parameter is on the meta device or expanded,
+            or a parametrized weight cannot be set.
         TypeError: As in [plan][initguide.plan]; or the seed is not an integer.
 
     On any error the model and the random state are as they were before.
@@ -152,12 +165,20 @@ def initialize_(model: nn.Module, recipe: Recipe = "auto", *, seed: int | None =
     found.check()
     state = torch.get_rng_state()
     try:
-        with parametrizations_at_rest(model):
-            found.write_(int(torch.randint(2**62, ()).item()) if seed is None else seed)
+        number = int(torch.randint(2**62, ()).item()) if seed is None else seed
+        with parametrizations_at_rest(model), random_states_kept():
+            found.write_(number)
     except BaseException:
         torch.set_rng_state(state)
         raise
     return found
+
+
+def _at_rest(reason: str) -> Rule:
+    """Return a rule that leaves a parameter as it is, and says why."""
+    rule = Rule("*", keep_)
+    rule.note = f"{reason}, and left as it is"
+    return rule
 
 
 def _rules(recipe: Recipe, model: nn.Module, found: Trace) -> list[tuple[Rule, bool]]:
@@ -211,7 +232,7 @@ def _entry(
 
     try:
         packed = 1 if rule.shape_fans else packed_in(module, key)
-        law = law_of(rule.law, tuple(tensor.shape), fans_of, packed, rule.times, options)
+        law = law_of(rule.law, tensor, fans_of, packed, rule.times, options)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{rule!r} must fit {slot.name!r}; got: {error}") from error
     # A module that stands in two places has two names, but ties nothing.
@@ -220,7 +241,7 @@ def _entry(
     if rule.note:
         notes.append(rule.note)
     rows = [getattr(holder, "padding_idx", None) for _, holder, _ in slot.holders]
-    padding = next((row for row in rows if row is not None), None)
+    padding = None if law.keeps else next((row for row in rows if row is not None), None)
     if padding is not None:
         notes.append(f"row {padding} is padding, and zero")
     # What follows matters to weights alone, and not to a table.

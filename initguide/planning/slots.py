@@ -8,6 +8,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import ParametrizationList, is_parametrized
 
+from initguide.values import is_quantized
+
 
 @dataclass(frozen=True)
 class Slot:
@@ -19,12 +21,14 @@ class Slot:
             where it is tied.
         parameter: Whether it is one; else it is a buffer.
         parametrized: Whether it is computed from others, as under weight normalization.
+        rests: Why a recipe leaves it as it is, if so: it is frozen, or it holds no real numbers.
     """
 
     name: str
     holders: tuple[tuple[str, nn.Module, str], ...]
     parameter: bool = True
     parametrized: bool = False
+    rests: str = ""
 
     @property
     def tensor(self) -> Tensor:
@@ -63,9 +67,28 @@ def slots(model: nn.Module) -> list[Slot]:
         fresh = (joined(owner, key), [], kind != "buffer", kind == "parametrized")
         found.setdefault(identity, fresh)[1].append((owner, module, key))
     return [
-        Slot(name, tuple(holders), parameter, parametrized)
+        Slot(name, tuple(holders), parameter, parametrized, _rests(model, holders[0]))
         for name, holders, parameter, parametrized in found.values()
     ]
+
+
+def _rests(model: nn.Module, holder: tuple[str, Any, str]) -> str:
+    """Return why a recipe leaves a parameter as it is, or a buffer beside frozen ones."""
+    owner, module, key = holder
+    if is_parametrized(module, key):
+        parts = [*module.parametrizations[key].parameters()]
+        return "" if any(part.requires_grad for part in parts) else "frozen"
+    tensor = getattr(module, key)
+    if isinstance(tensor, nn.Parameter):
+        kind = str(tensor.dtype) if is_quantized(tensor) else ""
+        return kind or ("" if tensor.requires_grad else "frozen")
+    # A norm may have no parameters, and stand in a part of the model that is frozen.
+    names = owner.split(".")
+    for depth in range(len(names), -1, -1):
+        beside = [*model.get_submodule(".".join(names[:depth])).parameters()]
+        if beside:
+            return "" if any(each.requires_grad for each in beside) else "frozen"
+    return ""
 
 
 def _held(model: nn.Module) -> Iterator[tuple[str, nn.Module, str, Tensor | None, str]]:
@@ -78,11 +101,6 @@ def _held(model: nn.Module) -> Iterator[tuple[str, nn.Module, str, Tensor | None
             for key in module.parametrizations:  # pyright: ignore[reportGeneralTypeIssues]
                 yield owner, module, str(key), None, "parametrized"
         for key, parameter in module.named_parameters(recurse=False, remove_duplicate=False):
-            if nn.parameter.is_lazy(parameter):
-                raise ValueError(
-                    f"{joined(owner, key)!r} must have a shape; got a lazy {type(module).__name__}:"
-                    " run a batch through the model first"
-                )
             yield owner, module, key, parameter, "parameter"
         for key, buffer in module.named_buffers(recurse=False, remove_duplicate=False):
             yield owner, module, key, buffer, "buffer"

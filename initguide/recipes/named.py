@@ -1,7 +1,8 @@
 """One law for all weights: Xavier, He, orthogonal."""
 
-from torch import Tensor, nn
+from torch import nn
 
+from initguide.planning.laws import keep_
 from initguide.planning.rule import Rule
 from initguide.recipes.auto import LINEAR, SATURATING
 from initguide.recipes.common import ATTENTION, DENSE, GATES, NEUTRAL, TABLES
@@ -36,8 +37,3 @@ def orthogonal(model: nn.Module, trace: Trace) -> list[Rule]:
 def keep(model: nn.Module, trace: Trace) -> list[Rule]:
     """Return one rule: what no rule before it governs stays as it is."""
     return [Rule("*", keep_)]
-
-
-def keep_(tensor: Tensor) -> Tensor:
-    """Leave a tensor as it is."""
-    return tensor
