@@ -80,14 +80,18 @@ def sparse_(
     check_tensor(tensor)
     check_dimensions(tensor, 2)
     share, std = _check_share(sparsity), check_std(std)
-    if tensor.is_meta:
+    if tensor.is_meta or tensor.numel() == 0:
         return tensor
     draw_normal_(tensor, 0.0, std, generator)
     out = len(tensor)
-    zeros, device = math.ceil(share * out), "cpu" if generator is None else generator.device
-    for column in tensor.detach().unbind(1):
-        order = torch.randperm(out, generator=generator, device=device)
-        column.index_fill_(0, order[:zeros].to(tensor.device), 0)
+    zeros, device = math.ceil(share * out), None if generator is None else generator.device
+    # A few columns at a time: a place takes more memory than a weight.
+    for columns in tensor.detach().split(32, dim=1):
+        places = [
+            torch.randperm(out, generator=generator, device=device)[:zeros]
+            for _ in range(columns.shape[1])
+        ]
+        columns.scatter_(0, torch.stack(places, dim=1).to(columns.device), 0)
     return tensor
 
 

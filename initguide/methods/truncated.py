@@ -22,7 +22,7 @@ from initguide.checks import (
 )
 from initguide.method import Method
 from initguide.papers import PAPERS
-from initguide.sampling import generator_from, normal_from, uniform_from
+from initguide.sampling import CHUNK, generator_from, normal_from, source_from, uniform_from
 from initguide.sharding import shards_alike
 from initguide.truncation import truncated_
 
@@ -91,7 +91,11 @@ def trunc_normal_(
     # Detached, a leaf may be written to.
     values = tensor.detach()
     out = values if values.is_contiguous() else values.new_empty(values.shape)
-    truncated_(out, mean, std, a, b, normal_, uniform_)
+    fills = normal_, uniform_
+    if out.is_cpu and out.numel() >= CHUNK:
+        source = source_from(generator)
+        fills = normal_from(source), uniform_from(source)
+    truncated_(out, mean, std, a, b, *fills)
     if out is not values:
         values.copy_(out)
     return tensor
