@@ -8,17 +8,17 @@ are integrals in one variable, computed here to near machine precision, for any 
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from initguide.activations import LINEAR, Nonlinearity, derivative_of, function_of
-from initguide.checks import check_number
+from initguide.checks import check_number, one_of
 from initguide.guard import random_states_kept
 
-Kind = Literal["forward", "std", "backward"]
+Kind = Literal["forward", "std", "backward", "unit"]
 
 
 def gain(nonlinearity: Nonlinearity, kind: Kind = "forward") -> float:
@@ -26,21 +26,23 @@ def gain(nonlinearity: Nonlinearity, kind: Kind = "forward") -> float:
 
     $$\text{forward: } \frac{1}{\sqrt{\mathbb{E}[f(z)^2]}}, \qquad
     \text{std: } \frac{1}{\sqrt{\operatorname{Var} f(z)}}, \qquad
-    \text{backward: } \frac{1}{\sqrt{\mathbb{E}[f'(z)^2]}}, \qquad z \sim \mathcal{N}(0, 1)$$
+    \text{backward: } \frac{1}{\sqrt{\mathbb{E}[f'(z)^2]}}, \qquad
+    \text{unit: } s \text{ with } \mathbb{E}[f(s z)^2] = 1, \qquad z \sim \mathcal{N}(0, 1)$$
 
     Args:
         nonlinearity: A name (`"relu"`, `"gelu"`, …), a module (`nn.PReLU()`; it is copied, not
             touched) or any elementwise function of a tensor or of an array. Kinks and jumps may be
             anywhere.
         kind: `"forward"` keeps the second moment of the signal, `"std"` its standard deviation,
-            `"backward"` the second moment of the gradient.
+            `"backward"` the second moment of the gradient. `"forward"` holds where pre-activations
+            have unit second moment, `"unit"` where the layer's inputs have it. For ReLU they agree.
 
     Returns:
         The gain; multiply 1/sqrt(fan) by it.
 
     Raises:
-        ValueError: The name or `kind` is unknown, the function is not elementwise, or the
-            expectation is zero or not finite.
+        ValueError: The name or `kind` is unknown, the function is not elementwise, the
+            expectation is zero or not finite, or never 1 (`"unit"`: tanh stays below).
         TypeError: `nonlinearity` is neither a name nor callable.
 
     Source:
@@ -61,8 +63,8 @@ def gain(nonlinearity: Nonlinearity, kind: Kind = "forward") -> float:
         #> 0.81650
         ```
     """
-    if kind not in ("forward", "std", "backward"):
-        raise ValueError(f"kind must be 'forward', 'std' or 'backward'; got {kind!r}")
+    if kind not in get_args(Kind):
+        raise ValueError(f"kind must be {one_of(get_args(Kind))}; got {kind!r}")
     key = _key(nonlinearity)
     if key is None:
         return _gain(nonlinearity, kind)
@@ -87,6 +89,8 @@ def _key(nonlinearity: Nonlinearity) -> str | None:
 @random_states_kept()
 def _gain(nonlinearity: Nonlinearity, kind: Kind) -> float:
     function = derivative_of(nonlinearity) if kind == "backward" else function_of(nonlinearity)
+    if kind == "unit":
+        return _unit(function, nonlinearity)
     mean = expectation(function) if kind == "std" else 0.0
     moment = expectation(lambda z: (function(z) - mean) ** 2)
     if not (math.isfinite(moment) and moment > 1e-24):
@@ -95,6 +99,39 @@ def _gain(nonlinearity: Nonlinearity, kind: Kind) -> float:
             f"for {nonlinearity!r}"
         )
     return moment**-0.5
+
+
+def _unit(function: Callable[[Tensor], Tensor], nonlinearity: Nonlinearity) -> float:
+    """Return the s with E f(s z)² = 1, by secants in logarithms: most f are nearly straight."""
+
+    def height(t: float) -> float:
+        scale = math.exp(t)
+        moment = expectation(lambda z: function(scale * z) ** 2)
+        return math.log(moment) if 0 < moment < math.inf else math.nan
+
+    t, found = 0.0, height(0.0)
+    # Of f(c z) = c f(z), the moment goes with the square.
+    slope = 2.0
+    for _ in range(30):
+        if abs(found) < 1e-11:
+            return math.exp(t)
+        # What stays below 1 flattens out.
+        if not slope > 0.1:
+            break
+        step = -found / slope
+        before, found = found, height(t + step)
+        t, slope = t + step, (found - before) / step
+    raise ValueError(
+        f"nonlinearity must have a second moment of 1 at some scale; got {nonlinearity!r}"
+    )
+
+
+def unit_gain(nonlinearity: Nonlinearity) -> float:
+    """Return the unit gain of an activation; where no scale gives it, the forward one."""
+    try:
+        return gain(nonlinearity, "unit")
+    except ValueError:
+        return gain(nonlinearity)
 
 
 def calculate_gain(nonlinearity: Nonlinearity, param: float | None = None) -> float:

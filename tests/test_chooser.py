@@ -94,7 +94,9 @@ SAYS = {
     "delta-orthogonal": lambda row, _: row["law"] == "delta_orthogonal_",
     "xavier": lambda row, f: row["law"] == "xavier_normal_" and row["before"] == f,
     "he": lambda row, _: row["law"] == "kaiming_normal_" and row["before"] == "relu",
-    "he-gain": lambda row, _: row["law"] == "kaiming_normal_" and row["before"] == "gelu",
+    "he-gain": lambda row, _: (
+        row["std"] == pytest.approx(init.gain("gelu", "unit") * row["fan_in"] ** -0.5)
+    ),
     "recurrent": lambda row, _: row["law"].startswith("orthogonal_"),
     "gpt2": lambda row, _: row["std"] == pytest.approx(0.02),
     "zero-gamma": lambda row, _: True,

@@ -36,7 +36,10 @@ CASES = [
     (lambda: init.layer_fans(nn.LazyLinear(3)), "weight must have a shape; got a lazy LazyLinear"),
     (lambda: init.gain("rellu"), "got 'rellu'"),
     (lambda: init.gain(3.0), "nonlinearity must be a name or a callable; got 3.0"),
-    (lambda: init.gain("relu", "back"), "kind must be 'forward', 'std' or 'backward'; got 'back'"),
+    (
+        lambda: init.gain("relu", "back"),
+        "kind must be 'forward', 'std', 'backward' or 'unit'; got 'back'",
+    ),
     (lambda: init.gain(lambda z: 0 * z), "finite, positive forward moment; got 0"),
     (lambda: init.gain(torch.log), "finite, positive forward moment; got nan"),
     (lambda: init.gain(nn.Softmax(0)), "nonlinearity must be elementwise; got Softmax(dim=0)"),

@@ -2,6 +2,7 @@
 
 import math
 
+import anyinit
 import numpy as np
 import pytest
 import torch
@@ -30,6 +31,20 @@ TABLE = {
 @pytest.mark.parametrize(("kind", "column"), [("forward", 0), ("std", 1), ("backward", 2)])
 def test_gain_table(name, kind, column):
     assert init.gain(name, kind) == pytest.approx(TABLE[name][column], abs=1e-5)
+
+
+@pytest.mark.parametrize("name", ["relu", "leaky_relu", "gelu", "silu", "mish", "elu", "softplus"])
+def test_the_unit_gain_is_anyinits(name):
+    assert init.gain(name, "unit") == pytest.approx(anyinit.gain(name), rel=1e-9)
+
+
+def test_the_unit_gain_maps_one_onto_one():
+    # E relu(s z)⁴ = 3 s⁴ / 2, and E exp(2 s z) = exp(2 s²), which is nowhere 1.
+    assert init.gain(lambda z: torch.relu(z) ** 2, "unit") == pytest.approx(1.5**-0.25, rel=1e-9)
+    assert init.gain(lambda z: z / 100, "unit") == pytest.approx(100)
+    for never in ("tanh", "sigmoid", "hardtanh", torch.sin, torch.exp, lambda z: 0 * z):
+        with pytest.raises(ValueError, match="must have a second moment of 1 at some scale; got"):
+            init.gain(never, "unit")
 
 
 @pytest.mark.parametrize("kink", [0.0, 0.3, -1.7, math.pi / 3])

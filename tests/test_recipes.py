@@ -3,6 +3,7 @@
 import math
 from collections import OrderedDict
 
+import anyinit
 import pytest
 import torch
 from torch import nn
@@ -236,10 +237,20 @@ def test_auto_divides_what_no_norm_follows_by_the_number_of_branches():
     assert stds(ResNet(), "auto")["layer1.0.conv2.weight"] == pytest.approx(math.sqrt(2 / 72))
 
 
+class Sine(nn.Module):
+    """No scale brings its second moment to one."""
+
+    def forward(self, x):
+        return torch.sin(x)
+
+
 LAWS = {
     "relu": (nn.ReLU(), "kaiming_normal_", math.sqrt(2 / 50)),
-    "gelu": (nn.GELU(), "kaiming_normal_", 1.533530 / math.sqrt(50)),
-    "silu": (nn.SiLU(), "kaiming_normal_", 1.676532 / math.sqrt(50)),
+    "leaky_relu": (nn.LeakyReLU(0.5), "kaiming_normal_", math.sqrt(2 / 1.25 / 50)),
+    "gelu": (nn.GELU(), "lecun_normal_", anyinit.gain("gelu") / math.sqrt(50)),
+    "silu": (nn.SiLU(), "lecun_normal_", anyinit.gain("silu") / math.sqrt(50)),
+    "elu": (nn.ELU(), "lecun_normal_", anyinit.gain("elu") / math.sqrt(50)),
+    "sine": (Sine(), "lecun_normal_", 1.520867 / math.sqrt(50)),
     "selu": (nn.SELU(), "lecun_normal_", 1 / math.sqrt(50)),
     "none": (nn.Identity(), "lecun_normal_", 1 / math.sqrt(50)),
     "tanh": (nn.Tanh(), "xavier_normal_", 1.592537 * math.sqrt(2 / 70)),
@@ -253,6 +264,22 @@ def test_auto_follows_the_activation(module, law, std):
     row = rows(model, "auto")["0.weight"]
     assert row["law"] == law
     assert row["std"] == pytest.approx(std, rel=1e-5)
+
+
+@pytest.mark.parametrize(("activation", "most"), [(nn.GELU, 4), (nn.SiLU, 12), (nn.Mish, 4)])
+def test_a_deep_stack_of_smooth_layers_keeps_signal_and_gradient(activation, most):
+    """Under the forward gain 30 layers of SiLU multiply the signal by about 90, of GELU by 7."""
+    layers = [layer for _ in range(30) for layer in (nn.Linear(128, 128), activation())]
+    model = nn.Sequential(*layers)
+    for seed in range(3):
+        init.initialize_(model, seed=seed)
+        source = torch.Generator().manual_seed(seed)
+        x = torch.randn(64, 128, generator=source).requires_grad_()
+        y = model(x)
+        down = torch.randn(y.shape, generator=source)
+        (gradient,) = torch.autograd.grad(y, x, down)
+        assert 1 / 4 < y.square().mean().sqrt().item() < most
+        assert 1 / 4 < (gradient.norm() / down.norm()).item() < 2 * most
 
 
 def test_names_with_brackets_are_names():

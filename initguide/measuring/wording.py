@@ -3,7 +3,7 @@
 import math
 from contextlib import suppress
 
-from initguide.gains import gain
+from initguide.gains import unit_gain
 from initguide.measuring.report import Verdict
 from initguide.measuring.watching import EMBEDDINGS, Layer
 from initguide.measuring.weights import kind
@@ -26,6 +26,8 @@ VERDICTS: dict[str, str] = {
 }
 """The kinds of verdict, causes first, each with the page that explains it, a path below `docs`."""
 
+# Within which a gain is the right one: draws of small weights differ by as much.
+RIGHT = 0.05
 # Of mean one half, which no gain mends.
 _OFFSET = ("sigmoid", "hardsigmoid")
 
@@ -59,8 +61,13 @@ def scale(layer: Layer) -> str:
     label = layer.place.label
     with suppress(ValueError, TypeError):
         if hasattr(layer.module, "weight") and not isinstance(layer.module, EMBEDDINGS):
-            wanted = gain(layer.place.nonlinearity)
+            wanted = unit_gain(layer.place.nonlinearity)
             have = layer.weights.rms * math.sqrt(layer.weights.fan_in)
+            if abs(have / wanted - 1) < RIGHT:
+                return (
+                    f"{kind(layer.module)} before {label} has the gain that it wants, "
+                    f"{wanted:.3g}: use a normalization or residual branches"
+                )
             return (
                 f"{kind(layer.module)} before {label} has gain {have:.2g} and wants {wanted:.3g}; "
                 "use initialize_ or a normalization"

@@ -25,7 +25,8 @@ class Rule:
         shape_fans: Whether to take the fans from the shape alone, as torch does, and not from the
             layer.
         **options: Handed on to the law. `gain="auto"` and `nonlinearity="auto"` stand for the
-            activation that follows the layer.
+            activation that follows the layer, `gain="unit"` for its gain of that
+            [kind][initguide.gain] (tanh has none, and keeps its other one).
 
     Raises:
         TypeError: `pattern` is not a string, `law` neither a string nor a function, or `times` not

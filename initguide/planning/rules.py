@@ -6,12 +6,14 @@ nothing. [initialize_][initguide.initialize_] carries the plan out.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
 
 from initguide.checks import check_model, one_of
 from initguide.fans import Fans, fans, packed_in
+from initguide.gains import unit_gain
 from initguide.guard import random_states_kept
 from initguide.planning.laws import keep_, law_of
 from initguide.planning.plans import Entry, Plan
@@ -218,10 +220,7 @@ def _entry(
     slot: Slot, rule: Rule, place: Place, module: nn.Module, key: str, found: Trace, name: str
 ) -> Entry:
     tensor = slot.tensor
-    options = {
-        key: place.nonlinearity if key in ("gain", "nonlinearity") and value == "auto" else value
-        for key, value in rule.options.items()
-    }
+    options = {key: _followed(key, value, place) for key, value in rule.options.items()}
     use = found.uses.get(name)
     # A table of vectors sums nothing, nor does a factor.
     weight = use is None or use.kind in ("weight", "unknown") or isinstance(module, LAYERS)
@@ -257,6 +256,15 @@ def _entry(
         padding=padding,
         note="; ".join(notes),
     )
+
+
+def _followed(key: str, value: Any, place: Place) -> Any:
+    """Return an option of a law, where it stands for the activation that follows."""
+    if key in ("gain", "nonlinearity") and isinstance(value, str) and value == "auto":
+        return place.nonlinearity
+    if key == "gain" and isinstance(value, str) and value == "unit":
+        return unit_gain(place.nonlinearity)
+    return value
 
 
 def _kind(module: nn.Module) -> str:

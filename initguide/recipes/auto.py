@@ -11,6 +11,7 @@ from initguide.tracing.places import NORMS
 from initguide.tracing.trace import Trace
 
 LINEAR = ("linear", "selu", "attention", "output", "unknown")
+RECTIFIERS = ("relu", "relu6", "leaky_relu", "leakyrelu", "prelu", "rrelu")
 SATURATING = ("tanh", "sigmoid", "softsign", "hardtanh", "hardsigmoid", "logsigmoid")
 
 
@@ -32,13 +33,15 @@ def auto(model: nn.Module, trace: Trace) -> list[Rule]:
         if place.ends and place.branch not in normed and isinstance(modules.get(name), DENSE)
     ]
     return [
-        *own(model, trace, gain="auto"),
+        *own(model, trace, gain="unit"),
         *GATES,
         *ATTENTION,
         *small,
         Rule("*weight", "xavier_normal_", on=DENSE, before=SATURATING, gain="auto"),
         Rule("*weight", "lecun_normal_", on=DENSE, before=LINEAR),
-        Rule("*weight", "kaiming_normal_", on=DENSE, nonlinearity="auto"),
+        Rule("*weight", "kaiming_normal_", on=DENSE, before=RECTIFIERS, nonlinearity="auto"),
+        # The others hold one size of the signal only: that of inputs with unit second moment.
+        Rule("*weight", "lecun_normal_", on=DENSE, gain="unit"),
         *_beside_tied(model),
         *TABLES,
         *NEUTRAL,

@@ -15,7 +15,7 @@ function sound(settings) {
   return !drift(signal.map((size) => size / signal[0])) && !drift(down.map((size) => size / down[0]));
 }
 
-// The law that the recipe "auto" takes before an activation.
+// The law with the gain of its own that an activation wants.
 function ownLaw(activation) {
   if (activation === "relu") return { init: "he" };
   if (["linear", "selu"].includes(activation)) return { init: "lecun" };
