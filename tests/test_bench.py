@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 BENCH = Path(__file__).resolve().parents[1] / "scripts" / "bench"
 
@@ -12,7 +13,7 @@ BENCH = Path(__file__).resolve().parents[1] / "scripts" / "bench"
 def bench(monkeypatch):
     """Import the scripts as they import each other, and forget them after."""
     monkeypatch.syspath_prepend(str(BENCH))
-    names = ("table", "memory", "cases", "models")
+    names = ("table", "memory", "cases", "models", "tools")
     for name in names:
         monkeypatch.delitem(sys.modules, name, raising=False)
     yield {name: __import__(name) for name in names}
@@ -61,6 +62,18 @@ def test_models_are_initialized_by_both_and_measured(bench, monkeypatch):
     # The scale of both is He's; LSUV's aim is one at each layer.
     assert all(0.1 < rms < 10 for rms in rules.ours + rules.peer)
     assert lsuv.ours == pytest.approx([1] * 31, rel=0.05)
+
+
+def test_tools_are_timed_beside_a_pass_of_the_model(bench):
+    """The peer of each LSUV starts from the same network, and may not touch ours."""
+    cases = [case for case in bench["tools"].tools() if case.name.startswith("`lsuv_`")]
+    assert len(cases) == 3
+    for case in cases:
+        ours, theirs = case.ours.args[0], case.peer.args[0]
+        before = [parameter.clone() for parameter in ours.parameters()]
+        assert all(map(torch.equal, before, theirs.parameters()))
+        case.limit.call()
+        assert all(map(torch.equal, before, ours.parameters()))
 
 
 def test_memory_is_in_units_of_the_tensor(bench):

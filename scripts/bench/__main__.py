@@ -24,6 +24,7 @@ import torch
 from memory import memory
 from models import models
 from table import Case, Row, duration, grid, measure, table
+from tools import tools
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
 SECTIONS = {
@@ -31,6 +32,7 @@ SECTIONS = {
     "Orthogonal weights": cases.orthogonal,
     "NumPy": cases.arrays,
     "Keras and JAX": cases.frameworks,
+    "Tools for whole models": tools,
 }
 INTRODUCTION = """\
 # Benchmarks
@@ -109,6 +111,8 @@ def introduction() -> str:
         "torch",
         "scipy",
         "anyinit",
+        "lsuv",
+        "transformers",
         *filter(importlib.util.find_spec, cases.FRAMEWORKS),
     )
     versions = [f"{name} {importlib.metadata.version(name)}" for name in names]

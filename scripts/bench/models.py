@@ -18,14 +18,16 @@ SEED = 0
 
 
 class Residual(nn.Module):
-    """A block of two convolutions beside the identity, without normalization."""
+    """A block of two convolutions beside the identity, with or without BatchNorm."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, norm: type[nn.Module] = nn.Identity) -> None:
         super().__init__()
         self.branch = nn.Sequential(
             nn.Conv2d(channels, channels, 3, padding=1),
+            norm(channels),
             nn.ReLU(),
             nn.Conv2d(channels, channels, 3, padding=1),
+            norm(channels),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -52,7 +54,8 @@ def _mlp(activation: type[nn.Module]) -> nn.Module:
     return nn.Sequential(*hidden, nn.Linear(256, 10))
 
 
-def _cnn() -> nn.Module:
+def cnn() -> nn.Sequential:
+    """Return a plain network of convolutions."""
     sizes = [3, *[32] * DEPTH]
     return nn.Sequential(
         *(
@@ -66,8 +69,9 @@ def _cnn() -> nn.Module:
     )
 
 
-def _residual() -> nn.Module:
-    blocks = [Residual(32) for _ in range(12)]
+def residual(norm: type[nn.Module] = nn.Identity) -> nn.Sequential:
+    """Return a network of 25 convolutions, two in each block."""
+    blocks = [Residual(32, norm) for _ in range(12)]
     head = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 10))
     return nn.Sequential(nn.Conv2d(3, 32, 3, padding=1), *blocks, *head)
 
@@ -82,8 +86,8 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "MLP, 30 ReLU layers": (partial(_mlp, nn.ReLU), (256,)),
     "MLP, 30 tanh layers": (partial(_mlp, nn.Tanh), (256,)),
     "MLP, 30 GELU layers": (partial(_mlp, nn.GELU), (256,)),
-    "CNN, 30 ReLU layers": (_cnn, (3, 16, 16)),
-    "12 residual blocks, no norm": (_residual, (3, 16, 16)),
+    "CNN, 30 ReLU layers": (cnn, (3, 16, 16)),
+    "12 residual blocks, no norm": (residual, (3, 16, 16)),
     "12 pre-LN blocks": (_transformer, (64,)),
 }
 
