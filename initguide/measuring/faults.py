@@ -130,7 +130,7 @@ def dead(layers: list[Layer]) -> Iterator[Verdict]:
         layer = found[0]
         words = (
             f"{layer.dead:.0f} of {layer.units} units of {name_of(layer)} are zero for every input"
-            f"{more(found)}: zero the bias, {cure(layer)}"
+            f"{more(found)}: {cure(layer, 'zero the bias')}"
         )
         yield verdict(layer, "dead units", words)
 

@@ -86,7 +86,7 @@ def ignored(layers: list[Layer]) -> Iterator[Verdict]:
         words = (
             f"from {name_of(layer)} on the output hardly depends on the input: at {name_of(last)} "
             f"the std over the inputs is {std_of(last):.1g}, the rms {last.output[2]:.1g}; "
-            f"{cure(layer, 'zero the biases, ')}"
+            f"{cure(layer, 'zero the biases')}"
         )
         yield verdict(layer, "input ignored", words)
 

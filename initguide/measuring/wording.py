@@ -53,26 +53,40 @@ def cure(layer: Layer, first: str = "") -> str:
     label = layer.place.label
     if label in _OFFSET:
         return f"no gain mends the mean of a {label}; use another activation, such as tanh"
-    return first + scale(layer)
+    gains = _gains(layer)
+    if first and gains and _agree(*gains):
+        return first
+    return f"{first}, {scale(layer)}" if first else scale(layer)
 
 
 def scale(layer: Layer) -> str:
     """Return what to do about the scale of a layer, with numbers where a gain has a meaning."""
-    label = layer.place.label
+    gains = _gains(layer)
+    if gains is None:
+        return "use initialize_ or a normalization"
+    have, wanted = gains
+    subject = f"{kind(layer.module)} before {layer.place.label}"
+    if _agree(have, wanted):
+        return (
+            f"{subject} has the gain that it wants, {wanted:.3g}: "
+            "use a normalization or residual branches"
+        )
+    return (
+        f"{subject} has gain {have:.2g} and wants {wanted:.3g}; use initialize_ or a normalization"
+    )
+
+
+def _gains(layer: Layer) -> tuple[float, float] | None:
+    """Return the gain that a layer has, and the one that it wants, where gains have a meaning."""
     with suppress(ValueError, TypeError):
         if hasattr(layer.module, "weight") and not isinstance(layer.module, EMBEDDINGS):
             wanted = unit_gain(layer.place.nonlinearity)
-            have = layer.weights.rms * math.sqrt(layer.weights.fan_in)
-            if abs(have / wanted - 1) < RIGHT:
-                return (
-                    f"{kind(layer.module)} before {label} has the gain that it wants, "
-                    f"{wanted:.3g}: use a normalization or residual branches"
-                )
-            return (
-                f"{kind(layer.module)} before {label} has gain {have:.2g} and wants {wanted:.3g}; "
-                "use initialize_ or a normalization"
-            )
-    return "use initialize_ or a normalization"
+            return layer.weights.rms * math.sqrt(layer.weights.fan_in), wanted
+    return None
+
+
+def _agree(have: float, wanted: float) -> bool:
+    return abs(have / wanted - 1) < RIGHT
 
 
 def std_of(layer: Layer) -> float:
