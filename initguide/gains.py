@@ -65,7 +65,7 @@ def gain(nonlinearity: Nonlinearity, kind: Kind = "forward") -> float:
     """
     if kind not in get_args(Kind):
         raise ValueError(f"kind must be {one_of(get_args(Kind))}; got {kind!r}")
-    key = _key(nonlinearity)
+    key = key_of(nonlinearity)
     if key is None:
         return _gain(nonlinearity, kind)
     if (key, kind) not in _KNOWN:
@@ -76,8 +76,8 @@ def gain(nonlinearity: Nonlinearity, kind: Kind = "forward") -> float:
 _KNOWN: dict[tuple[str, str], float] = {}
 
 
-def _key(nonlinearity: Nonlinearity) -> str | None:
-    """Return what a gain may be kept under; a function may change, and a module of one's own."""
+def key_of(nonlinearity: Nonlinearity) -> str | None:
+    """Return what its numbers may be kept under; a function may change, and one's own module."""
     if isinstance(nonlinearity, str):
         return nonlinearity
     if not isinstance(nonlinearity, nn.Module) or next(nonlinearity.parameters(), None) is not None:

@@ -194,7 +194,6 @@ SILENT = {
 UNSCALABLE = {"DETR": r"layer 'model\.decoder.*v_proj' must vary over"}
 # The decoder's first norm divides what is nearly zero.
 VERDICTS = {"DETR": ["gradient explodes"]}
-# A tied head's table has the std of a head, 1/8; a softmax of keys that hardly differ averages over
-# positions; what ends one of L branches is smaller by sqrt(L). Products of these stay within a
-# factor of 20 of the unit scale that gains are made for; a state space multiplies once more.
-LARGEST = {"Mamba": 50}
+# Of any other architecture the largest rms of a layer is 3.4 over three seeds, of Mamba 11 to 22
+# over ten: its scan sums, over positions, products of three projections.
+LARGEST = {"Mamba": 25}

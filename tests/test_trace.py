@@ -10,6 +10,7 @@ from zoo import BRANCHES, NORMED, ZOO, NanoGPT, ResNet, Seq2Seq, WaveNet, encode
 
 import initguide as init
 from initguide.tracing.trace import trace
+from initguide.tracing.tracer import Tracer
 
 
 class Between(nn.Module):
@@ -331,3 +332,59 @@ def test_a_model_that_asserts_is_traced_by_its_blocks():
     assert found.branches == 4
     assert found.place("h.1.c_fc").label == "gelu"
     assert set(NORMED) < set(BRANCHES)
+
+
+class Read(nn.Module):
+    """A layer that is never called, though its weight is read; one that is tied to another."""
+
+    def __init__(self):
+        super().__init__()
+        self.read, self.table, self.shared = nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(8, 8)
+        self.shared.weight = self.table.weight
+        self.encoder = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+
+    def forward(self, x, mask=None, labels=None):
+        return self.encoder(self.table(x) @ self.read.weight)
+
+
+def test_a_forward_is_traced_once_where_that_tells_all(monkeypatch):
+    """Each way to call it costs as much as the first."""
+    traced, trace_ = [], Tracer.trace
+    monkeypatch.setattr(Tracer, "trace", lambda self, m: traced.append(m) or trace_(self, m))
+    model = Read()
+    found = trace(model)
+    assert traced == [model]
+    assert {name: use.kind for name, use in found.uses.items()} == {"read.weight": "weight"}
+
+
+def test_unpacking_a_symbol_takes_as_many_as_there_are_names():
+    class Unpacks(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(8, 8), nn.Linear(8, 8)
+
+        def forward(self, x):
+            q, (k, v) = self.a(x), self.b(x)
+            return torch.relu(q) + torch.tanh(k) * v
+
+    found = trace(Unpacks())
+    assert found.place("a").label == "relu"
+    assert found.place("b").label == "tanh"
+
+
+def test_what_only_joins_a_branch_is_not_in_it():
+    class Joined(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.stem, self.side, self.branch = nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(8, 8)
+
+        def forward(self, x, context):
+            h = self.stem(x)
+            return h + self.branch(torch.relu(h * self.side(context)))
+
+    places = trace(Joined()).places
+    assert {name: place.branch for name, place in places.items()} == {
+        "stem": None,
+        "side": None,
+        "branch": 0,
+    }

@@ -13,7 +13,6 @@ from initguide.tracing.uses import name_of
 _ADD = {"add", "iadd"}
 
 Modules = dict[str, nn.Module]
-Graph = dict[fx.Node, set[fx.Node]]
 
 
 class Branch(NamedTuple):
@@ -23,40 +22,63 @@ class Branch(NamedTuple):
     ends: set[str]
 
 
+class _Order:
+    """The nodes of a graph in order, and which lie above which."""
+
+    def __init__(self, graph: fx.Graph) -> None:
+        self.nodes = list(graph.nodes)
+        self.index = {node: i for i, node in enumerate(self.nodes)}
+        # A bit for each node above: sets would grow with the square of the depth.
+        self.above: list[int] = []
+        for node in self.nodes:
+            bits = 0
+            for each in node.all_input_nodes:
+                bits |= self.above[self.index[each]] | 1 << self.index[each]
+            self.above.append(bits)
+
+    def is_above(self, node: fx.Node, other: fx.Node) -> bool:
+        """Return whether `other` depends on `node`."""
+        return bool(self.above[self.index[other]] >> self.index[node] & 1)
+
+    def between(self, source: fx.Node, end: fx.Node) -> list[fx.Node]:
+        """Return what depends on the source and leads to the end, or is it."""
+        some = self.nodes[self.index[source] + 1 : self.index[end]]
+        return [n for n in some if self.is_above(source, n) and self.is_above(n, end)] + [end]
+
+
 class _Sum(NamedTuple):
     """A sum of a branch and a skip, which both start at the source."""
 
     source: fx.Node
-    nodes: set[fx.Node]
+    nodes: list[fx.Node]
     crossed: int
 
 
 def branches(graph: fx.Graph, modules: Modules) -> Iterator[Branch]:
     """Yield the residual branches, in the order of their sums: an inner one before the outer."""
-    above: Graph = {}
+    order = _Order(graph)
     found: dict[fx.Node, fx.Node] = {}
-    for node in graph.nodes:
+    for node in order.nodes:
         inputs = node.all_input_nodes
-        above[node] = set(inputs).union(*(above[each] for each in inputs))
         if name_of(node) not in _ADD or len(inputs) != 2:
             continue
         pairs = [(inputs[0], inputs[1]), (inputs[1], inputs[0])]
-        sums = [(_sum(end, skip, above, found, modules), end) for end, skip in pairs]
+        sums = [(_sum(end, skip, order, found, modules), end) for end, skip in pairs]
         fitting = [(each, end) for each, end in sums if each is not None]
         if fitting:
             best, end = min(fitting, key=lambda pair: pair[0].crossed)
             found[node] = best.source
-            held = [n for n in graph.nodes if n in best.nodes and _is_held(n, modules)]
-            ends = _ends(end, best.nodes, modules)
+            held = [n for n in best.nodes if _is_held(n, modules)]
+            ends = _ends(end, {*best.nodes}, modules)
             yield Branch([str(n.target) for n in held], {str(n.target) for n in ends})
 
 
 def _sum(
-    end: fx.Node, skip: fx.Node, above: Graph, found: dict[fx.Node, fx.Node], modules: Modules
+    end: fx.Node, skip: fx.Node, order: _Order, found: dict[fx.Node, fx.Node], modules: Modules
 ) -> _Sum | None:
     """Return what a sum is, if one side is a branch and the other its skip."""
     source, crossed = skip, 0
-    while source not in above[end]:
+    while not order.is_above(source, end):
         if source in found:
             source = found[source]
             continue
@@ -66,10 +88,11 @@ def _sum(
         if crossed > 1 or part or len(source.all_input_nodes) != 1:
             return None
         source = source.all_input_nodes[0]
-    nodes = {n for n in (*above[end], end) if source in above[n]}
+    nodes = order.between(source, end)
     inside = {*nodes, source}
+    inner = ((node, start) for node, start in found.items() if node is not source)
     # A branch holds an inner one whole: else this is a sum of something else.
-    if any(node in nodes and start not in inside for node, start in found.items()):
+    if any(node in inside and start not in inside for node, start in inner):
         return None
     layers = sum(is_layer(n, modules) for n in nodes)
     return _Sum(source, nodes, crossed) if layers > crossed else None

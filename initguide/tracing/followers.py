@@ -9,6 +9,7 @@ import torch
 from torch import fx, nn
 
 from initguide.activations import FUNCTIONS, Nonlinearity, function_of
+from initguide.gains import key_of
 from initguide.guard import without_hooks
 from initguide.tracing.places import LAYERS, NORMS, PACKED, TRANSFORMER, Place
 from initguide.tracing.uses import name_of
@@ -81,14 +82,14 @@ def _downstream(node: fx.Node, modules: dict[str, nn.Module]) -> Iterator[fx.Nod
             yield user
 
 
-def _reached(node: fx.Node) -> set[fx.Node]:
+def _reached(node: fx.Node) -> Iterator[fx.Node]:
     seen, queue = set(), list(node.users)
     while queue:
         user = queue.pop()
         if user not in seen:
             seen.add(user)
+            yield user
             queue += user.users
-    return seen
 
 
 def classify(node: fx.Node, modules: dict[str, nn.Module]) -> tuple[str, str, Any]:
@@ -128,6 +129,18 @@ def _classify_module(module: nn.Module) -> tuple[str, str, Any]:
 
 def own_activation(module: nn.Module) -> str | None:
     """Return "activation" or "pass" for a module of one elementwise function, scalars included."""
+    key = key_of(module)
+    if key is None:
+        return _own_activation(module)
+    if key not in _KNOWN:
+        _KNOWN[key] = _own_activation(module)
+    return _KNOWN[key]
+
+
+_KNOWN: dict[str, str | None] = {}
+
+
+def _own_activation(module: nn.Module) -> str | None:
     held = [*module.parameters(), *module.buffers()]
     if next(module.children(), None) is not None or any(t.numel() != 1 or t.is_meta for t in held):
         return None

@@ -11,7 +11,7 @@ import operator
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, fx, nn
@@ -53,6 +53,12 @@ class Length(int):
         return 0
 
 
+def _names_to_unpack(frame: Any) -> int:
+    """Return how many names a caller unpacks into, which only its bytecode tells; else 0."""
+    code, at = frame.f_code.co_code, frame.f_lasti
+    return code[at + 1] if dis.opname[code[at]] == "UNPACK_SEQUENCE" else 0
+
+
 class Shape(tuple):
     """A shape of unknown rank: as long as what unpacks it wants, and three where that is open."""
 
@@ -61,12 +67,8 @@ class Shape(tuple):
         return super().__new__(cls, (Length(),) * (rank if isinstance(rank, int) else len(rank)))
 
     def __iter__(self) -> Iterator[Length]:
-        # Only the caller's bytecode tells how many names there are, as torch.fx reads it for a
-        # Proxy: an iterator without end cannot be unpacked, and would never fill a list.
-        frame: Any = sys._getframe(1)
-        code, at = frame.f_code.co_code, frame.f_lasti
-        exact = dis.opname[code[at]] == "UNPACK_SEQUENCE"
-        return iter([Length()] * (code[at + 1] if exact else len(self)))
+        # An iterator without end cannot be unpacked, and would never fill a list.
+        return iter([Length()] * (_names_to_unpack(sys._getframe(1)) or len(self)))
 
     def __getitem__(self, key: Any) -> Any:
         return Shape(len(range(len(self))[key])) if isinstance(key, slice) else Length()
@@ -128,6 +130,11 @@ class Symbol(fx.Proxy):
 
     def __len__(self) -> int:
         return Length()
+
+    def __iter__(self) -> Iterator[Any]:
+        # torch.fx takes the caller's whole bytecode apart for this.
+        count, own = _names_to_unpack(sys._getframe(1)), cast("Any", self)
+        return iter([own[i] for i in range(count)]) if count else super().__iter__()
 
     def __setitem__(self, key: Any, value: Any) -> None:
         self.tracer.create_proxy("call_function", operator.setitem, (self, key, value), {})

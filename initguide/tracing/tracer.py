@@ -5,7 +5,7 @@ from typing import Any
 from torch import fx, nn
 
 from initguide.tracing.followers import own_activation
-from initguide.tracing.places import LAYERS, NORMS, PACKED
+from initguide.tracing.places import LAYERS, NORMS, PACKED, TRANSFORMER
 from initguide.tracing.symbols import SymbolTracer, calls
 
 # How many ways to call a forward are tried in vain.
@@ -21,7 +21,8 @@ def graph_of(module: nn.Module) -> fx.Graph:
     Raises:
         Exception: What its forward raises on symbols, however it is called.
     """
-    wanted = {name for name, m in module.named_modules() if isinstance(m, (*LAYERS, *PACKED))}
+    wanted = _wanted(module)
+    held = dict(module.named_parameters(remove_duplicate=False))
     best, most, failures, stale = None, -1, [], 0
     for given in calls(module):
         # Some layers no call reaches, and some forwards fail however they are called.
@@ -33,14 +34,29 @@ def graph_of(module: nn.Module) -> fx.Graph:
         except Exception as error:
             failures.append(error)
             continue
-        reached = wanted & {str(node.target) for node in graph.nodes if node.op == "call_module"}
-        if len(reached) > most:
-            best, most, stale = graph, len(reached), 0
-        if reached == wanted:
+        targets = {(node.op, str(node.target)) for node in graph.nodes}
+        # A layer may be called, or its weight read; one that shares its weight is reached as well.
+        read = {id(p) for name, p in held.items() if ("get_attr", name) in targets}
+        called = [m for name, m in wanted.items() if ("call_module", name) in targets]
+        read |= {id(p) for m in called for p in m.parameters()}
+        reached = sum(any(id(p) in read for p in m.parameters()) for m in wanted.values())
+        if reached > most:
+            best, most, stale = graph, reached, 0
+        if reached == len(wanted):
             break
     if best is None:
         raise failures[0]
     return best
+
+
+def _wanted(module: nn.Module) -> dict[str, nn.Module]:
+    """Return the layers to reach; those of torch's own Transformer layers are known without."""
+    modules = dict(module.named_modules())
+    known = {
+        m for each in modules.values() if isinstance(each, TRANSFORMER) for m in each.modules()
+    }
+    layers = {name: m for name, m in modules.items() if isinstance(m, (*LAYERS, *PACKED))}
+    return {name: m for name, m in layers.items() if m not in known}
 
 
 class Tracer(SymbolTracer):
