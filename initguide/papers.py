@@ -285,6 +285,15 @@ _ALL = (
         "https://proceedings.mlr.press/v119/xiong20b.html",
     ),
     Paper(
+        "yang2021",
+        "G. Yang, E. J. Hu, I. Babuschkin, S. Sidor, X. Liu, D. Farhi, N. Ryder, J. Pachocki, "
+        "W. Chen, J. Gao",
+        2021,
+        "Tuning Large Neural Networks via Zero-Shot Hyperparameter Transfer",
+        "NeurIPS",
+        "https://arxiv.org/abs/2203.03466",
+    ),
+    Paper(
         "zagoruyko2017",
         "S. Zagoruyko, N. Komodakis",
         2017,

@@ -400,8 +400,10 @@ def test_other_errors(data):
         mlp(WIDTHS, 3)
 
 
-@pytest.mark.parametrize("betas", [None, (0.9, 0.98)])
-def test_models_that_descend_together_do_what_torchs_optimizer_does(betas):
+@pytest.mark.parametrize(
+    ("betas", "warmup"), [(None, None), ((0.9, 0.98), None), ((0.9, 0.98), [1, 3, 9])]
+)
+def test_models_that_descend_together_do_what_torchs_optimizer_does(betas, warmup):
     x = torch.randn(6, 3, 20, 4, generator=seeded())
     y = torch.randint(5, (6, 3, 20), generator=seeded(1))
     models = [mlp((4, 8, 5), nn.Tanh, generator=seeded(i)) for i in range(3)]
@@ -415,13 +417,15 @@ def test_models_that_descend_together_do_what_torchs_optimizer_does(betas):
         )
         for step in range(6):
             optimizer.zero_grad()
+            if warmup:
+                optimizer.param_groups[0]["lr"] = lr * min((step + 1) / warmup[i], 1)
             loss = F.cross_entropy(twin(x[step, i]), y[step, i])
             loss.backward()
             optimizer.step()
             expected.append(loss.item())
         models.append(twin)
     batches = zip(x, y, strict=True)
-    losses = descend(models[:3], batches, F.cross_entropy, lr=rates, betas=betas)
+    losses = descend(models[:3], batches, F.cross_entropy, lr=rates, betas=betas, warmup=warmup)
     assert losses.T.flatten().tolist() == pytest.approx(expected, rel=1e-4)
     for ours, twin in zip(models[:3], models[3:], strict=True):
         for parameter, other in zip(ours.parameters(), twin.parameters(), strict=True):
@@ -442,6 +446,19 @@ def test_all_runs_diverge_and_the_rest_is_not_computed():
     assert losses.isnan().all()
     with pytest.raises(ValueError, match="one number for each of 2 models; got 1"):
         descend(models, batches(), F.cross_entropy, lr=[0.1])
+    with pytest.raises(ValueError, match=r"the parameters 0\.weight, .*, 2\.bias; got 0\.weight$"):
+        descend(models, batches(), F.cross_entropy, lr={"0.weight": [0.1, 0.1]})
+
+
+def test_each_parameter_descends_at_its_own_rate():
+    x, y = torch.randn(1, 20, 4, generator=seeded()), torch.randint(5, (1, 20), generator=seeded(1))
+    model, twin = (mlp((4, 8, 5), generator=seeded()) for _ in range(2))
+    rates = {"0.weight": 0.1, "0.bias": 0.0, "2.weight": 0.3, "2.bias": 1.0}
+    lr = {name: [rate] for name, rate in rates.items()}
+    descend([model], [(x, y)], F.cross_entropy, lr=lr)
+    F.cross_entropy(twin(x[0]), y[0]).backward()
+    for (name, parameter), other in zip(model.named_parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(parameter, other - rates[name] * other.grad)
 
 
 def test_convolutions_keep_what_their_laws_say():
@@ -503,6 +520,7 @@ def test_residual_starts_have_the_spreads_of_their_papers():
         "PyTorch default": (3**-0.5 / 8, 3**-0.5 / 8),
         "last / √(2L)": (he, he / 8),
         "last zero": (he, 0),
+        "SkipInit": (he, he),
         "Fixup": (he / 32**0.5, 0),
     }
     x = torch.randn(7, 64, generator=seeded())
@@ -515,7 +533,8 @@ def test_residual_starts_have_the_spreads_of_their_papers():
         h = x
         for block in model[1:-1]:
             first, last = block.first, block.last
-            h = h + F.linear(F.relu(F.linear(h, first.weight, first.bias)), last.weight, last.bias)
+            branch = F.relu(F.linear(h, first.weight, first.bias))
+            h = h + (start != "SkipInit") * F.linear(branch, last.weight, last.bias)
         torch.testing.assert_close(model[1:-1](x), h)
     fixup = residual("Fixup", 2, 8, generator=seeded())
     assert (fixup[-1].weight == 0).all()

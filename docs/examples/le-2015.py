@@ -36,8 +36,8 @@ plotting.shared_legend(axes)
 
 # %% [markdown]
 # <!-- figure: Training loss of recurrent networks. Adding: identity with ReLU against PyTorch's
-# default with tanh. Copying: the same linear network from three recurrent matrices, LeCun's the
-# Gaussian one. Mean and range over 5 seeds. -->
+# default with tanh. Copying: the same linear network from three recurrent matrices. Mean and range
+# over 5 seeds. -->
 #
 # With $W_{hh} = I$ a unit that stays positive adds up its inputs, and hands the gradient back
 # whole. To add is just what the first task asks for. The second asks *when* a symbol came. A

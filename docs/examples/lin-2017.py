@@ -2,9 +2,9 @@
 # # Lin 2017: the rare class's prior
 #
 # **Where one example in a hundred is positive, an output bias of the log odds saves the first
-# steps: the loss starts far lower, and fifty steps later the network ranks the positives well,
-# while one with zero bias still guesses. Nothing diverges without it, and after a thousand steps
-# little is left of the lead.**
+# steps: the loss starts far lower, and fifty steps later the network ranks seven pairs of ten or
+# more the right way, ahead of one with zero bias. Nothing diverges without it, and after a thousand
+# steps the lead is less than one pair in ten.**
 
 # %%
 import matplotlib.pyplot as plt

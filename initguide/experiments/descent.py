@@ -14,8 +14,9 @@ def descend(
     batches: Iterable[Sequence[Tensor]],
     loss: Callable[..., Tensor],
     *,
-    lr: Sequence[float],
+    lr: Sequence[float] | Mapping[str, Sequence[float]],
     betas: tuple[float, float] | None = None,
+    warmup: Sequence[int] | None = None,
 ) -> Tensor:
     r"""Train models of one structure in place, all at once, each on its own batches.
 
@@ -28,17 +29,26 @@ def descend(
         batches: One item a step: the inputs, then what `loss` takes beside the outputs, each a
             tensor whose first dimension is the models.
         loss: A function of one model's outputs, and of the rest of its batch.
-        lr: The learning rate of each model.
+        lr: The learning rate of each model, or those of each parameter, by its name.
         betas: Adam's decay rates; None is plain gradient descent.
+        warmup: In how many steps the rates of each model grow to theirs, each step by as much; None
+            is at once.
 
     Returns:
         The losses before each step, shape `(steps, models)`; inf or nan for a run that diverges.
 
     Raises:
-        ValueError: There is not one learning rate for each model.
+        ValueError: There is not one learning rate for each model, or for each of its parameters.
     """
-    if len(lr) != len(models):
-        raise ValueError(f"lr must be one number for each of {len(models)} models; got {len(lr)}")
+    names = [name for name, _ in models[0].named_parameters()]
+    lrs = lr if isinstance(lr, Mapping) else dict.fromkeys(names, lr)
+    if set(lrs) != set(names):
+        raise ValueError(f"lr must have the parameters {', '.join(names)}; got {', '.join(lrs)}")
+    for some in lrs.values():
+        if len(some) != len(models):
+            raise ValueError(
+                f"lr must be one number for each of {len(models)} models; got {len(some)}"
+            )
     parameters, buffers = stack_module_state(list(models))
     skeleton = copy.deepcopy(models[0]).to("meta")
 
@@ -47,10 +57,11 @@ def descend(
 
     slopes_and_losses = vmap(grad_and_value(loss_of))
     rates = {
-        name: torch.tensor(lr, dtype=p.dtype).view(-1, *[1] * (p.dim() - 1))
+        name: torch.tensor(lrs[name], dtype=p.dtype).view(-1, *[1] * (p.dim() - 1))
         for name, p in parameters.items()
     }
     moments = {name: (torch.zeros_like(p), torch.zeros_like(p)) for name, p in parameters.items()}
+    slow = torch.tensor(warmup or [1] * len(models))
     losses = []
     with torch.no_grad():
         for step, batch in enumerate(batches, start=1):
@@ -64,7 +75,10 @@ def descend(
                 change = slopes[name]
                 if betas is not None:
                     change = _adam(change, *moments[name], betas, step)
-                parameter -= rates[name] * change
+                rate = rates[name]
+                if warmup is not None:
+                    rate = rate * (step / slow).clamp(max=1).view_as(rate)
+                parameter -= rate * change
         for i, model in enumerate(models):
             for name, parameter in model.named_parameters():
                 parameter.copy_(parameters[name][i])

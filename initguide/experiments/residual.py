@@ -16,23 +16,15 @@ from initguide.methods.lecun import lecun_normal_
 
 
 class Block(nn.Module):
-    """A residual block of two layers."""
+    """A residual block of two layers, with scalars that change nothing where they start.
+
+    Fixup's: a bias before each layer, and a multiplier of the branch.
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.first = undrawn(nn.Linear, width, width)
         self.last = undrawn(nn.Linear, width, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Add to the input what the branch makes of it."""
-        return x + self.last(F.relu(self.first(x)))
-
-
-class FixupBlock(Block):
-    """The same with Fixup's scalars: a bias before each layer, and a multiplier of the branch."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__(width)
         self.biases = nn.Parameter(torch.zeros(2))
         self.scale = nn.Parameter(torch.ones(1))
 
@@ -67,6 +59,11 @@ def _zero_last(block: Block, blocks: int, generator: torch.Generator | None) -> 
     zeros_(block.last.weight)
 
 
+def _skip(block: Block, blocks: int, generator: torch.Generator | None) -> None:
+    _he(block, blocks, generator)
+    zeros_(block.scale)
+
+
 def _fixup(block: Block, blocks: int, generator: torch.Generator | None) -> None:
     _zero_last(block, blocks, generator)
     block.first.weight.div_(blocks**0.5)
@@ -78,6 +75,7 @@ BRANCHES: dict[str, Callable[[Block, int, torch.Generator | None], None]] = {
     "PyTorch default": _default,
     "last / √(2L)": _divided,
     "last zero": _zero_last,
+    "SkipInit": _skip,
     "Fixup": _fixup,
 }
 """How a branch starts: functions of a block, of the number of blocks L, and of a generator."""
@@ -95,8 +93,8 @@ def residual(
     """Return a residual network: a Linear layer, blocks of equal width, a Linear head.
 
     Args:
-        start: How the branches start, one of the names in `BRANCHES`. Fixup's blocks have its
-            scalars, and its head starts at zero; the others' has variance 1 / fan_in.
+        start: How the branches start, one of the names in `BRANCHES`. Fixup's head starts at zero;
+            the others' has variance 1 / fan_in.
         blocks: The number of blocks.
         width: The size of the residual stream.
         inputs: The size of the input.
@@ -123,8 +121,7 @@ def residual(
         zeros_(layer.bias)
     if start == "Fixup":
         zeros_(head.weight)
-    kind = FixupBlock if start == "Fixup" else Block
-    body = [kind(width) for _ in range(blocks)]
+    body = [Block(width) for _ in range(blocks)]
     with torch.no_grad():
         for block in body:
             BRANCHES[start](block, blocks, generator)

@@ -25,14 +25,20 @@ class Block(nn.Module):
     DeepNorm; $h + f(\operatorname{LN}(h))$ for pre-LN.
     """
 
+    alpha: Tensor
+    pre: Tensor
+
     def __init__(self, width: int, heads: int, depth: int, style: str) -> None:
         super().__init__()
         self.query, self.key, self.value, self.out = (_linear(width, width) for _ in range(4))
         self.up = _linear(width, 4 * width, bias=True)
         self.down = _linear(4 * width, width, bias=True)
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2))
-        self.heads, self.pre = heads, style == "pre-LN"
-        self.alpha = (2 * depth) ** 0.25 if style == "DeepNorm" else 1.0
+        self.heads = heads
+        # Buffers, so that networks of all styles are of one structure and can be trained at once.
+        alpha = (2 * depth) ** 0.25 if style == "DeepNorm" else 1.0
+        self.register_buffer("alpha", torch.tensor(alpha))
+        self.register_buffer("pre", torch.tensor(style == "pre-LN"))
 
     def attend(self, x: Tensor) -> Tensor:
         """Mix each position with those before it."""
@@ -48,7 +54,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Add both branches."""
         for norm, branch in zip(self.norms, (self.attend, self.feed), strict=True):
-            x = x + branch(norm(x)) if self.pre else norm(self.alpha * x + branch(x))
+            total = self.alpha * x + branch(torch.where(self.pre, norm(x), x))
+            x = torch.where(self.pre, total, norm(total))
         return x
 
     def feed(self, x: Tensor) -> Tensor:
@@ -59,6 +66,8 @@ class Block(nn.Module):
 class Transformer(nn.Module):
     """A decoder-only Transformer: one-hot tokens, learned positions, blocks, a Linear head."""
 
+    pre: Tensor
+
     def __init__(
         self, style: str, *, tokens: int, positions: int, width: int, heads: int, depth: int
     ) -> None:
@@ -68,7 +77,8 @@ class Transformer(nn.Module):
         self.tokens = _linear(tokens, width)
         self.positions = nn.Parameter(torch.zeros(positions, width))
         self.blocks = nn.ModuleList(Block(width, heads, depth, style) for _ in range(depth))
-        self.norm = nn.LayerNorm(width) if style == "pre-LN" else nn.Identity()
+        self.norm = nn.LayerNorm(width)
+        self.register_buffer("pre", torch.tensor(style == "pre-LN"))
         self.head = _linear(width, tokens, bias=True)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -76,7 +86,7 @@ class Transformer(nn.Module):
         h = self.tokens(x) + self.positions[: x.shape[-2]]
         for block in self.blocks:
             h = block(h)
-        return self.head(self.norm(h))
+        return self.head(torch.where(self.pre, self.norm(h), h))
 
 
 @torch.no_grad()

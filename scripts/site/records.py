@@ -88,10 +88,12 @@ def _claims(page: str) -> str:
 
 def _finding(finding: "Finding") -> str:
     """Return what a check found: 'loss: 0.12 [0.03, 0.45], < 1'."""
+    from initguide.experiments.claims.claim import inequality
+
     # Spaces that do not break, so that range and inequality stay whole in a narrow cell.
     numbers = f"{tables.number(finding.low)},\xa0{tables.number(finding.high)}"
     text = f"{finding.check.says}: **{tables.number(finding.mean)}**\xa0[{numbers}]"
-    bound = f"{finding.check.relation}\xa0{finding.check.bound:g}"
+    bound = inequality(finding.check)
     return f"{text},\xa0{bound if finding.holds else f'not always {bound}'}"
 
 

@@ -2,6 +2,7 @@
 
 from initguide.experiments.claims import (
     aitken_2017,
+    ba_2016,
     glorot_2010,
     hanin_2018,
     he_2015,
@@ -14,6 +15,7 @@ from initguide.experiments.claims import (
     sitzmann_2020,
     xiao_2018,
     xiong_2020,
+    yang_2021,
     zagoruyko_2017,
     zhang_2019,
 )
@@ -39,7 +41,9 @@ CLAIMS: tuple[Claim, ...] = (
     hanin_2018.CLAIM,
     zhang_2019.CLAIM,
     zagoruyko_2017.CLAIM,
+    ba_2016.CLAIM,
     xiong_2020.CLAIM,
+    yang_2021.CLAIM,
     lin_2017.CLAIM,
 )
 """All claims, in the order of their table."""

@@ -140,8 +140,7 @@ def table(claim: Claim, seeds: Iterable[int] = range(5)) -> Rows:
             "mean": finding.mean,
             "lowest": finding.low,
             "highest": finding.high,
-            # A table must not break it.
-            "claim": f"{finding.check.relation}\u00a0{finding.check.bound:g}",
+            "claim": inequality(finding.check),
             "holds": "yes" if finding.holds else "no",
         }
         for finding in judge(claim, seeds)
@@ -167,6 +166,11 @@ def _finding(check: Check, rows: Rows, seeds: int) -> Finding:
         float(margin),
         bool((distances > 0).all()),
     )
+
+
+def inequality(check: Check) -> str:
+    """Return what a check asks for, '< 1', in signs at which no table breaks a line."""
+    return f"{check.relation}\u00a0{check.bound:g}".replace("-", "\u2212")
 
 
 def verdict(findings: Sequence[Finding]) -> Verdict:

@@ -5,13 +5,15 @@ gradient on its way back: over $T$ steps by $\sigma(b_f)^T$. For $T = 50$ that i
 $b_f = 0$, $10^{-7}$ at 1 and $10^{-3}$ at 2.
 """
 
+import math
 from collections.abc import Iterable, Sequence
+from operator import truediv
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from initguide.experiments.claims.claim import Check, Claim, Rows, Values, by_seed
+from initguide.experiments.claims.claim import Check, Claim, Rows, Values, by_seed, per_seed
 from initguide.experiments.claims.recorded import recorded
 from initguide.experiments.models import undrawn
 from initguide.experiments.recurrent import (
@@ -28,6 +30,8 @@ from initguide.methods.lecun import lecun_normal_
 
 CHRONO = "chrono"
 HIDDEN = 32
+HALF = 0.35
+"""Half of the loss of guessing, log 2: below it a network counts as having learned."""
 
 
 @recorded
@@ -35,7 +39,7 @@ def run(
     seeds: Iterable[int],
     biases: Sequence[float | str] = (0.0, 1.0, 2.0, CHRONO),
     length: int = 50,
-    steps: int = 200,
+    steps: int = 100,
     lr: float = 0.005,
 ) -> Rows:
     """Train LSTMs to say which sign a sequence of noise began with.
@@ -49,7 +53,7 @@ def run(
         lr: The learning rate.
 
     Returns:
-        Rows with `initialization` (the bias, in words), `seed`, `step` and `loss`, the mean of 10
+        Rows with `initialization` (the bias, in words), `seed`, `step` and `loss`, the mean of 5
         steps.
     """
     seeds = list(seeds)
@@ -61,6 +65,7 @@ def run(
         streams(first_sign, 32, length, seeds, len(biases)),
         lr=lr,
         steps=steps,
+        every=5,
     )
     return [
         {"initialization": label(bias), "seed": seed} | row
@@ -112,18 +117,46 @@ def _loss_of(parameters: Parameters, batch: Batch) -> Tensor:
 
 def last_loss(name: str) -> Values:
     """Return a function that gives each seed's mean loss of the last 10 steps."""
-    return by_seed("loss", 1, initialization=name)
+    return by_seed("loss", 10, initialization=name)
+
+
+def first_below(name: str) -> Values:
+    """Return a function that gives each seed's first step with a loss below half of chance."""
+
+    def values(rows: Rows) -> list[float]:
+        steps: dict[int, float] = {}
+        for row in rows:
+            if row["initialization"] == name:
+                step = row["step"] if row["loss"] < HALF else math.inf
+                steps[row["seed"]] = min(step, steps.get(row["seed"], math.inf))
+        return list(steps.values())
+
+    return values
+
+
+def _sooner(name: str) -> Values:
+    """Return a function that gives bias 2's steps to half of chance, by those of another bias."""
+    return per_seed(truediv, first_below("forget bias 2"), first_below(name))
 
 
 CLAIM = Claim(
     paper="jozefowicz2015",
     headline="An LSTM remembers over long gaps if its forget gate's bias starts above zero.",
-    setup="The first sign of 50 noisy steps; LSTM of 32 units, 200 steps of Adam.",
+    setup="The first sign of 50 noisy steps; LSTM of 32 units, 100 steps of Adam.",
     run=run,
     checks=(
         Check("Forget bias 0: loss", last_loss("forget bias 0"), ">", 0.6),
-        Check("Forget bias 2: loss", last_loss("forget bias 2"), "<", 0.1),
-        Check("Chrono: loss", last_loss(CHRONO), "<", 0.1),
+        Check("Forget bias 2: loss", last_loss("forget bias 2"), "<", HALF),
+        Check("Chrono: loss", last_loss(CHRONO), "<", HALF),
+        Check("Forget bias 1: loss", last_loss("forget bias 1"), "<", HALF),
+        Check("Steps to half of chance, bias 2's by bias 1's", _sooner("forget bias 1"), "<", 1),
+        Check(
+            "Chrono: loss by that of bias 2",
+            per_seed(truediv, last_loss(CHRONO), last_loss("forget bias 2")),
+            "<",
+            1,
+        ),
+        Check("Steps to half of chance, bias 2's by chrono's", _sooner(CHRONO), "<", 1),
     ),
     page="examples/jozefowicz-2015.py",
 )

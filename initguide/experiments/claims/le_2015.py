@@ -34,7 +34,7 @@ MATRICES: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {
     "Identity": lambda weight, _: identity_(weight),
     "PyTorch default": lambda weight, g: lecun_uniform_(weight, 3**-0.5, g),
     "Orthogonal": lambda weight, g: orthogonal_(weight, 1.0, g),
-    "LeCun": lambda weight, g: lecun_normal_(weight, 1.0, g),
+    "Gaussian, 1/n": lambda weight, g: lecun_normal_(weight, 1.0, g),
 }
 
 
@@ -70,7 +70,7 @@ def run(
             steps=steps,
         )
         rows += _rows("adding", [name], seeds, curves)
-    names = ["Orthogonal", "LeCun", "Identity"]
+    names = ["Orthogonal", "Gaussian, 1/n", "Identity"]
     curves = fit_recurrent(
         _networks(names, seeds, 10, 80, 9),
         _copying_loss,
@@ -148,7 +148,7 @@ CLAIM = Claim(
             0.15,
         ),
         Check("Copying, orthogonal: loss", _loss("copying", "Orthogonal"), "<", 0.2),
-        Check("Copying, Gaussian: loss", _loss("copying", "LeCun"), ">", 0.3),
+        Check("Copying, Gaussian: loss", _loss("copying", "Gaussian, 1/n"), ">", 0.3),
         Check("Copying, identity: loss", _loss("copying", "Identity"), ">", 1.3, for_it=False),
     ),
     page="examples/le-2015.py",

@@ -137,6 +137,12 @@ CLAIM = Claim(
             "<",
             0.15,
         ),
+        Check(
+            "log odds: AUC, 50 steps",
+            by_seed("auc", initialization="log odds", step=50),
+            ">",
+            0.7,
+        ),
         Check("lead in AUC, 50 steps", _lead(50), ">", 0.05),
         Check("lead in AUC, 1000 steps", _lead(1000), "<", 0.1, for_it=False),
         Check(

@@ -95,6 +95,7 @@ CLAIM = Claim(
     checks=(
         Check("Zeros, ReLU: largest change of a weight", _end("Zero", "relu", "moved"), "<", 1e-9),
         Check("Zeros, sigmoid: largest change", _end("Zero", "sigmoid", "moved"), ">", 1e-3),
+        Check("Zeros, sigmoid: units apart", _end("Zero", "sigmoid", "apart"), "<", 1e-3),
         Check("Zeros, sigmoid: accuracy", _end("Zero", "sigmoid", "accuracy"), "<", 0.3),
         Check("Constant, ReLU: rank", _end("Constant", "relu", "rank"), "<", 1.5),
         Check("Constant, ReLU: units apart", _end("Constant", "relu", "apart"), "<", 1e-3),

@@ -21,7 +21,9 @@ from initguide.experiments.descent import curves, descend
 from initguide.experiments.loop import picks
 from initguide.experiments.residual import residual
 
-STARTS = ("He", "PyTorch default", "last / √(2L)", "last zero", "Fixup")
+STARTS = ("He", "PyTorch default", "last / √(2L)", "last zero", "SkipInit", "Fixup")
+SCALARS = {"SkipInit": ("scale",), "Fixup": ("scale", "biases")}
+"""The scalars of a block that a start trains; the others keep theirs at one and zero."""
 
 
 @recorded
@@ -48,25 +50,37 @@ def run(
         row before; nan once a run has diverged.
     """
     data, seeds = digits(), list(seeds)
+    runs = [
+        {"initialization": start, "lr": lr, "seed": seed}
+        for start in STARTS
+        for lr in rates
+        for seed in seeds
+    ]
+    models = [
+        residual(
+            one["initialization"],
+            blocks,
+            width,
+            generator=torch.Generator().manual_seed(one["seed"]),
+        )
+        for one in runs
+    ]
+    lr = {
+        name: [one["lr"] if _trains(one["initialization"], name) else 0.0 for one in runs]
+        for name, _ in models[0].named_parameters()
+    }
 
-    def batches(runs: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches() -> Iterator[tuple[Tensor, Tensor]]:
         for picked in islice(picks(len(data.x_train), batch, seeds), steps):
-            index = picked.repeat(runs, 1)
+            index = picked.repeat(len(runs) // len(seeds), 1)
             yield data.x_train[index], data.y_train[index]
 
-    rows: Rows = []
-    # Fixup's scalars make its networks of another structure.
-    for starts in (STARTS[:-1], STARTS[-1:]):
-        for lr in rates:
-            runs = [(start, seed) for start in starts for seed in seeds]
-            models = [
-                residual(start, blocks, width, generator=torch.Generator().manual_seed(seed))
-                for start, seed in runs
-            ]
-            losses = descend(models, batches(len(starts)), F.cross_entropy, lr=[lr] * len(models))
-            names = [{"initialization": start, "lr": lr, "seed": seed} for start, seed in runs]
-            rows += curves(names, losses)
-    return rows
+    return curves(runs, descend(models, batches(), F.cross_entropy, lr=lr))
+
+
+def _trains(start: str, name: str) -> bool:
+    scalar = name.rpartition(".")[2]
+    return scalar not in ("scale", "biases") or scalar in SCALARS.get(start, ())
 
 
 def _diverged(start: str, lr: float) -> Values:
@@ -99,6 +113,7 @@ CLAIM = Claim(
             for_it=False,
         ),
         Check("last zero, rate 0.01: loss", _loss("last zero", 0.01), "<", 0.8, for_it=False),
+        Check("SkipInit, rate 0.01: loss", _loss("SkipInit", 0.01), "<", 1.5, for_it=False),
     ),
     page="examples/zhang-2019.py",
 )
