@@ -47,7 +47,7 @@ def gain(nonlinearity: Nonlinearity, kind: Kind = "forward") -> float:
 
     Source:
         K. He et al. (2015), *Delving Deep into Rectifiers*, for ReLU; the rest is the same
-        expectation for another $f$.
+        expectation for another $f$. The unit gain is that of AnyInit.
 
     Examples:
         ```python

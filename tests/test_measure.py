@@ -531,6 +531,16 @@ def test_no_gain_is_advised_for_a_sigmoid():
     assert (found[0].kind, "wants 1.85" in found[0].words) == ("saturated units", True)
 
 
+def test_no_gain_is_advised_where_it_is_the_right_one():
+    found = measure(by("auto", lambda: mlp(100, nn.SiLU))(0), vectors(0), loss=classes).verdicts
+    assert [each.kind for each in found] == ["signal explodes", "gradient explodes"]
+    for each in found:
+        assert each.words.endswith(
+            "Linear before silu has the gain that it wants, 1.56: use a normalization or residual "
+            "branches"
+        )
+
+
 def test_a_sound_layer_behind_dead_ones_is_not_called_symmetric():
     # Constant weights are symmetric nonetheless, and come second.
     model = FAULTS["biases of -1"][0](0)
