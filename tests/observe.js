@@ -9,6 +9,8 @@
     element.closest("details:not([open])") ||
     [...document.querySelectorAll(".tabbed-block")].some((b) => b.contains(element) && !shown(b));
 
+  const isMain = ({ family, status }) => family === "KaTeX_Main" && status === "loaded";
+
   const root = document.documentElement;
   if (root.scrollWidth > root.clientWidth) {
     const inBox = (element) => {
@@ -29,7 +31,7 @@
     const box = formula.querySelector(".katex-html").getBoundingClientRect();
     if (!shown(formula) || box.width < 2 || box.height < 2) say(formula, "invisible formula");
   }
-  if (content.querySelector(".katex") && !document.fonts.check("1em KaTeX_Main"))
+  if (content.querySelector(".katex") && ![...document.fonts].some(isMain))
     problems.push("KaTeX's fonts are not there");
 
   const words = document.createTreeWalker(content, NodeFilter.SHOW_TEXT);

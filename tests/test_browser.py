@@ -30,20 +30,32 @@ ARRIVED = """async (scheme) => {
 }"""
 
 
+# What has moved since the page began, and by how much.
+SHIFTS = """
+window.shifts = [];
+new PerformanceObserver((list) => {
+  for (const { value, sources } of list.getEntries())
+    window.shifts.push([value, ...sources.map((source) => source.node?.textContent?.slice(0, 60))]);
+}).observe({ type: 'layout-shift', buffered: true });
+"""
+
+
 class Visits(NamedTuple):
     """What opening every page showed."""
 
     pages: list[str]
     looks: list[str]
+    shifts: list[str]
     console: list[str]
     elsewhere: list[str]
 
 
 @pytest.fixture(scope="module")
 def visits(browser: Browser, address: str, pages: list[str]) -> Visits:
-    visits = Visits(pages, [], [], [])
+    visits = Visits(pages, [], [], [], [])
     context = browser.new_context(viewport={"width": WIDE, "height": 900}, color_scheme="light")
     page = _watched(context, address, visits)
+    page.add_init_script(SHIFTS)
     for url in pages:
         for width in (WIDE, PHONE):
             page.set_viewport_size({"width": width, "height": 900})
@@ -52,6 +64,8 @@ def visits(browser: Browser, address: str, pages: list[str]) -> Visits:
                 page.emulate_media(color_scheme=scheme)
                 where = f"{url or '/'} ({width} px, {scheme})"
                 visits.looks.extend(_look(page, where, scheme))
+            if url != "print/":  # four megabytes, drawn as they come
+                visits.shifts.extend(f"{where}: {shift}" for shift in page.evaluate("shifts"))
     context.close()
     return visits
 
@@ -97,6 +111,25 @@ def _listed(problems: list[str]) -> str:
 
 def test_pages_look_right_at_both_widths_in_both_schemes(visits: Visits):
     assert not visits.looks, _listed(visits.looks)
+
+
+def test_nothing_on_a_page_moves(visits: Visits):
+    assert not visits.shifts, _listed(visits.shifts)
+
+
+def test_nothing_moves_while_one_scrolls(browser: Browser, address: str):
+    page = browser.new_page(viewport={"width": WIDE, "height": 900})
+    page.add_init_script(SHIFTS)
+    page.goto(f"{address}how-to/choose/")
+    active = set()
+    for _ in range(40):
+        page.mouse.wheel(0, 300)
+        page.evaluate("() => new Promise(requestAnimationFrame)")
+        active.update(page.locator(".md-nav--secondary .md-nav__link--active").all_inner_texts())
+    shifts = page.evaluate("shifts")
+    page.close()
+    assert len(active) > 3
+    assert not shifts
 
 
 def test_no_page_has_an_error_in_the_console(visits: Visits):

@@ -1,5 +1,7 @@
 """Formulas are rendered in the build, once, and a wrong one stops it."""
 
+import base64
+import io
 import json
 import os
 import re
@@ -8,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from fontTools.ttLib import TTFont
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -96,7 +99,29 @@ def test_formulas_of_pages_and_docstrings_are_html_and_mathml(site, page, formul
     assert html.count('<div class="formula"') == 1
     assert "arithmatex" not in html
     assert "data-formula" not in html
-    assert not re.search(r"<script[^>]*katex", html)
+    # A script brings letters, and none sets formulas.
+    scripts = re.findall(r'<script[^>]*"([^"]*katex[^"]*)"', html)
+    assert scripts == [f"{'../' * page.count('/')}assets/katex/fonts.js"]
+
+
+def test_the_letters_that_the_formulas_need_are_katexs(site):
+    script = site.read("assets/katex/fonts.js")
+    faces = json.loads(script[script.index("[[") : script.index("]]") + 2])
+    letters = {}
+    for family, style, weight, ranges, data in faces:
+        assert weight == "400"
+        face = "Math-Italic" if style == "italic" else f"{family.removeprefix('KaTeX_')}-Regular"
+        whole = TTFont(ROOT / "node_modules" / "katex" / "dist" / "fonts" / f"KaTeX_{face}.ttf")
+        part = TTFont(io.BytesIO(base64.b64decode(data)))
+        codes = [int(code.removeprefix("U+"), 16) for code in ranges.split(",")]
+        for code in codes:
+            own, theirs = ((font.getBestCmap() or {})[code] for font in (part, whole))
+            assert part["hmtx"][own] == whole["hmtx"][theirs]
+        assert part["hhea"].ascent == whole["hhea"].ascent
+        letters[face] = "".join(map(chr, codes))
+    assert letters["AMS-Regular"] == " E"
+    assert letters["Math-Italic"] == " Wabnwxσ"
+    assert set("12[]=≈explogsin") <= set(letters["Main-Regular"])
 
 
 def test_code_keeps_its_dollars(site):

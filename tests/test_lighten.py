@@ -13,7 +13,10 @@ from lighten import on_post_page
         ('<span class="k">def</span><span class="w"> </span>', '<span class="k">def</span> '),
         ('<span class="n"><span title="int">int</span></span>', None),
         ("<script>\n\n  1</script>", None),
-        ("<table><tr>", '<table tabindex="0"><tr>'),
+        (
+            "<table><tr></table>\n<table>",
+            '<div class="table" tabindex="0"><table><tr></table></div>\n<table>',
+        ),
         ('<td style="text-align: left;">', "<td>"),
         ('<td style="text-align: right;">', None),
         (

@@ -247,6 +247,9 @@ def test_the_whole_module_is_one_page_whose_links_lead_somewhere(site: Path, pag
     assert len(ids) == len(set(ids))
     parts = {printing.slug(url) for url in pages if url.startswith("guide/")}
     assert parts <= set(ids)
+    nav = re.findall(r"guide/([\w/-]+)\.md", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+    order = [printing.slug(f"guide/{name.removesuffix('/index')}") for name in nav]
+    assert re.findall(r'<li><a href="#([\w-]+)">[^<]*</a></li>', page)[: len(order)] == order
     within = re.findall(r'href="#([^"]+)"', page)
     assert set(within) <= set(ids)
     for link in re.findall(r'(?:href|src)="(\.\./[^"#]*)', page):

@@ -159,9 +159,10 @@ def curves(
             "chance",
             (1, chance),
             xycoords=ax.get_yaxis_transform(),
-            xytext=(-2, 3),
+            # Beside the axes: within, it would lie on the lines that are at chance.
+            xytext=(3, 0),
             textcoords="offset points",
-            ha="right",
+            va="center",
         )
     if log:
         log_ticks(ax)

@@ -45,6 +45,8 @@ def on_page_context(context: dict, page: Page, config: MkDocsConfig, nav: object
 @event_priority(50)
 def on_post_build(config: MkDocsConfig) -> None:
     """Write the page."""
+    # Pages are built by the names of their files.
+    _contents.sort(key=lambda content: _place(content[0]))
     names = {page.url: slug(page.url) for page, _ in _contents}
     parts = [
         {"title": page.title, "name": names[page.url], "content": moved(text, page.url, names)}
@@ -56,6 +58,12 @@ def on_post_build(config: MkDocsConfig) -> None:
     path.write_text(
         lighten.on_post_page(template.render(config=config, parts=parts)), encoding="utf-8"
     )
+
+
+def _place(page: Page) -> int:
+    """Return where a page stands in the nav: how many pages are before it."""
+    before = page.previous_page
+    return 0 if before is None else 1 + _place(before)
 
 
 def slug(url: str) -> str:

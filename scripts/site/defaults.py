@@ -82,4 +82,5 @@ def _anchor(layer: str) -> str:
 
 def _table(columns: list[str], rows: list[list[str]]) -> str:
     lines = [columns, [":--"] * len(columns), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return f'<div class="defaults" markdown>\n\n{table}\n\n</div>'

@@ -10,6 +10,9 @@ _SAID_TWICE = re.compile(
     r' style="text-align: left;"(?=>)| xmlns="http://www.w3.org/1998/Math/MathML"(?=[^<]*>)'
     r"|<annotation encoding=\"application/x-tex\">[^<]*</annotation>|</?semantics>"
 )
+# A wide table scrolls in its box. The theme's script makes such a box too, when the page is read
+# already, and what follows would jump; in ours it changes nothing.
+_TABLE = re.compile(r"<table>.*?</table>", re.DOTALL)
 
 
 def on_post_page(output: str, **_: object) -> str:
@@ -19,5 +22,4 @@ def on_post_page(output: str, **_: object) -> str:
     pieces[::3] = [re.sub(r"\s*\n\s*", "\n", text) for text in pieces[::3]]
     del pieces[2::3]
     light = _SAID_TWICE.sub("", _PLAIN.sub(r"\1", "".join(pieces)))
-    # A wide table scrolls in its box on a phone.
-    return light.replace("<table>", '<table tabindex="0">')
+    return _TABLE.sub(r'<div class="table" tabindex="0">\g<0></div>', light)

@@ -156,7 +156,7 @@ function key(kind, color, marker) {
 // The share of flat entries and of dead units, and histograms of signal and gradient.
 function flatAndHistograms(body) {
   const flat = new Chart("Flat entries by layer", { width: 440, height: 180, y: [0, 1] });
-  const svgs = [0, 1].map(() => element("svg", { viewBox: "0 0 440 130", role: "img", class: "pg-chart" }));
+  const svgs = [0, 1].map(() => element("svg", { viewBox: "0 0 440 130", role: "img", class: "pg-chart", "aria-label": "Histograms by layer" }));
   const flatKey = html("p", { class: "pg-legend" });
   body.append(
     html("div", { class: "pg-charts" },
