@@ -52,9 +52,10 @@ export const ACTIVATIONS = {
     apply(mem, from, a, d, count) {
       for (let i = 0; i < count; i++) {
         const z = mem[from + i];
-        const below = normalCdf(z);
+        const bell = Math.exp((-z * z) / 2);
+        const below = complement(-z / Math.SQRT2, bell) / 2;
         mem[a + i] = z * below;
-        mem[d + i] = below + z * normalDensity(z);
+        mem[d + i] = below + z * (bell / ROOT);
       }
     },
   },
@@ -76,10 +77,11 @@ export const ACTIVATIONS = {
   ),
 };
 
-const normalDensity = (z) => Math.exp((-z * z) / 2) / Math.sqrt(2 * Math.PI);
+const ROOT = Math.sqrt(2 * Math.PI);
+const normalDensity = (z) => Math.exp((-z * z) / 2) / ROOT;
 
 // P(Z <= z) for a standard normal Z.
-const normalCdf = (z) => erfc(-z / Math.SQRT2) / 2;
+const normalCdf = (z) => complement(-z / Math.SQRT2, Math.exp((-z * z) / 2)) / 2;
 
 // W. J. Cody (1969), Rational Chebyshev approximations for the error function: to about 1e-16.
 const NEAR = [
@@ -104,24 +106,29 @@ const FAR = [
   [1, 2.568520192289822, 1.8729528499234672, 0.5279051029514285, 0.06051834131244132, 0.0023352049762686918],
 ];
 
-// A loop rather than a reduction: this is called for each unit of each layer.
-function quotient([top, bottom], x) {
-  let [above, below] = [0, 0];
-  for (let i = 0; i < top.length; i++) {
-    above = above * x + top[i];
-    below = below * x + bottom[i];
-  }
-  return above / below;
-}
+// Unrolled, the two that nearly all units need: this is called for each unit of each layer.
+const [[n0, n1, n2, n3, n4], [, e1, e2, e3, e4]] = NEAR;
+const [[m0, m1, m2, m3, m4, m5, m6, m7, m8], [, f1, f2, f3, f4, f5, f6, f7, f8]] = MIDDLE;
+const near = (x) =>
+  ((((n0 * x + n1) * x + n2) * x + n3) * x + n4) / ((((x + e1) * x + e2) * x + e3) * x + e4);
+const middle = (x) =>
+  ((((((((m0 * x + m1) * x + m2) * x + m3) * x + m4) * x + m5) * x + m6) * x + m7) * x + m8) /
+  ((((((((x + f1) * x + f2) * x + f3) * x + f4) * x + f5) * x + f6) * x + f7) * x + f8);
 
-export function erfc(x) {
+const horner = (factors, x) => factors.reduce((sum, factor) => sum * x + factor, 0);
+
+// erfc(x), given exp(-x²).
+function complement(x, bell) {
   const y = Math.abs(x);
-  if (y <= 0.46875) return 1 - x * quotient(NEAR, y * y);
+  if (y <= 0.46875) return 1 - x * near(y * y);
   let tail = 0;
-  if (y <= 4) tail = Math.exp(-y * y) * quotient(MIDDLE, y);
+  if (y <= 4) tail = bell * middle(y);
   else if (y < 26.5) {
     const inverse = 1 / (y * y);
-    tail = (Math.exp(-y * y) / y) * (1 / Math.sqrt(Math.PI) - inverse * quotient(FAR, inverse));
+    const far = horner(FAR[0], inverse) / horner(FAR[1], inverse);
+    tail = (bell / y) * (1 / Math.sqrt(Math.PI) - inverse * far);
   }
   return x < 0 ? 2 - tail : tail;
 }
+
+export const erfc = (x) => complement(x, Math.exp(-x * x));
