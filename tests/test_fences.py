@@ -142,6 +142,7 @@ def test_what_a_failed_run_did_not_reach_is_left_out_without_complaint():
         (float("nan"), "nan"),
         (True, "True"),
         ("a|b", r"a\|b"),
+        ("<\u00a01 \n of", "<\u00a01 of"),
     ],
 )
 def test_values_in_tables_and_prose(value: object, text: str):

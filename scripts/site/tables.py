@@ -1,6 +1,7 @@
 """Rows as a Markdown table."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, TypeGuard
@@ -58,7 +59,8 @@ def cell(value: Any) -> str:
     if value is None:
         return "—"
     text = number(_scalar(value)) if _is_number(value) else str(value)
-    return " ".join(text.split()).replace("|", "\\|")
+    # Of spaces, those that may not break stay.
+    return re.sub(r"[ \t\r\n]+", " ", text).strip(" ").replace("|", "\\|")
 
 
 def _is_number(value: Any) -> bool:
