@@ -83,15 +83,16 @@ def sparse_(
     if tensor.is_meta or tensor.numel() == 0:
         return tensor
     draw_normal_(tensor, 0.0, std, generator)
-    out = len(tensor)
-    zeros, device = math.ceil(share * out), None if generator is None else generator.device
+    out, columns = tensor.shape
+    zeros, device = math.ceil(share * out), "cpu" if generator is None else generator.device
+    values = tensor.detach()
     # A few columns at a time: a place takes more memory than a weight.
-    for columns in tensor.detach().split(32, dim=1):
-        places = [
-            torch.randperm(out, generator=generator, device=device)[:zeros]
-            for _ in range(columns.shape[1])
-        ]
-        columns.scatter_(0, torch.stack(places, dim=1).to(columns.device), 0)
+    for start in range(0, columns, 32):
+        some = values.narrow(1, start, min(32, columns - start))
+        places = torch.empty(some.shape[1], out, dtype=torch.int64, device=device)
+        for row in places.unbind():
+            torch.randperm(out, generator=generator, out=row)
+        some.scatter_(0, places.mT[:zeros].to(some.device), 0)
     return tensor
 
 
