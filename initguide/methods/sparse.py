@@ -87,8 +87,7 @@ def sparse_(
     zeros, device = math.ceil(share * out), "cpu" if generator is None else generator.device
     values = tensor.detach()
     # A few columns at a time: a place takes more memory than a weight.
-    for start in range(0, columns, 32):
-        some = values.narrow(1, start, min(32, columns - start))
+    for some in (values,) if columns <= 32 else values.split(32, dim=1):
         places = torch.empty(some.shape[1], out, dtype=torch.int64, device=device)
         for row in places.unbind():
             torch.randperm(out, generator=generator, out=row)
