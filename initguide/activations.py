@@ -52,6 +52,16 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
+def key_of(nonlinearity: Nonlinearity) -> str | None:
+    """Return what its numbers may be kept under; a function may change, and one's own module."""
+    if isinstance(nonlinearity, str):
+        return nonlinearity
+    if not isinstance(nonlinearity, nn.Module) or next(nonlinearity.parameters(), None) is not None:
+        return None
+    torchs = type(nonlinearity).__module__ == nn.modules.activation.__name__
+    return repr(nonlinearity) if torchs else None
+
+
 def function_of(nonlinearity: Nonlinearity) -> Callable[[Tensor], Tensor]:
     """Return an activation as an elementwise function of a float64 tensor.
 

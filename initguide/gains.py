@@ -12,9 +12,9 @@ from typing import Literal, get_args
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from initguide.activations import LINEAR, Nonlinearity, derivative_of, function_of
+from initguide.activations import LINEAR, Nonlinearity, derivative_of, function_of, key_of
 from initguide.checks import check_number, one_of
 from initguide.guard import random_states_kept
 
@@ -47,7 +47,7 @@ def gain(nonlinearity: Nonlinearity, kind: Kind = "forward") -> float:
 
     Source:
         K. He et al. (2015), *Delving Deep into Rectifiers*, for ReLU; the rest is the same
-        expectation for another $f$. The unit gain is that of AnyInit.
+        expectation for another $f$.
 
     Examples:
         ```python
@@ -74,16 +74,6 @@ def gain(nonlinearity: Nonlinearity, kind: Kind = "forward") -> float:
 
 
 _KNOWN: dict[tuple[str, str], float] = {}
-
-
-def key_of(nonlinearity: Nonlinearity) -> str | None:
-    """Return what its numbers may be kept under; a function may change, and one's own module."""
-    if isinstance(nonlinearity, str):
-        return nonlinearity
-    if not isinstance(nonlinearity, nn.Module) or next(nonlinearity.parameters(), None) is not None:
-        return None
-    torchs = type(nonlinearity).__module__ == nn.modules.activation.__name__
-    return repr(nonlinearity) if torchs else None
 
 
 @random_states_kept()

@@ -54,8 +54,9 @@ _ = plt.colorbar(image, ax=axes, label="held-out accuracy", shrink=0.6)
 # Without LayerNorm a small island learns; with it, a ridge at each scale's own rate. Dotted: rate =
 # 10 std². Mean over 5 seeds; a run that diverged counts as zero. -->
 #
-# Left of the ridge the hidden layers hardly move, and the head learns alone from what they happen
-# to say. Right of it the first steps throw the weights away.
+# A step changes the hidden weights by a share of their size that goes as the rate over the square
+# of their std. Left of the ridge that is little, so that the head learns alone; right of it, many
+# times what was there.
 #
 # ## The gradient goes as one over the scale
 #

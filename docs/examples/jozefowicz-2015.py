@@ -13,7 +13,7 @@ import numpy as np
 from initguide import plotting
 from initguide.experiments.claims import jozefowicz_2015, table
 
-rows = jozefowicz_2015.run(seeds=range(5), length=50, steps=100, lr=0.005)
+rows = jozefowicz_2015.run(seeds=range(5), length=50, steps=200, lr=0.005)
 
 # %% [markdown]
 # ## One sign, 49 steps of noise
@@ -47,7 +47,7 @@ learned = {
 ]
 
 # %% [markdown]
-# <!-- table: How many of 5 seeds reach half of chance within 100 steps, and at which step the first
+# <!-- table: How many of 5 seeds reach half of chance within 200 steps, and at which step the first
 # and the last of them do (inf: not all do). -->
 #
 # Until the weights have learned to speak, the gate multiplies cell and gradient by $\sigma(b_f)$ in
@@ -76,7 +76,7 @@ table(jozefowicz_2015.CLAIM)
 # ## What it does not show
 #
 # - That 2 beats 1 in the end: they meet.
-# - That bias 0 never learns: it is one learning rate, and 100 steps.
+# - That bias 0 never learns: it is one learning rate, and 200 steps.
 # - That a larger bias is always better: a gate that never forgets cannot be reset.
 #
 # More: [recurrent layers](../guide/layer-types.md).

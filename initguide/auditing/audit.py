@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from initguide.auditing.checkup import Finding, Limits, checkup
 from initguide.guard import random_states_kept
 from initguide.lines import html_list
+from initguide.planning.matching import planned
 from initguide.planning.plans import Entry, Plan, table
 from initguide.planning.rule import Rule
-from initguide.planning.rules import Recipe, plan, planned
+from initguide.planning.rules import Recipe, plan
 from initguide.planning.slots import parametrizations_at_rest, slots
 from initguide.recipes.torch_defaults import torch_defaults
 from initguide.sharding import is_sharded

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -22,6 +23,18 @@ def picks(count: int, batch: int, seeds: Sequence[int]) -> Iterator[Tensor]:
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     while True:
         yield torch.stack([torch.randint(count, (batch,), generator=g) for g in generators])
+
+
+def batches_alike(
+    data: Data, batch: int, seeds: Sequence[int], runs: int, steps: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield inputs and classes for `runs` networks, each a seed's, and alike for all of a seed.
+
+    The seeds take turns: the first network is the first seed's, the second the second's.
+    """
+    for picked in islice(picks(len(data.x_train), batch, seeds), steps):
+        index = picked.repeat(runs // len(seeds), 1)
+        yield data.x_train[index], data.y_train[index]
 
 
 def accuracy(scores: Tensor, y: Tensor) -> Tensor:

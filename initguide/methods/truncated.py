@@ -7,6 +7,7 @@ was; who wants the std kept divides by that first, as Keras and JAX do in their 
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -82,19 +83,15 @@ def trunc_normal_(
     if tensor.is_meta or tensor.numel() == 0:
         return tensor
 
-    def normal_(out: Tensor) -> Tensor:
-        return out.normal_(generator=generator)
-
-    def uniform_(out: Tensor, low: float, high: float) -> Tensor:
-        return out.uniform_(low, high, generator=generator)
-
     # Detached, a leaf may be written to.
     values = tensor.detach()
     out = values if values.is_contiguous() else values.new_empty(values.shape)
-    fills = normal_, uniform_
     if out.is_cpu and out.numel() >= CHUNK:
         source = source_from(generator)
         fills = normal_from(source), uniform_from(source)
+    else:
+        normal_ = partial(Tensor.normal_, generator=generator)
+        fills = normal_, partial(Tensor.uniform_, generator=generator)
     truncated_(out, mean, std, a, b, *fills)
     if out is not values:
         values.copy_(out)

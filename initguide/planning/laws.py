@@ -117,11 +117,8 @@ def law_of(
             name, fill, 0.0, std, spread=of_one, std_of=lambda other: spread(other)[1] * abs(times)
         )
     # Without entries, or without memory, a method checks its options and shape, and draws nothing.
-    empty = torch.empty(
-        0 if name in _SPREADS else shape,
-        dtype=like.dtype,
-        device="cpu" if name in _SPREADS else "meta",
-    )
+    size, device = (0, "cpu") if name in _SPREADS else (shape, "meta")
+    empty = torch.empty(size, dtype=like.dtype, device=device)
     method.tensor(empty, **options)
     random = _takes_generator(method.tensor)
     fill = partial(_filled, method.tensor, options, packed, times, random)

@@ -8,8 +8,7 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-from initguide.activations import FUNCTIONS, Nonlinearity, function_of
-from initguide.gains import key_of
+from initguide.activations import FUNCTIONS, Nonlinearity, function_of, key_of
 from initguide.guard import without_hooks
 from initguide.tracing.places import LAYERS, NORMS, PACKED, TRANSFORMER, Place
 from initguide.tracing.uses import name_of

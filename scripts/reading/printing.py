@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.plugins import event_priority
+from mkdocs.structure.nav import Navigation
 from mkdocs.structure.pages import Page
 
 # MkDocs finds what stands beside a hook; this stands beside the other hooks.
@@ -25,7 +26,8 @@ _ATTRIBUTE = re.compile(r'(?<=\s)(id|for|name|aria-labelledby|aria-describedby)=
 _ADDRESS = re.compile(r'(?<=\s)(href|src)="([^"]*)"')
 _DARK = re.compile(r'<img [^>]*#only-dark"[^>]*>\s*')
 
-_contents: list[tuple[Page, str]] = []
+# By the page's place in the nav.
+_contents: dict[int, tuple[Page, str]] = {}
 
 
 def on_config(config: MkDocsConfig) -> None:
@@ -35,10 +37,10 @@ def on_config(config: MkDocsConfig) -> None:
 
 # When the formulas are in.
 @event_priority(-200)
-def on_page_context(context: dict, page: Page, config: MkDocsConfig, nav: object) -> None:
+def on_page_context(context: dict, page: Page, config: MkDocsConfig, nav: Navigation) -> None:
     """Keep the finished content of a page of the module."""
     if page.file.src_uri.startswith(FOLDER):
-        _contents.append((page, page.content or ""))
+        _contents[nav.pages.index(page)] = (page, page.content or "")
 
 
 # Before the policy, which reads every page.
@@ -46,11 +48,11 @@ def on_page_context(context: dict, page: Page, config: MkDocsConfig, nav: object
 def on_post_build(config: MkDocsConfig) -> None:
     """Write the page."""
     # Pages are built by the names of their files.
-    _contents.sort(key=lambda content: _place(content[0]))
-    names = {page.url: slug(page.url) for page, _ in _contents}
+    contents = [content for _, content in sorted(_contents.items())]
+    names = {page.url: slug(page.url) for page, _ in contents}
     parts = [
         {"title": page.title, "name": names[page.url], "content": moved(text, page.url, names)}
-        for page, text in _contents
+        for page, text in contents
     ]
     template = config.theme.get_env().get_template("print.html")
     path = Path(config.site_dir, URL, "index.html")
@@ -58,12 +60,6 @@ def on_post_build(config: MkDocsConfig) -> None:
     path.write_text(
         lighten.on_post_page(template.render(config=config, parts=parts)), encoding="utf-8"
     )
-
-
-def _place(page: Page) -> int:
-    """Return where a page stands in the nav: how many pages are before it."""
-    before = page.previous_page
-    return 0 if before is None else 1 + _place(before)
 
 
 def slug(url: str) -> str:

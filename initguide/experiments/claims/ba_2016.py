@@ -6,20 +6,19 @@ $c\,(W - \tfrac{\eta}{c^2} \nabla\ell(W))$: the network that a step of rate $\et
 $W$. Whatever the scale, the same rates divided by its square lead to the same networks.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional as F
 
 from initguide.experiments.claims.claim import Check, Claim, Rows, Values, by_seed, per_seed
 from initguide.experiments.claims.recorded import recorded
 from initguide.experiments.data import digits
 from initguide.experiments.descent import descend
-from initguide.experiments.loop import accuracy, picks
+from initguide.experiments.loop import accuracy, batches_alike
 from initguide.experiments.models import mlp
 from initguide.methods.constant import zeros_
 from initguide.methods.lecun import lecun_normal_
@@ -65,11 +64,6 @@ def run(
         for seed in seeds
     ]
 
-    def batches() -> Iterator[tuple[Tensor, Tensor]]:
-        for picked in islice(picks(len(data.x_train), batch, seeds), steps):
-            index = picked.repeat(len(scales) * len(rates), 1)
-            yield data.x_train[index], data.y_train[index]
-
     rows: Rows = []
     for layer_norm in (False, True):
         models = [
@@ -86,7 +80,8 @@ def run(
             name: [one["lr"] if name in scaled else rest for one in runs]
             for name, _ in models[0].named_parameters()
         }
-        descend(models, batches(), F.cross_entropy, lr=lr)
+        batches = batches_alike(data, batch, seeds, len(runs), steps)
+        descend(models, batches, F.cross_entropy, lr=lr)
         with torch.no_grad():
             right = [accuracy(model(data.x_test), data.y_test).item() for model in models]
         rows += [

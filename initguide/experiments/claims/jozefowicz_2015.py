@@ -39,7 +39,7 @@ def run(
     seeds: Iterable[int],
     biases: Sequence[float | str] = (0.0, 1.0, 2.0, CHRONO),
     length: int = 50,
-    steps: int = 100,
+    steps: int = 200,
     lr: float = 0.005,
 ) -> Rows:
     """Train LSTMs to say which sign a sequence of noise began with.
@@ -142,12 +142,12 @@ def _sooner(name: str) -> Values:
 CLAIM = Claim(
     paper="jozefowicz2015",
     headline="An LSTM remembers over long gaps if its forget gate's bias starts above zero.",
-    setup="The first sign of 50 noisy steps; LSTM of 32 units, 100 steps of Adam.",
+    setup="The first sign of 50 noisy steps; LSTM of 32 units, 200 steps of Adam.",
     run=run,
     checks=(
         Check("Forget bias 0: loss", last_loss("forget bias 0"), ">", 0.6),
-        Check("Forget bias 2: loss", last_loss("forget bias 2"), "<", HALF),
-        Check("Chrono: loss", last_loss(CHRONO), "<", HALF),
+        Check("Forget bias 2: loss", last_loss("forget bias 2"), "<", 0.1),
+        Check("Chrono: loss", last_loss(CHRONO), "<", 0.1),
         Check("Forget bias 1: loss", last_loss("forget bias 1"), "<", HALF),
         Check("Steps to half of chance, bias 2's by bias 1's", _sooner("forget bias 1"), "<", 1),
         Check(

@@ -7,8 +7,7 @@ what the hidden units have learned, which goes its own way, $\sum_i w_i\, \Delta
 so the head's weights start with the std $1/n$, not $1/\sqrt n$.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterable, Sequence
 from operator import sub
 
 import numpy as np
@@ -20,7 +19,7 @@ from initguide.experiments.claims.claim import Check, Claim, Rows, Values, by_se
 from initguide.experiments.claims.recorded import recorded
 from initguide.experiments.data import digits
 from initguide.experiments.descent import descend
-from initguide.experiments.loop import picks
+from initguide.experiments.loop import batches_alike
 from initguide.experiments.models import INITIALIZATIONS, drawn
 
 STANDARD, MUP = "standard", "muP"
@@ -53,12 +52,6 @@ def run(
     """
     data, seeds = digits(), list(seeds)
     runs = [{"lr": lr, "seed": seed} for lr in rates for seed in seeds]
-
-    def batches() -> Iterator[tuple[Tensor, Tensor]]:
-        for picked in islice(picks(len(data.x_train), batch, seeds), steps):
-            index = picked.repeat(len(rates), 1)
-            yield data.x_train[index], data.y_train[index]
-
     rows: Rows = []
     for width in widths:
         for parametrization in (STANDARD, MUP):
@@ -68,7 +61,8 @@ def run(
                 name: [one["lr"] * (share if _grows(name, p) else 1.0) for one in runs]
                 for name, p in models[0].named_parameters()
             }
-            losses = descend(models, batches(), F.cross_entropy, lr=lr, betas=(0.9, 0.999)).mean(0)
+            batches = batches_alike(data, batch, seeds, len(runs), steps)
+            losses = descend(models, batches, F.cross_entropy, lr=lr, betas=(0.9, 0.999)).mean(0)
             rows += [
                 {"parametrization": parametrization, "width": width, **one, "loss": loss}
                 for one, loss in zip(runs, losses.tolist(), strict=True)

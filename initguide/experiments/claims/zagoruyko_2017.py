@@ -6,8 +6,7 @@ each one's gradient reaches it whole. He's kernels keep the second moment, but t
 the same few channels.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Iterable, Mapping, Sequence
 from operator import sub
 
 import torch
@@ -19,7 +18,7 @@ from initguide.experiments.claims.recorded import recorded
 from initguide.experiments.convolutional import convolutions
 from initguide.experiments.data import digits
 from initguide.experiments.descent import curves, descend
-from initguide.experiments.loop import picks
+from initguide.experiments.loop import batches_alike
 from initguide.methods.identity import dirac_
 from initguide.methods.kaiming import kaiming_normal_
 
@@ -63,13 +62,8 @@ def run(
         for seed in seeds
     ]
     models = [_network(one["initialization"], depth, channels, one["seed"]) for one in runs]
-
-    def batches() -> Iterator[tuple[Tensor, Tensor]]:
-        for picked in islice(picks(len(data.x_train), batch, seeds), steps):
-            index = picked.repeat(len(runs) // len(seeds), 1)
-            yield data.x_train[index], data.y_train[index]
-
-    losses = descend(models, batches(), F.cross_entropy, lr=[one["lr"] for one in runs])
+    batches = batches_alike(data, batch, seeds, len(runs), steps)
+    losses = descend(models, batches, F.cross_entropy, lr=[one["lr"] for one in runs])
     return curves(runs, losses)
 
 

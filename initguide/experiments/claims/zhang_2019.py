@@ -7,18 +7,16 @@ branch by its share.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterable, Sequence
 
 import torch
-from torch import Tensor
 from torch.nn import functional as F
 
 from initguide.experiments.claims.claim import Check, Claim, Rows, Values, by_seed, per_seed
 from initguide.experiments.claims.recorded import recorded
 from initguide.experiments.data import digits
 from initguide.experiments.descent import curves, descend
-from initguide.experiments.loop import picks
+from initguide.experiments.loop import batches_alike
 from initguide.experiments.residual import residual
 
 STARTS = ("He", "PyTorch default", "last / √(2L)", "last zero", "SkipInit", "Fixup")
@@ -70,12 +68,8 @@ def run(
         for name, _ in models[0].named_parameters()
     }
 
-    def batches() -> Iterator[tuple[Tensor, Tensor]]:
-        for picked in islice(picks(len(data.x_train), batch, seeds), steps):
-            index = picked.repeat(len(runs) // len(seeds), 1)
-            yield data.x_train[index], data.y_train[index]
-
-    return curves(runs, descend(models, batches(), F.cross_entropy, lr=lr))
+    batches = batches_alike(data, batch, seeds, len(runs), steps)
+    return curves(runs, descend(models, batches, F.cross_entropy, lr=lr))
 
 
 def _trains(start: str, name: str) -> bool:
