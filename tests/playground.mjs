@@ -40,7 +40,7 @@ const CALLS = {
         const mem = Float64Array.from([...z, ...z, ...z]);
         apply(mem, 0, z.length, 2 * z.length, z.length);
         const [, values, slopes] = [0, 1, 2].map((i) => mem.slice(i * z.length, (i + 1) * z.length));
-        return [name, { f: z.map(f), df: z.map(df), values, slopes, steepest, gain: theory.gain(name) }];
+        return [name, { f: z.map(f), df: z.map(df), values, slopes, steepest, gain: theory.gain(name), unitGain: theory.unitGain(name) }];
       }),
     ),
   erfc: ({ x }) => x.map(erfc),

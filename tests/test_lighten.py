@@ -18,6 +18,7 @@ from lighten import on_post_page
             '<div class="table" tabindex="0"><table><tr></table></div>\n<table>',
         ),
         ('<td style="text-align: left;">', "<td>"),
+        ("<tr><th></th><th>He</th></tr>", "<tr><td></td><th>He</th></tr>"),
         ('<td style="text-align: right;">', None),
         (
             '<math xmlns="http://www.w3.org/1998/Math/MathML"><semantics><mi>x</mi>'

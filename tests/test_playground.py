@@ -21,6 +21,7 @@ from torch.nn import functional as F
 import initguide as init
 from initguide import experiments
 from initguide.activations import FUNCTIONS, derivative_of
+from initguide.gains import unit_gain
 from initguide.moments import second_moment
 from initguide.plotting.style import COLORS, MARKERS
 
@@ -125,6 +126,7 @@ def test_activations_their_slopes_and_gains():
         steepest = slope(torch.linspace(-5, 5, 100_001, dtype=torch.float64)).abs().max()
         same(answer["steepest"], steepest, rtol=1e-6)
         same(answer["gain"], init.gain(name), rtol=1e-10)
+        same(answer["unitGain"], unit_gain(name), rtol=1e-10)
 
 
 def test_the_complement_of_the_error_function():

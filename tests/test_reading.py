@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import copying
@@ -247,6 +248,36 @@ def test_first_view_of_every_page_is_light(browser: Browser, address: str, pages
             heavy.append(f"{url or '/'}: {weight:,} bytes in {len(responses)} requests")
         context.close()
     assert not heavy, "\n".join(heavy)
+
+
+def test_a_page_is_styled_once(page: Page, address: str):
+    """Whenever a script changes the root or the head, the browser may style every element anew."""
+    session = page.context.new_cdp_session(page)
+    events: list[dict] = []
+    ended: list[dict] = []
+    session.on("Tracing.dataCollected", lambda data: events.extend(data["value"]))
+    session.on("Tracing.tracingComplete", lambda data: ended.append(data))
+    session.send("Tracing.start", {"categories": "devtools.timeline"})
+    page.goto(f"{address}guide/methods/xavier/", wait_until="networkidle")
+    session.send("Tracing.end")
+    while not ended:
+        page.wait_for_timeout(50)
+    styled = [e["args"].get("elementCount", 0) for e in events if e["name"] == "UpdateLayoutTree"]
+    elements = page.evaluate("document.querySelectorAll('body *').length")
+    assert sum(count > elements / 2 for count in styled) == 1
+
+
+@pytest.mark.parametrize(("scheme", "root"), [("light", "normal"), ("dark", "dark")])
+def test_what_scrolls_has_the_scheme_of_the_page(
+    browser: Browser, address: str, scheme: Any, root: str
+):
+    context = browser.new_context(color_scheme=scheme)
+    page = context.new_page()
+    page.goto(address)
+    page.wait_for_function(
+        f"getComputedStyle(document.documentElement).colorScheme === '{root}'", timeout=5000
+    )
+    context.close()
 
 
 def _weight(response) -> int:

@@ -1,4 +1,5 @@
-// What helps reading: figures that can be enlarged, and a search that loads when it is wanted.
+// What helps reading: figures that can be enlarged, a search that loads when it is wanted, and a
+// page that is styled once.
 // A module, so it is deferred; it stands before the theme's own script and so runs before it.
 
 // The theme asks for the whole search index with every page. Hold that until the search is used.
@@ -39,6 +40,12 @@ class Waiting extends EventTarget {
   }
 }
 window.Worker = Waiting;
+
+// The theme puts its colour scheme into an element of the head, for which the browser styles the
+// whole page anew, twice. The stylesheet says the same of the root.
+const { appendChild } = document.head;
+document.head.appendChild = (node) =>
+  node.name === "color-scheme" ? node : appendChild.call(document.head, node);
 
 // Figures: a button on each opens it as large as the screen allows. The dialog is the browser's
 // own: Escape closes it, the keyboard stays within, and the focus returns to the button.

@@ -4,7 +4,7 @@
 # **Twelve blocks, Adam at its full rate from the first step: with LayerNorm before each branch, or
 # behind each sum of which the branch is a small part (DeepNorm), the Transformer learns its task.
 # With LayerNorm behind each sum as usual, it has hardly left chance. If the rate grows over 120 of
-# 160 steps it gets further on every seed, but stays far behind the other two.**
+# 160 steps it gets further, but stays far behind the other two.**
 
 # %%
 import numpy as np

@@ -1,7 +1,8 @@
 """One stylesheet in place of six: each costs a reader on a slow line a turn of requests.
 
 The theme's, the palette's, and those of `extra_css` are joined, in the order in which the theme
-links them, into `assets/site.css`.
+links them, into `assets/site.css`. One rule stays out: while the theme's script sets the colours it
+forbids every element its transitions, and so styles the whole page twice more.
 """
 
 import posixpath
@@ -13,6 +14,7 @@ from mkdocs.config.defaults import MkDocsConfig
 JOINED = "assets/site.css"
 
 _URL = re.compile(r"url\((?!data:|[\"']?data:)([\"']?)([^)\"']+)\1\)")
+_SWITCHING = re.compile(r"\[data-md-color-switching\][^{]*\{[^}]*\}")
 _LINK = re.compile(r'<link rel="stylesheet" href="([^"]*?)assets/[^"]+\.css">')
 
 
@@ -28,7 +30,7 @@ def on_post_build(config: MkDocsConfig) -> None:
     site = Path(config.site_dir)
     theme = [next(site.glob(f"assets/stylesheets/{name}.*.css")) for name in ("main", "palette")]
     parts = [*theme, *(site / str(path) for path in config.extra_css)]
-    text = "\n".join(_moved(part, site) for part in parts)
+    text = _SWITCHING.sub("", "\n".join(_moved(part, site) for part in parts))
     (site / JOINED).write_text(text, encoding="utf-8")
     for part in parts:
         part.unlink()

@@ -2,7 +2,7 @@
 
 import { predict } from "./measure.js";
 import { ACTIVATION_TITLES, titleOf } from "./settings.js";
-import { gain } from "./theory.js";
+import { unitGain } from "./theory.js";
 import { drift } from "./verdict.js";
 
 const SYMMETRIC = ["zero", "constant"];
@@ -19,7 +19,7 @@ function sound(settings) {
 function ownLaw(activation) {
   if (activation === "relu") return { init: "he" };
   if (["linear", "selu"].includes(activation)) return { init: "lecun" };
-  return { init: "gain", gain: Number(gain(activation).toFixed(3)) };
+  return { init: "gain", gain: Number(unitGain(activation).toFixed(3)) };
 }
 
 // The changed settings and what changed, in words; null if nothing here helps.

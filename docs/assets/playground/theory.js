@@ -42,6 +42,20 @@ export function gain(activation) {
   return gains.get(activation);
 }
 
+// The factor behind which inputs of second moment one keep it, s with E f(s z)² = 1; where no
+// factor does, as for tanh, the one above.
+export function unitGain(activation) {
+  const { f } = ACTIVATIONS[activation];
+  let [low, high] = [0, 8];
+  if (squared(f, high) < 1) return gain(activation);
+  for (let step = 0; step < 50; step++) {
+    const middle = (low + high) / 2;
+    if (squared(f, middle) < 1) low = middle;
+    else high = middle;
+  }
+  return low;
+}
+
 // For each layer the rms of the signal and of the gradient, as measured in measure.js.
 //
 // `q` is the second moment of a pre-activation. A LayerNorm hands on q / (q + epsilon) of it, and
