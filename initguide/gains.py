@@ -24,10 +24,12 @@ Kind = Literal["forward", "std", "backward", "unit"]
 def gain(nonlinearity: Nonlinearity, kind: Kind = "forward") -> float:
     r"""Return the gain of an activation, exact to at least six digits.
 
-    $$\text{forward: } \frac{1}{\sqrt{\mathbb{E}[f(z)^2]}}, \qquad
-    \text{std: } \frac{1}{\sqrt{\operatorname{Var} f(z)}}, \qquad
-    \text{backward: } \frac{1}{\sqrt{\mathbb{E}[f'(z)^2]}}, \qquad
-    \text{unit: } s \text{ with } \mathbb{E}[f(s z)^2] = 1, \qquad z \sim \mathcal{N}(0, 1)$$
+    $$\begin{aligned}
+    \text{forward: }& \mathbb{E}[f(z)^2]^{-1/2} &
+    \text{backward: }& \mathbb{E}[f'(z)^2]^{-1/2} \\
+    \text{std: }& (\operatorname{Var} f(z))^{-1/2} &
+    \text{unit: }& s \text{ with } \mathbb{E}[f(s z)^2] = 1
+    \end{aligned} \qquad z \sim \mathcal{N}(0, 1)$$
 
     Args:
         nonlinearity: A name (`"relu"`, `"gelu"`, …), a module (`nn.PReLU()`; it is copied, not
@@ -127,8 +129,8 @@ def unit_gain(nonlinearity: Nonlinearity) -> float:
 def calculate_gain(nonlinearity: Nonlinearity, param: float | None = None) -> float:
     r"""Return the gain that `torch.nn.init.calculate_gain` returns, and the exact one elsewhere.
 
-    $$\text{ReLU: } \sqrt2, \qquad \text{leaky ReLU: } \sqrt{\frac{2}{1 + s^2}}, \qquad
-    \tanh: \tfrac53, \qquad \text{SELU: } \tfrac34, \qquad \text{sigmoid, linear: } 1$$
+    $$\text{ReLU: } \sqrt2, \quad \text{leaky ReLU: } \sqrt{\frac{2}{1 + s^2}}, \quad
+    \tanh: \tfrac53, \quad \text{SELU: } \tfrac34, \quad \text{sigmoid, linear: } 1$$
 
     The names that torch knows get torch's number, right or not, so that code moved here keeps its
     values: 5/3 for tanh is a rule of thumb, 3/4 breaks SELU's self-normalization, and 1 for sigmoid
