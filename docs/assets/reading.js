@@ -1,6 +1,6 @@
 // What helps reading: figures that can be enlarged, a search that loads when it is wanted, and a
-// page that is styled once.
-// A module, so it is deferred; it stands before the theme's own script and so runs before it.
+// page that is styled once. A module, so it is deferred; it stands before the theme's own script and
+// so runs before it.
 
 // The theme asks for the whole search index with every page. Hold that until the search is used.
 const search = document.forms.namedItem("search");

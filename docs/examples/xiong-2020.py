@@ -49,6 +49,7 @@ table(xiong_2020.CLAIM)
 # ## What it does not show
 #
 # - That post-LN never learns without warm-up: it is one rate and few steps.
+# - That warm-up helps on each seed: each network with it is compared with the mean without it.
 # - That warm-up suffices: in so few steps post-LN gets further with it, and does not arrive.
 # - Large models, for which DeepNorm was made: 12 blocks are few.
 #

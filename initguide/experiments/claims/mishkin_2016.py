@@ -83,9 +83,9 @@ def _train(setting: Setting, seeds: Sequence[int]) -> Rows:
     )
     rows: Rows = []
     for (start, seed), model, curve in zip(runs, models, curves, strict=True):
-        run = {"initialization": start, "seed": seed}
+        one = {"initialization": start, "seed": seed}
         rows += [
-            run
+            one
             | {
                 "part": "start",
                 "layer": row["layer"],
@@ -95,7 +95,7 @@ def _train(setting: Setting, seeds: Sequence[int]) -> Rows:
             for row in activations(model, data.x_train)
         ]
         end = {"end": True, "learned": float(curve[-1]["accuracy"] > 0.5)}
-        rows += [run | {"part": "training"} | row for row in [*curve[:-1], curve[-1] | end]]
+        rows += [one | {"part": "training"} | row for row in [*curve[:-1], curve[-1] | end]]
     return rows
 
 
