@@ -24,7 +24,7 @@ def printing(source: str) -> tuple[object, list[tuple[int, str]]]:
     import fences
 
     calls: list[tuple[int, str]] = []
-    with execute._recorded_prints("page", calls):
+    with execute._prints("page", calls):
         exec(compile(source, "page", "exec"), {})
     return fences.Step("code", source, 10), calls
 

@@ -7,9 +7,7 @@ One event needs more than that, and says why.
 from collections.abc import Callable
 
 import cards
-import claims
 import copying
-import examples
 import formulas
 import glossary
 import landmarks
@@ -22,6 +20,7 @@ import playground
 import policy
 import printing
 import references
+import serving
 import stylesheet
 import take_home
 from mkdocs.plugins import CombinedEvent, event_priority
@@ -33,16 +32,15 @@ def _last(stage: Callable) -> Callable:
 
 
 STAGES: dict[str, tuple[Callable, ...]] = {
-    "on_startup": (pages.on_startup,),
+    "on_startup": (serving.on_startup,),
     "on_config": (formulas.on_config, places.on_config, cards.on_config, printing.on_config),
-    # The examples need the pages that mkdocs-jupyter has made of the scripts.
+    # mkdocs-jupyter has made pages of the examples' scripts by now. What the playground runs under
+    # `mkdocs serve`, it runs with the pages.
     "on_files": (
-        claims.on_files,
+        playground.on_files,
         pages.on_files,
         formulas.on_files,
         glossary.on_files,
-        playground.on_files,
-        examples.on_files,
     ),
     "on_nav": (take_home.on_nav,),
     # The reading time and the downloads are those of the page with its outputs.
@@ -86,6 +84,7 @@ STAGES: dict[str, tuple[Callable, ...]] = {
         not_found.on_post_build,
         policy.on_post_build,
     ),
+    "on_serve": (serving.on_serve,),
 }
 
 
