@@ -20,6 +20,7 @@ import playground
 import policy
 import printing
 import references
+import rendering
 import serving
 import stylesheet
 import take_home
@@ -41,6 +42,7 @@ STAGES: dict[str, tuple[Callable, ...]] = {
         pages.on_files,
         formulas.on_files,
         glossary.on_files,
+        rendering.on_files,
     ),
     "on_nav": (take_home.on_nav,),
     # The reading time and the downloads are those of the page with its outputs.
@@ -48,11 +50,14 @@ STAGES: dict[str, tuple[Callable, ...]] = {
         pages.on_page_markdown,
         minutes.on_page_markdown,
         take_home.on_page_markdown,
+        rendering.on_page_markdown,
     ),
     "on_page_content": (
-        copying.on_page_content,
-        references.on_page_content,
-        glossary.on_page_content,
+        rendering.content(
+            copying.on_page_content,
+            references.on_page_content,
+            glossary.on_page_content,
+        ),
     ),
     # mkdocs-autorefs resolves references at this event, with priority -50, and writes titles into
     # links. The bibliography lists titles as the pages have them, so it comes before the formulas.
@@ -83,6 +88,7 @@ STAGES: dict[str, tuple[Callable, ...]] = {
         playground.on_post_build,
         not_found.on_post_build,
         policy.on_post_build,
+        rendering.on_post_build,
     ),
     "on_serve": (serving.on_serve,),
 }

@@ -56,7 +56,7 @@ def on_serve(server: Any, config: object, builder: object) -> None:
     def note_and_show(environ: dict[str, Any], start_response: Any) -> Any:
         path = environ["PATH_INFO"]
         if path.endswith("/"):
-            _state.asked[path.removeprefix(server.mount_path)] = time.monotonic()
+            _state.asked[_normal(path.removeprefix(server.mount_path))] = time.monotonic()
         return show(environ, start_response)
 
     server.set_app(note_and_show)
@@ -70,6 +70,16 @@ def is_on() -> bool:
 def message() -> str:
     """Return what a placeholder says."""
     return f"running, {_state.done} of {_state.total} pages done"
+
+
+def was_asked_for(address: str) -> bool:
+    """Return whether a reader has asked for the page with this address in the site."""
+    return _normal(address) in _state.asked
+
+
+def build_again() -> None:
+    """Have MkDocs build again: there is more to show."""
+    (cache.FOLDER / _WATCHED).touch()
 
 
 def later(job: runner.Job) -> None:
@@ -108,11 +118,16 @@ def _ran(job: runner.Job, run: Run) -> None:
     waited = time.monotonic() - _state.built > SECONDS_BETWEEN_BUILDS
     if waited or _urgency(job) or _state.done >= _state.total:
         _state.built = time.monotonic()
-        (cache.FOLDER / _WATCHED).touch()
+        build_again()
 
 
 def _urgency(job: runner.Job) -> float:
-    return _state.asked.get(_state.addresses.get(job.name, ""), 0)
+    return _state.asked.get(_normal(_state.addresses.get(job.name, "none")), 0)
+
+
+def _normal(address: str) -> str:
+    """Return a page's address in the site; that of the home page is empty."""
+    return address.removeprefix("./")
 
 
 _workers = runner.Workers(_ran, _urgency)
