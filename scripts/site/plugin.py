@@ -91,6 +91,7 @@ STAGES: dict[str, tuple[Callable, ...]] = {
         rendering.on_post_build,
     ),
     "on_serve": (serving.on_serve,),
+    "on_shutdown": (serving.on_shutdown,),
 }
 
 

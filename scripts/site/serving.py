@@ -5,6 +5,7 @@ watches is touched; MkDocs builds again, from the cache, and the reader's browse
 that was asked for last runs first.
 """
 
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -33,7 +34,8 @@ class _State:
     failed: dict[str, tuple[cache.Hashes, Run]] = field(default_factory=dict)
     # Jobs of other stages, to run with the pages.
     others: list[runner.Job] = field(default_factory=list)
-    built: float = 0.0
+    # The addresses of pages whose results have arrived since the last build.
+    arrived: set[str] = field(default_factory=set)
 
 
 _state = _State()
@@ -56,10 +58,18 @@ def on_serve(server: Any, config: object, builder: object) -> None:
     def note_and_show(environ: dict[str, Any], start_response: Any) -> Any:
         path = environ["PATH_INFO"]
         if path.endswith("/"):
-            _state.asked[_normal(path.removeprefix(server.mount_path))] = time.monotonic()
+            address = _normal(path.removeprefix(server.mount_path))
+            _state.asked[address] = time.monotonic()
+            if address in _state.arrived:
+                build_again()
         return show(environ, start_response)
 
     server.set_app(note_and_show)
+
+
+def on_shutdown() -> None:
+    """End the processes that run."""
+    _workers.want([], cache.FOLDER)
 
 
 def is_on() -> bool:
@@ -93,7 +103,7 @@ def runs(
     """Return what is known of the jobs, and run the others in the background."""
     found = {job.name: _known(job, now) for job in jobs}
     _state.addresses = addresses
-    _state.built = time.monotonic()
+    _state.arrived.clear()
     _state.total = len(addresses.keys() & found.keys())
     _state.done = sum(found[name] is not None for name in addresses if name in found)
     missing = [job for job in jobs if found[job.name] is None]
@@ -114,11 +124,16 @@ def _ran(job: runner.Job, run: Run) -> None:
     if job.function == "claim":
         claims.keep(run, claims.records(now))
         return
+    address = _normal(_state.addresses.get(job.name, ""))
+    first = not _state.arrived
+    _state.arrived.add(address)
     _state.done += job.name in _state.addresses
-    waited = time.monotonic() - _state.built > SECONDS_BETWEEN_BUILDS
-    if waited or _urgency(job) or _state.done >= _state.total:
-        _state.built = time.monotonic()
+    if address in _state.asked or _state.done >= _state.total:
         build_again()
+    elif first:
+        timer = threading.Timer(SECONDS_BETWEEN_BUILDS, build_again)
+        timer.daemon = True
+        timer.start()
 
 
 def _urgency(job: runner.Job) -> float:

@@ -11,8 +11,6 @@ from pathlib import Path
 import pytest
 import sites
 
-ROOT = Path(__file__).resolve().parents[1]
-
 CONFIG = """
 site_name: Small
 theme: {name: material, font: false}
@@ -107,7 +105,7 @@ class Site:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         shutil.copytree(
-            ROOT / "scripts/site",
+            sites.ROOT / "scripts/site",
             folder / "scripts/site",
             ignore=shutil.ignore_patterns("__pycache__", "node_modules"),
         )

@@ -1,7 +1,5 @@
 """What the site's modules make of a page's parts, each by itself."""
 
-import os
-import time
 from pathlib import Path
 
 import pytest
@@ -161,24 +159,6 @@ def test_columns_of_numbers_stand_at_the_right():
         "| He | 0.500 | — |",
         "| Xavier | — | x |",
     ]
-
-
-def test_cache_keys_tell_parts_apart_and_unused_entries_go(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    import cache
-
-    assert cache.key("ab", "c") == cache.key("ab", b"c") != cache.key("a", "bc")
-    monkeypatch.setattr(cache, "FOLDER", tmp_path)
-    cache._prune.cache_clear()
-    old, used = tmp_path / "old", tmp_path / "used"
-    for path in (old, used):
-        path.write_bytes(b"\x80\x04N.")
-        os.utime(path, (time.time() - 31 * 24 * 3600,) * 2)
-    assert cache.load("used") is None
-    cache.store("new", {"a": 1})
-    assert cache.load("new") == {"a": 1}
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "used"]
 
 
 def test_records_become_links_relative_to_the_page():
