@@ -10,6 +10,7 @@ What a page may hold, beyond plain Markdown:
 - `{{ expression }}` in prose is evaluated in the page's namespace at that point, so that prose
   states only numbers which code has computed. A number is written as in tables; an f-string gives
   another form: `{{ f"{loss:.2f}" }}`. Inside code and formulas the braces are left alone.
+- `code: tested` in a page's front matter leaves its code to the tests: the site only shows it.
 - `<!-- generated: name argument -->` is Markdown made from the package's records: see records.py.
 """
 
@@ -122,6 +123,16 @@ def steps(parts: Sequence[Part]) -> list[Step]:
         elif isinstance(part, Step):
             found.append(part)
     return found
+
+
+def without_steps(parts: Sequence[Part]) -> list[Part]:
+    """Return the page with its code to be shown and not run; what needs a run is an error."""
+    kept = [Fence(part.shown) if isinstance(part, Fence) else part for part in parts]
+    if found := [part for part in kept if not isinstance(part, str | Fence)]:
+        raise ValueError(
+            f"a page with 'code: tested' must need no run; line {found[0].line} needs one"
+        )
+    return kept
 
 
 def weave(parts: Sequence[Part], outputs: Sequence[Output], name: str, base: str) -> Page:

@@ -75,18 +75,20 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 def _source(file: File, known_claims: list[runner.Job]) -> Source | None:
     """Return what a page's file holds; None where it is no page of ours."""
-    name = f"docs/{file.src_uri}"
-    text = file.content_string
-    if file.src_uri.endswith(".py"):
-        try:
-            text = notebooks.markdown(text)
-        except ValueError as error:
-            log.error("%s:1: %s", name, error)
-            file.content_string = f"# {file.name}\n"
-            return None
-    elif not file.src_uri.endswith(".md"):
+    is_script = file.src_uri.endswith(".py")
+    if not is_script and not file.src_uri.endswith(".md"):
         return None
-    parts = fences.parse(text)
+    name = f"docs/{file.src_uri}"
+    try:
+        text = notebooks.markdown(file.content_string) if is_script else file.content_string
+        parts = fences.parse(text)
+        if get_data(text)[1].get("code") == "tested":
+            parts = fences.without_steps(parts)
+    except ValueError as error:
+        log.error("%s:1: %s", name, error)
+        if is_script:
+            file.content_string = f"# {file.name}\n"
+        return None
     steps = tuple(fences.steps(parts))
     needs = claims.needed_by(text, known_claims)
     line = steps[0].line if steps else 1

@@ -115,6 +115,17 @@ def test_a_page_without_steps_is_left_as_it_is():
     assert fences.weave(fences.parse(page), [], "page", "./") == (page, {}, [])
 
 
+def test_a_page_whose_code_the_tests_run_is_shown_and_needs_no_run():
+    import fences
+
+    page = '---\ncode: tested\n---\n# Title\n\n```python {test="skip"}\nx\n```\n'
+    parts = fences.without_steps(fences.parse(page.replace(' {test="skip"}', "")))
+    assert fences.steps(parts) == []
+    assert fences.weave(parts, [], "page", "./").markdown == page.replace(' {test="skip"}', "")
+    with pytest.raises(ValueError, match="must need no run; line 4 needs one"):
+        fences.without_steps(fences.parse("# Title\n\nText\n{{ x }}\n"))
+
+
 def test_what_a_failed_run_did_not_reach_is_left_out_without_complaint():
     import fences
 
