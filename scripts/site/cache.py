@@ -50,7 +50,8 @@ def hashes() -> dict[str, str]:
     return {
         path.relative_to(ROOT).as_posix(): hash_of(path)
         for folder in _SOURCES
-        for path in sorted((ROOT / folder).rglob("*.py"))
+        for path in sorted((ROOT / folder).rglob("*.py*"))
+        if path.suffix in (".py", ".pyi")
     }
 
 
@@ -62,17 +63,6 @@ def hash_of(path: Path) -> str:
         return "absent"
 
 
-def loaded_files() -> list[str]:
-    """Return the files of the package and of the site that this process has loaded."""
-    paths = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
-    inside = {
-        Path(path).relative_to(ROOT).as_posix()
-        for path in paths
-        if path and Path(path).is_relative_to(ROOT)
-    }
-    return sorted(path for path in inside if path.startswith(tuple(f"{s}/" for s in _SOURCES)))
-
-
 def load(key: str, now: Hashes | None = None) -> Any:
     """Return the value stored under the key, or None; `now` are the hashes of our files."""
     entry = _read(key)
@@ -80,12 +70,6 @@ def load(key: str, now: Hashes | None = None) -> Any:
         return None
     value, files = entry
     return value if files.items() <= (now or {}).items() else None
-
-
-def files_of(key: str) -> dict[str, str]:
-    """Return the files on which the entry depends, with their hashes; none if it is absent."""
-    entry = _read(key)
-    return entry[1] if entry else {}
 
 
 def store(key: str, value: object, files: Hashes | None = None) -> None:

@@ -10,8 +10,8 @@ import re
 from pathlib import Path
 
 import cache
-from execute import Run
 from runner import Job, known
+from steps import Run
 
 FOLDER = Path("initguide", "experiments", "claims")
 

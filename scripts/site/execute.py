@@ -12,21 +12,25 @@ import traceback
 import types
 import warnings
 from collections.abc import Iterator, Sequence
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import cache
 import figures
 import printed
 import tables
-from fences import Output, Problem, Step
+from steps import Output, Problem, Run, Step
+
+ROOT = Path(__file__).resolve().parents[2]
+_SOURCES = ("initguide/", "scripts/site/")
 
 
-class Run(NamedTuple):
-    """What a job gave, up to the first failure, and what is wrong."""
-
-    outputs: list[Any]
-    problems: list[Problem]
+def send(sender: Connection, function: str, arguments: Sequence[Any], records: Path) -> None:
+    """Do a job by the name of its function; send what it gave, and the files that decided it."""
+    given = globals()[function](*arguments, records=records)
+    # Rows do not depend on how the site shows them.
+    folders = _SOURCES[:1] if function == "claim" else _SOURCES
+    sender.send((given, [file for file in loaded_files() if file.startswith(folders)]))
 
 
 def steps(file: str, steps: Sequence[Step], *, records: Path) -> Run:
@@ -85,16 +89,21 @@ def playground(*, records: Path) -> Run:
 
 
 def loaded_files() -> list[str]:
-    """Return our files that decided what this process gave."""
+    """Return our files that decided what this process gave, as paths below the root."""
+    found = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+    paths = [Path(file) for file in found if file and Path(file).is_relative_to(ROOT)]
+    # lazy_loader reads the names of a package from the stub beside it.
+    paths += [stub for path in paths if (stub := path.with_suffix(".pyi")).exists()]
     recorded = sys.modules.get("initguide.experiments.claims.recorded")
     # What an experiment loaded when it ran, for those of which only the record was read.
-    return sorted({*cache.loaded_files(), *getattr(recorded, "FILES", ())})
+    files = {path.relative_to(ROOT).as_posix() for path in paths}
+    return sorted(files.union(getattr(recorded, "FILES", ())))
 
 
 def _start_at_the_root(records: Path) -> None:
-    os.chdir(cache.ROOT)
+    os.chdir(ROOT)
     os.environ["INITGUIDE_RECORDS"] = str(records)
-    sys.path.insert(0, str(cache.ROOT))
+    sys.path.insert(0, str(ROOT))
 
 
 @contextlib.contextmanager
@@ -154,7 +163,8 @@ def _output(step: Step, file: str, namespace: dict[str, Any]) -> Output:
     if step.kind == "code":
         return Output("", _figure(), table)
     text = shown.getvalue() + ("" if table or _is_drawn(value) else f"{value!r}\n")
-    return Output(text, _figure(), table)
+    # A notebook draws a figure once before it is shown, which settles its layout.
+    return Output(text, _figure(settled=True), table)
 
 
 def _evaluate(
@@ -171,13 +181,15 @@ def _is_drawn(value: object) -> bool:
     return value is None or all(isinstance(item, Artist) for item in items)
 
 
-def _figure() -> str | None:
+def _figure(settled: bool = False) -> str | None:
     """Return the one figure that is open, and close it."""
     import matplotlib.pyplot as plt
 
     numbers = plt.get_fignums()
     if len(numbers) > 1:
         raise ValueError(f"a fence must draw at most one figure; it drew {len(numbers)}")
+    if numbers and settled:
+        plt.figure(numbers[0]).canvas.draw()
     svg = figures.draw(plt.figure(numbers[0])) if numbers else None
     plt.close("all")
     return svg

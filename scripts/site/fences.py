@@ -21,33 +21,7 @@ from typing import NamedTuple
 
 import figures
 import tables
-
-
-class Step(NamedTuple):
-    """What the page's process does.
-
-    It runs `code` or a `cell`, evaluates an `expression`, or makes what is `generated`.
-    """
-
-    kind: str
-    source: str
-    line: int
-    indent: str = ""
-
-
-class Output(NamedTuple):
-    """What a step gave: text for the page, a figure as SVG, a table as Markdown."""
-
-    text: str = ""
-    figure: str | None = None
-    table: str | None = None
-
-
-class Problem(NamedTuple):
-    """What is wrong, and on which line of the page."""
-
-    line: int
-    message: str
+from steps import Output, Problem, Step
 
 
 class Fence(NamedTuple):

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import figures
-from fences import Caption, Fence, Output, Part, Step, filled
+from fences import Caption, Fence, Part, filled
+from steps import Output, Step
 
 _MARKER = "# %%"
 _TEXT = "# %% [markdown]"

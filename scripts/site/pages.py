@@ -22,12 +22,12 @@ import figures
 import notebooks
 import runner
 import serving
-from execute import Run
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from mkdocs.utils import get_relative_url
 from mkdocs.utils.meta import get_data
+from steps import Problem, Run
 
 log = logging.getLogger("mkdocs.hooks.pages")
 
@@ -146,7 +146,7 @@ def _add(files: Files, config: MkDocsConfig, uri: str, content: str) -> None:
     files.append(File.generated(config, uri, content=content))
 
 
-def _placed(source: Source, problem: fences.Problem) -> str:
+def _placed(source: Source, problem: Problem) -> str:
     path = cache.ROOT / source.job.name
     lines = path.read_text(encoding="utf-8").splitlines()
     text = lines[problem.line - 1].strip() if 0 < problem.line <= len(lines) else ""

@@ -12,12 +12,12 @@ import cache
 import modules
 import runner
 import serving
-from execute import Run
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from mkdocs.utils import get_relative_url
+from steps import Run
 
 FOLDER = "assets/playground"
 # What a page, or a script of it, asks for by its address.

@@ -10,7 +10,7 @@ import re
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from fences import Problem, Step
+from steps import Problem, Step
 
 _QUOTES = ('"""', "'''")
 

@@ -12,14 +12,12 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing import forkserver, get_all_start_methods, get_context
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import cache
 import execute
-from execute import Run
-from fences import Problem
+from steps import Problem, Run
 
 SITE = Path(__file__).resolve().parent
 SECONDS_PER_JOB = 900
@@ -146,7 +144,11 @@ def _in_a_process(job: Job, records: Path, stopped: threading.Event) -> tuple[Ru
     """Return what the job gave, and the files that it loaded."""
     context = _context()
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_send, args=(sender, job, records), daemon=True)
+    process = context.Process(
+        target=execute.send,
+        args=(sender, job.function, job.arguments, records),
+        daemon=True,
+    )
     with _surroundings():
         process.start()
     sender.close()
@@ -164,15 +166,6 @@ def _in_a_process(job: Job, records: Path, stopped: threading.Event) -> tuple[Ru
         process.kill()
         process.join()
     return Run([], [Problem(job.line, message)]), []
-
-
-def _send(sender: Connection, job: Job, records: Path) -> None:
-    given = getattr(execute, job.function)(*job.arguments, records=records)
-    files = execute.loaded_files()
-    if job.function == "claim":
-        # Rows do not depend on how the site shows them.
-        files = [file for file in files if file.startswith("initguide/")]
-    sender.send((given, files))
 
 
 def _context() -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 import cache
 import claims
 import runner
-from execute import Run
+from steps import Run
 
 # A build for each result would keep the machine from running the rest.
 SECONDS_BETWEEN_BUILDS = 10

@@ -19,12 +19,12 @@ def _on_the_path(monkeypatch: pytest.MonkeyPatch):
 def printing(source: str) -> tuple[object, list[tuple[int, str]]]:
     """Run a fence; return it as a step of a page, and what it printed."""
     import execute
-    import fences
+    import steps
 
     calls: list[tuple[int, str]] = []
     with execute._prints("page", calls):
         exec(compile(source, "page", "exec"), {})
-    return fences.Step("code", source, 10), calls
+    return steps.Step("code", source, 10), calls
 
 
 def updated(source: str, folder: Path) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import runner
 import sites
-from execute import Run
+from steps import Run
 
 SECONDS_AT_MOST = 240
 
