@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from initguide._checks import check_number
+from initguide._state import random_states_kept
 from initguide.activations import Nonlinearity, derivative_of, function_of
-from initguide.checks import check_number
-from initguide.guard import random_states_kept
 from initguide.moments import moment_slope, second_moment
 
 # Small enough for the limit q → 0, large enough that differences of f there keep their digits.

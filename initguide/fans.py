@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
-from initguide.checks import check_shape, one_of
+from initguide._checks import check_shape, one_of
 
 Layout = Literal["in_out", "out_in"]
 Mode = Literal["fan_in", "fan_out", "fan_avg", "fan_geo_avg"]

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from initguide._checks import check_number, one_of
+from initguide._state import random_states_kept
 from initguide.activations import LINEAR, Nonlinearity, derivative_of, function_of, key_of
-from initguide.checks import check_number, one_of
-from initguide.guard import random_states_kept
 
 Kind = Literal["forward", "std", "backward", "unit"]
 

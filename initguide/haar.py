@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from initguide.sampling import Fill
+from initguide.random import Fill
 
 Way = Callable[[Tensor, Fill, float], None]
 

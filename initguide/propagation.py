@@ -14,12 +14,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from initguide._checks import check_number
+from initguide._state import random_states_kept
 from initguide.activations import Nonlinearity, derivative_of, function_of
-from initguide.checks import check_number
 from initguide.criticality import Critical as Critical
 from initguide.criticality import check_not_negative
 from initguide.criticality import critical as critical
-from initguide.guard import random_states_kept
 from initguide.moments import moment_slope, parted, ratio, second_moment, square_spread
 
 Array = NDArray[np.float64]

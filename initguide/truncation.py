@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from initguide.sampling import CHUNK, Fill, FillBetween, inner_bounds
+from initguide.random import CHUNK, Fill, FillBetween, inner_bounds
 
 
 def truncated_(

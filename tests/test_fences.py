@@ -184,7 +184,7 @@ def test_cache_keys_tell_parts_apart_and_unused_entries_go(
 def test_records_become_links_relative_to_the_page():
     import records
 
-    from initguide.methods import METHODS
+    from initguide.methods.registry import METHODS
     from initguide.papers import PAPERS
 
     overview = records.block("overview", "guide/methods/index.md")

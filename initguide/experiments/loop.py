@@ -7,7 +7,7 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from initguide.checks import check_number
+from initguide._checks import check_number
 from initguide.experiments.data import Data
 
 

@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from initguide._sharding import shards_alike
 from initguide.fans import Layout
-from initguide.sampling import generator_from
-from initguide.sharding import shards_alike
+from initguide.random import generator_from
 
 
 @shards_alike

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
-from initguide.checks import check_dtype, check_shape
-from initguide.method import Method
-from initguide.overrides import is_overridden, overridden
+from initguide._checks import check_dtype, check_shape
+from initguide._torch_internals import is_overridden, overridden
+from initguide.methods.record import Method
 from initguide.papers import PAPERS
 
 

@@ -14,13 +14,13 @@ import torch
 from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
-from initguide.checks import check_dimensions, check_dtype, check_shape, check_tensor
+from initguide._checks import check_dimensions, check_dtype, check_shape, check_tensor
+from initguide._sharding import shards_alike
 from initguide.fans import Layout, check_layout
 from initguide.gains import Nonlinearity, as_gain
-from initguide.method import Method
 from initguide.methods.orthogonal import orthogonal, orthogonal_
+from initguide.methods.record import Method
 from initguide.papers import PAPERS
-from initguide.sharding import shards_alike
 
 
 @shards_alike

@@ -14,14 +14,14 @@ import torch
 from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
-from initguide.checks import check_real, check_tensor
+from initguide._checks import check_real, check_tensor
+from initguide._sharding import shards_alike
+from initguide._torch_internals import is_overridden, overridden
 from initguide.fans import Fans, Layout, Mode, fans, tensor_fans
 from initguide.gains import Nonlinearity, calculate_gain
-from initguide.method import Method
 from initguide.methods.normal import draw_normal_, draw_uniform_, normal, uniform
-from initguide.overrides import is_overridden, overridden
+from initguide.methods.record import Method
 from initguide.papers import PAPERS
-from initguide.sharding import shards_alike
 
 RELU_GAIN = math.sqrt(2.0)
 

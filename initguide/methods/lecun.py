@@ -13,13 +13,13 @@ import torch
 from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
-from initguide.checks import check_real, check_tensor
+from initguide._checks import check_real, check_tensor
+from initguide._sharding import shards_alike
 from initguide.fans import Fans, Layout, fans, tensor_fans
 from initguide.gains import Nonlinearity, as_gain
-from initguide.method import Method
 from initguide.methods.normal import draw_normal_, draw_uniform_, normal, uniform
+from initguide.methods.record import Method
 from initguide.papers import PAPERS
-from initguide.sharding import shards_alike
 
 
 def lecun_std(fans: Fans, gain: float = 1.0) -> float:

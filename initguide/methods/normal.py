@@ -12,7 +12,7 @@ import torch
 from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
-from initguide.checks import (
+from initguide._checks import (
     check_bounds,
     check_dtype,
     check_number,
@@ -21,11 +21,11 @@ from initguide.checks import (
     check_std,
     check_tensor,
 )
-from initguide.method import Method
-from initguide.overrides import is_overridden, overridden
+from initguide._sharding import shards_alike
+from initguide._torch_internals import is_overridden, overridden
+from initguide.methods.record import Method
 from initguide.papers import PAPERS
-from initguide.sampling import drawn_in, generator_from, inside, normal_from
-from initguide.sharding import shards_alike
+from initguide.random import drawn_in, generator_from, inside, normal_from
 
 
 @shards_alike

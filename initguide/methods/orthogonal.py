@@ -13,14 +13,14 @@ import torch
 from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
-from initguide.checks import check_dtype, check_shape, check_tensor
+from initguide._checks import check_dtype, check_shape, check_tensor
+from initguide._sharding import shards_alike
 from initguide.fans import Layout, check_layout
 from initguide.gains import Nonlinearity, as_gain
 from initguide.haar import haar_
-from initguide.method import Method
+from initguide.methods.record import Method
 from initguide.papers import PAPERS
-from initguide.sampling import drawn_in, generator_from, normal_from
-from initguide.sharding import shards_alike
+from initguide.random import drawn_in, generator_from, normal_from
 
 
 @shards_alike

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
-from initguide.checks import (
+from initguide._checks import (
     check_count,
     check_dimensions,
     check_dtype,
@@ -24,12 +24,12 @@ from initguide.checks import (
     check_std,
     check_tensor,
 )
+from initguide._sharding import shards_alike
 from initguide.fans import Layout, check_layout
-from initguide.method import Method
 from initguide.methods.normal import draw_normal_, normal
+from initguide.methods.record import Method
 from initguide.papers import PAPERS
-from initguide.sampling import generator_from
-from initguide.sharding import shards_alike
+from initguide.random import generator_from
 
 
 @shards_alike

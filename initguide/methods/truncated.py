@@ -14,17 +14,17 @@ import torch
 from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
-from initguide.checks import (
+from initguide._checks import (
     check_dtype,
     check_number,
     check_real,
     check_shape,
     check_std,
 )
-from initguide.method import Method
+from initguide._sharding import shards_alike
+from initguide.methods.record import Method
 from initguide.papers import PAPERS
-from initguide.sampling import CHUNK, generator_from, normal_from, source_from, uniform_from
-from initguide.sharding import shards_alike
+from initguide.random import CHUNK, generator_from, normal_from, source_from, uniform_from
 from initguide.truncation import truncated_
 
 

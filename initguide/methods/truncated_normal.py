@@ -18,8 +18,8 @@ import torch
 from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
-from initguide.checks import check_number, check_std
-from initguide.method import Method
+from initguide._checks import check_number, check_std
+from initguide.methods.record import Method
 from initguide.methods.truncated import trunc_normal, trunc_normal_
 from initguide.papers import PAPERS
 

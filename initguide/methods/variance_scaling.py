@@ -15,13 +15,13 @@ import torch
 from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
-from initguide.checks import check_number, check_real, one_of
+from initguide._checks import check_number, check_real, one_of
+from initguide._sharding import shards_alike
 from initguide.fans import Fans, Layout, Mode, fans, tensor_fans
-from initguide.method import Distribution, Method
 from initguide.methods.normal import normal, normal_, uniform, uniform_
+from initguide.methods.record import Distribution, Method
 from initguide.methods.truncated_normal import truncated_normal, truncated_normal_
 from initguide.papers import PAPERS
-from initguide.sharding import shards_alike
 
 
 def scaled_std(fans: Fans, scale: float = 1.0, mode: Mode = "fan_in") -> float:

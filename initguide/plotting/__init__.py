@@ -4,11 +4,7 @@ Text, axes and grid have matplotlib's own settings, so that a figure fits a ligh
 one alike. A method keeps its colour and its marker everywhere.
 """
 
-from initguide.plotting.by_seed import curves as curves
-from initguide.plotting.by_seed import gradients as gradients
-from initguide.plotting.by_seed import signals as signals
-from initguide.plotting.panels import histograms as histograms
-from initguide.plotting.panels import matrix as matrix
-from initguide.plotting.report import report as report
-from initguide.plotting.style import COLORS as COLORS
-from initguide.plotting.style import shared_legend as shared_legend
+import lazy_loader
+
+# The names stand in `__init__.pyi`, and each is loaded when it is first used.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -4,11 +4,11 @@ from glob import escape
 
 from torch import nn
 
-from initguide.planning.rule import Rule
+from initguide.graph.layer_info import NORMS
+from initguide.graph.trace import Trace
+from initguide.model.rule import Rule
 from initguide.recipes.common import ATTENTION, DENSE, GATES, NEUTRAL, TABLES
 from initguide.recipes.own import own
-from initguide.tracing.places import NORMS
-from initguide.tracing.trace import Trace
 
 LINEAR = ("linear", "selu", "attention", "output", "unknown")
 RECTIFIERS = ("relu", "relu6", "leaky_relu", "leakyrelu", "prelu", "rrelu")

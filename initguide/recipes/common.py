@@ -2,9 +2,9 @@
 
 from torch import Tensor, nn
 
-from initguide.planning.rule import Rule
-from initguide.tracing.foreign import Dense
-from initguide.tracing.places import NORMS
+from initguide.graph.custom_layers import Dense
+from initguide.graph.layer_info import NORMS
+from initguide.model.rule import Rule
 
 RECURRENT = (nn.RNNBase, nn.RNNCellBase)
 LSTM = (nn.LSTM, nn.LSTMCell)

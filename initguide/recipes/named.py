@@ -2,12 +2,12 @@
 
 from torch import nn
 
-from initguide.planning.laws import keep_
-from initguide.planning.rule import Rule
+from initguide.graph.trace import Trace
+from initguide.model.rule import Rule
+from initguide.model.samplers import keep_
 from initguide.recipes.auto import LINEAR, SATURATING
 from initguide.recipes.common import ATTENTION, DENSE, GATES, NEUTRAL, TABLES
 from initguide.recipes.own import own
-from initguide.tracing.trace import Trace
 
 
 def xavier(model: nn.Module, trace: Trace) -> list[Rule]:

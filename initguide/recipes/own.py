@@ -12,12 +12,12 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from initguide.planning.rule import Rule
-from initguide.planning.slots import joined
-from initguide.tracing.foreign import neutrals
-from initguide.tracing.places import LAYERS, NORMS, PACKED
-from initguide.tracing.trace import Trace
-from initguide.tracing.uses import Use
+from initguide.graph.custom_layers import neutrals
+from initguide.graph.layer_info import LAYERS, NORMS, PACKED
+from initguide.graph.param_roles import Use
+from initguide.graph.trace import Trace
+from initguide.model.params import joined
+from initguide.model.rule import Rule
 
 # What published models give tokens and tables of positions.
 TABLE_STD = 0.02

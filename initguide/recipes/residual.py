@@ -5,12 +5,12 @@ from glob import escape
 
 from torch import nn
 
-from initguide.planning.rule import Rule
+from initguide.graph.layer_info import LAYERS, NORMS, PACKED
+from initguide.graph.trace import Trace
+from initguide.model.rule import Rule
 from initguide.recipes.auto import auto
 from initguide.recipes.common import DENSE, GATES, NEUTRAL
 from initguide.recipes.own import own
-from initguide.tracing.places import LAYERS, NORMS, PACKED
-from initguide.tracing.trace import Trace
 
 
 def zero_gamma(model: nn.Module, trace: Trace) -> list[Rule]:

@@ -5,9 +5,9 @@ from glob import escape
 
 from torch import nn
 
-from initguide.planning.rule import Rule
+from initguide.graph.trace import Trace
+from initguide.model.rule import Rule
 from initguide.recipes.common import EMBEDDING, NEUTRAL, RECURRENT, TORCHS
-from initguide.tracing.trace import Trace
 
 
 def torch_defaults(model: nn.Module, trace: Trace) -> list[Rule]:

@@ -9,7 +9,7 @@ import tables
 
 if TYPE_CHECKING:
     from initguide.experiments.claims import Finding
-    from initguide.method import Method
+    from initguide.methods.record import Method
     from initguide.papers import Paper
 
 
@@ -27,7 +27,7 @@ def block(request: str, page: str) -> str:
 
 
 def _overview(page: str) -> str:
-    from initguide.methods import METHODS
+    from initguide.methods.registry import METHODS
 
     columns = ("Method, law of one weight", "Good for", "Goes wrong", "Source, elsewhere")
     head = [f"| {' | '.join(columns)} |", "| :-- " * len(columns) + "|"]
@@ -41,7 +41,7 @@ def _overview(page: str) -> str:
 
 
 def _facts(title: str, page: str) -> str:
-    from initguide.methods import METHODS
+    from initguide.methods.registry import METHODS
 
     found = [method for method in METHODS if title in (method.title, *method.names)]
     if not found:

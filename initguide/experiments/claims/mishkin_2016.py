@@ -19,7 +19,7 @@ from initguide.experiments.data import Data, digits
 from initguide.experiments.models import INITIALIZATIONS, undrawn
 from initguide.experiments.signals import activations
 from initguide.experiments.together import fit_all
-from initguide.lsuv import lsuv_
+from initguide.lsuv.lsuv import lsuv_
 
 
 class Maxout(nn.Module):
