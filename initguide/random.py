@@ -166,7 +166,7 @@ def fill_truncated_normal_(
         fill_uniform_: A function of a contiguous tensor and two bounds that fills it uniformly.
 
     Source:
-        C. P. Robert (1995), *Simulation of Truncated Normal Variables*, for the proposals.
+        C. P. Robert (1995), *Simulation of Truncated Normal Variables* (the proposals).
     """
     if a == b:
         out.fill_(a)
