@@ -67,6 +67,14 @@ def check_number(name: str, value: float) -> float:
     return value
 
 
+def check_not_negative(name: str, value: float) -> float:
+    """Return `value` as a finite number that is at least 0."""
+    value = check_number(name, value)
+    if value < 0:
+        raise ValueError(f"{name} must be at least 0; got {value}")
+    return value
+
+
 def check_std(value: float, *, zero: bool = True) -> float:
     """Return a standard deviation: finite, and not negative (or positive)."""
     value = check_number("std", value)

@@ -22,16 +22,16 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from initguide.random import Fill
+from initguide.random import FillNormal
 
-Way = Callable[[Tensor, Fill, float], None]
+Way = Callable[[Tensor, FillNormal, float], None]
 
 # Below every nonzero normal, yet its square is no underflow: a zero would have no sign.
 _TINY = 1e-15
 _ONE = torch.tensor(1.0)
 
 
-def haar_(q: Tensor, normal_: Fill, gain: float = 1.0, way: Way | None = None) -> Tensor:
+def haar_(q: Tensor, normal_: FillNormal, gain: float = 1.0, way: Way | None = None) -> Tensor:
     """Fill a matrix with `gain` times a uniformly distributed orthogonal one.
 
     Args:
@@ -55,7 +55,7 @@ def haar_(q: Tensor, normal_: Fill, gain: float = 1.0, way: Way | None = None) -
     return q
 
 
-def by_qr(q: Tensor, normal_: Fill, gain: float) -> None:
+def by_qr(q: Tensor, normal_: FillNormal, gain: float) -> None:
     """Fill a tall real matrix by LAPACK's QR: the fewest calls."""
     by_rows = q.is_contiguous()
     normal_(q if by_rows else q.mT)
@@ -72,7 +72,7 @@ def by_qr(q: Tensor, normal_: Fill, gain: float) -> None:
         torch.mul(x, signs, out=q)
 
 
-def by_reflectors(q: Tensor, normal_: Fill, gain: float) -> None:
+def by_reflectors(q: Tensor, normal_: FillNormal, gain: float) -> None:
     """Fill a tall matrix by LAPACK's product of reflectors that are drawn, not computed."""
     x = _column_major(q)
     normal_(x.mT)
@@ -87,7 +87,7 @@ def by_reflectors(q: Tensor, normal_: Fill, gain: float) -> None:
         q.copy_(x)
 
 
-def by_panels(q: Tensor, normal_: Fill, gain: float, width: int = 0) -> None:
+def by_panels(q: Tensor, normal_: FillNormal, gain: float, width: int = 0) -> None:
     r"""Fill a tall matrix from the last panel of reflectors to the first, each as I - V T V^H.
 
     T is known by its inverse, the upper triangle of V^H V with half the diagonal, so that all
@@ -105,7 +105,7 @@ def by_panels(q: Tensor, normal_: Fill, gain: float, width: int = 0) -> None:
             _add_panel(q[start:, start:], normal_, gain, eye[:count, :count])
 
 
-def _add_panel(q: Tensor, normal_: Fill, gain: float, eye: Tensor) -> None:
+def _add_panel(q: Tensor, normal_: FillNormal, gain: float, eye: Tensor) -> None:
     """Draw the first panel of a matrix whose other columns, from their diagonal on, are done."""
     count = len(eye)
     v = q.new_empty(count, len(q)).mT

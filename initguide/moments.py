@@ -18,7 +18,7 @@ def second_moment(f: Function, q: float) -> float:
     return expectation(lambda z: f(root * z) ** 2)
 
 
-def square_spread(f: Function, q: float, second: float) -> float:
+def relative_variance_of_square(f: Function, q: float, second: float) -> float:
     """Return the variance of f(z)², relative to its mean `second`, for z of second moment `q`."""
     root = math.sqrt(q)
     # Divided first, since a fourth power overflows early.
@@ -32,7 +32,7 @@ def moment_slope(f: Function, q: float) -> float:
     return ratio(expectation(lambda z: (z**2 - 1) * f(root * z) ** 2), 2 * q)
 
 
-def parted(f: Function, q: float, d: float, same: float, slope: float) -> float:
+def decorrelation(f: Function, q: float, d: float, same: float, slope: float) -> float:
     r"""Return E f(u)² − E f(u) f(v) for normals of second moment `q` and correlation 1 − `d`.
 
     With $c = 1 - d$, $u = \sqrt{|c|}\, s + \sqrt{1-|c|}\, t$ and $v$ alike with its own $t'$ (and

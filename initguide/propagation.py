@@ -9,18 +9,24 @@ $\chi_1 = \sigma_w^2\, \mathbb{E}[f'(z)^2]$, by which the gradient's second mome
 and at which two nearly equal inputs part. $\chi_1 = 1$ is the edge of chaos.
 """
 
+import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from initguide._checks import check_number
+from initguide._checks import check_not_negative, check_number
 from initguide._state import random_states_kept
 from initguide.activations import Nonlinearity, derivative_of, function_of
-from initguide.criticality import Critical as Critical
-from initguide.criticality import check_not_negative
-from initguide.criticality import critical as critical
-from initguide.moments import moment_slope, parted, ratio, second_moment, square_spread
+from initguide.moments import (
+    decorrelation,
+    moment_slope,
+    ratio,
+    relative_variance_of_square,
+    second_moment,
+)
 
 Array = NDArray[np.float64]
 
@@ -36,12 +42,14 @@ class Propagation(NamedTuple):
             moment on its way down through this layer.
         slope: Of the map from this layer's second moment to the next layer's.
         activation: The second moment of the activations, E f(z)².
-        spread: The variance of an activation over inputs of that correlation: what of it depends on
-            the input. It shrinks where the biases or the activation's mean take over.
+        variance: The variance of an activation over inputs of that correlation. This part of the
+            second moment depends on the input. It shrinks if the biases or the activation's mean
+            take over.
         gradient: The second moment of the gradient with respect to the pre-activations, where a
             gradient of unit variance arrives at the last activation.
-        wobble: The variance, over draws of the weights, of the log of a layer's mean squared
-            activation, **times the width**: divide by it. To first order in 1/width, for one input.
+        finite_width_variance: The variance, over draws of the weights, of the log of a layer's mean
+            squared activation, **times the width**. Divide it by the width of your network. It is
+            the first order in 1/width, for one input.
     """
 
     layer: NDArray[np.int64]
@@ -50,9 +58,9 @@ class Propagation(NamedTuple):
     chi_1: Array
     slope: Array
     activation: Array
-    spread: Array
+    variance: Array
     gradient: Array
-    wobble: Array
+    finite_width_variance: Array
 
     @property
     def rms(self) -> Array:
@@ -62,7 +70,7 @@ class Propagation(NamedTuple):
     @property
     def std(self) -> Array:
         """Standard deviation of an activation over the inputs, of which `c0` is the correlation."""
-        return np.sqrt(np.maximum(self.spread, 0))
+        return np.sqrt(np.maximum(self.variance, 0))
 
     @property
     def gradient_rms(self) -> Array:
@@ -136,20 +144,24 @@ def propagate(
     q = w * q0 + b
     # One minus the correlation: near a correlation of one it keeps the digits that matter.
     d = ratio(w * q0 * (1 - c0), q)
-    layers, wobble = [], 0.0
+    layers, finite_width_variance = [], 0.0
     for _ in range(depth):
         activation, derivative = second_moment(f, q), second_moment(df, q)
-        spread = parted(f, q, d, activation, derivative)
+        variance = decorrelation(f, q, d, activation, derivative)
         growth = moment_slope(f, q)
         # What the layer below strayed by, as this one passes it on, and what its own units add.
         passed = ratio(growth * q, activation)
-        wobble = wobble * passed * passed + square_spread(f, q, activation)
-        layers.append((q, 1 - d, w * growth, activation, spread, derivative, wobble))
+        finite_width_variance = (
+            finite_width_variance * passed * passed + relative_variance_of_square(f, q, activation)
+        )
+        layers.append((q, 1 - d, w * growth, activation, variance, derivative, finite_width_variance))
         q = w * activation + b
-        d = ratio(w * spread, q)
+        d = ratio(w * variance, q)
         share = ratio(w * activation, q)
-        wobble *= share * share
-    moments, correlation, slope, activations, spreads, derivatives, wobbles = np.array(layers).T
+        finite_width_variance *= share * share
+    moments, correlation, slope, activations, variances, derivatives, finite_width_variances = (
+        np.array(layers).T
+    )
     with np.errstate(over="ignore", invalid="ignore"):
         chi_1 = w * derivatives
         gradient = np.append(chi_1[:-1], derivatives[-1])[::-1].cumprod()[::-1]
@@ -160,7 +172,119 @@ def propagate(
         chi_1=chi_1,
         slope=slope,
         activation=activations,
-        spread=spreads,
+        variance=variances,
         gradient=gradient,
-        wobble=wobbles,
+        finite_width_variance=finite_width_variances,
     )
+
+
+# Small enough for the limit q → 0, large enough that differences of f there keep their digits.
+SMALLEST = 1e-8
+
+
+class Critical(NamedTuple):
+    """A point on the edge of chaos, where `chi_1` is one at a fixed point of the second moment.
+
+    Attributes:
+        sigma_w: The weights' standard deviation times sqrt(fan_in), that is, their gain.
+        sigma_b: The biases' standard deviation.
+        second_moment: The pre-activations' second moment that a layer maps onto itself.
+        slope: Of the second moment's map there; the fixed point attracts where it is below one.
+    """
+
+    sigma_w: float
+    sigma_b: float
+    second_moment: float
+    slope: float
+
+
+@random_states_kept()
+def critical(
+    nonlinearity: Nonlinearity, sigma_b: float = 0.0, *, q: float | None = None
+) -> Critical:
+    r"""Return the edge of chaos: the weights' scale at which $\chi_1 = 1$ at the fixed point.
+
+    $$\sigma_w^2 = \frac{1}{\mathbb{E}[f'(\sqrt{q}\, z)^2]}, \qquad
+    \sigma_b^2 = q - \sigma_w^2\, \mathbb{E}[f(\sqrt{q}\, z)^2]$$
+
+    Each fixed point $q$ has one such pair. Given $\sigma_b$, the smallest fitting $q$ is found.
+    Where $f(0) = 0$ and $\sigma_b = 0$ that is the limit $q \to 0$; positively homogeneous
+    functions, ReLU among them, then have $\chi_1 = 1$ at every $q$.
+
+    Args:
+        nonlinearity: What [gain][initguide.gain] takes.
+        sigma_b: The biases' standard deviation; only where `q` is not given.
+        q: The pre-activations' second moment at the fixed point, positive.
+
+    Returns:
+        A [Critical][initguide.propagation.Critical] point: `sigma_w`, `sigma_b`, `second_moment`,
+        `slope`.
+
+    Raises:
+        ValueError: There is no such point, both `sigma_b` and `q` are given, or one is out of
+            range.
+
+    Source:
+        S. S. Schoenholz et al. (2017), *Deep Information Propagation*; S. Hayou, A. Doucet,
+        J. Rousseau (2019), *On the Impact of the Activation Function on Deep Neural Networks
+        Training*.
+
+    Examples:
+        ```python
+        import initguide as init
+
+        print(f"{init.critical('relu').sigma_w:.5f} {init.critical('tanh').sigma_w:.5f}")
+        #> 1.41421 1.00000
+        edge = init.critical("tanh", sigma_b=0.3)
+        print(f"{edge.sigma_w:.3f} {edge.second_moment:.3f}")
+        #> 1.396 0.763
+        ```
+    """
+    check_not_negative("sigma_b", sigma_b)
+    f, df = function_of(nonlinearity), derivative_of(nonlinearity)
+
+    def bias_variance(q: float) -> float:
+        derivative = second_moment(df, q)
+        return q - second_moment(f, q) / derivative if derivative > 0 else -math.inf
+
+    if q is not None:
+        check_number("q", q)
+        if q <= 0:
+            raise ValueError(f"q must be positive; got {q}")
+        if sigma_b:
+            raise ValueError(f"give sigma_b or q, not both; got sigma_b={sigma_b} and q={q}")
+        variance = bias_variance(q)
+        # Homogeneous functions have exactly zero here, up to rounding.
+        if variance < -1e-9 * q:
+            raise ValueError(
+                f"q must be a second moment that some sigma_b keeps; got {q}, which would need "
+                f"sigma_b² = {variance:.3g}"
+            )
+        sigma_b, found = math.sqrt(max(variance, 0.0)), q
+    elif sigma_b == 0 and abs(f(torch.zeros(1, dtype=torch.float64)).item()) < 1e-12:
+        q, found = SMALLEST, 0.0
+    else:
+        q = found = _first_root(lambda q: bias_variance(q) - sigma_b**2, nonlinearity, sigma_b)
+    derivative = second_moment(df, q)
+    if not (math.isfinite(derivative) and derivative > 0):
+        raise ValueError(f"nonlinearity must have a finite, non-zero slope; got {nonlinearity!r}")
+    slope = moment_slope(f, q) / derivative
+    return Critical(derivative**-0.5, float(sigma_b), float(found), slope)
+
+
+def _first_root(
+    function: Callable[[float], float], nonlinearity: Nonlinearity, sigma_b: float
+) -> float:
+    """Return the first change from negative to positive in (1e-8, 1e8), by bisection."""
+    grid = np.logspace(-8, 8, 129)
+    above = next((i for i, q in enumerate(grid) if function(q) >= 0), None)
+    if above is None:
+        raise ValueError(
+            f"sigma_b must allow a fixed point with chi_1 = 1; got {sigma_b}, for which "
+            f"{nonlinearity!r} has none"
+        )
+    low, high = grid[max(above - 1, 0)], grid[above]
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (low, middle) if function(middle) >= 0 else (middle, high)
+    return float(high)

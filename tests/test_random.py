@@ -10,7 +10,7 @@ from scipy import stats
 
 import initguide as init
 from initguide.haar import by_panels, by_qr, by_reflectors, haar_
-from initguide.random import normal_from
+from initguide.random import normal_sampler
 
 SHAPES = [
     (5, 5),
@@ -317,7 +317,7 @@ def test_truncated_normal_of_one_value_and_of_none():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_normals_of_numpy(count, dtype):
     values = torch.full((count,), math.nan, dtype=dtype)
-    normal_from(np.random.default_rng(0))(values)
+    normal_sampler(np.random.default_rng(0))(values)
     array = values.double().numpy()
     assert stats.kstest(array, stats.norm.cdf).pvalue > 1e-4
     if count == 1_000_000:
@@ -337,7 +337,7 @@ def test_normals_of_numpy_reach_far_into_the_tail():
             return np.zeros(size, dtype)
 
     values = torch.empty(2**14)
-    normal_from(Zeros(np.random.PCG64()))(values)
+    normal_sampler(Zeros(np.random.PCG64()))(values)
     assert values.max() == pytest.approx(math.sqrt(2 * 33 * math.log(2)))
 
 
