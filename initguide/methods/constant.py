@@ -15,7 +15,7 @@ from torch import Tensor
 
 from initguide._checks import check_dtype, check_shape
 from initguide._torch_internals import is_overridden, overridden
-from initguide.methods.record import Method
+from initguide.methods.record import Entry, Method
 from initguide.papers import PAPERS
 
 
@@ -241,7 +241,6 @@ _PAGE = "guide/methods/constant.md"
 METHODS = (
     Method(
         title="Zeros",
-        names=("zeros_", "zeros"),
         array=zeros,
         tensor=zeros_,
         law=r"w = 0",
@@ -250,10 +249,10 @@ METHODS = (
         avoid_when="any weight with another weight layer before or behind it",
         elsewhere="Keras `Zeros`, JAX `zeros`",
         page=_PAGE,
+        entry=lambda: Entry("constant", 0.0),
     ),
     Method(
         title="Ones",
-        names=("ones_", "ones"),
         array=ones,
         tensor=ones_,
         law=r"w = 1",
@@ -262,10 +261,10 @@ METHODS = (
         avoid_when="weights: all units stay copies of one",
         elsewhere="Keras `Ones`, JAX `ones`",
         page=_PAGE,
+        entry=lambda: Entry("constant", 1.0),
     ),
     Method(
         title="Constant",
-        names=("constant_", "constant"),
         array=constant,
         tensor=constant_,
         law=r"w = c",
@@ -274,5 +273,6 @@ METHODS = (
         avoid_when="weights: all units stay copies of one",
         elsewhere="Keras `Constant`, JAX `constant`",
         page=_PAGE,
+        entry=lambda val: Entry("constant", float(val)),
     ),
 )

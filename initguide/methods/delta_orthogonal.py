@@ -140,7 +140,6 @@ def delta_orthogonal(
 METHODS = (
     Method(
         title="Delta-orthogonal",
-        names=("delta_orthogonal_", "delta_orthogonal"),
         array=delta_orthogonal,
         tensor=delta_orthogonal_,
         law=r"g\,Q \text{ at the centre},\ 0 \text{ elsewhere}",

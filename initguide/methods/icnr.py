@@ -148,7 +148,6 @@ def _block(out: int, upscale_factor: int, dimensions: int) -> int:
 METHODS = (
     Method(
         title="ICNR",
-        names=("icnr_", "icnr"),
         array=icnr,
         tensor=icnr_,
         law=r"\text{one draw a block of } r^d",

@@ -293,7 +293,6 @@ _PAGE = "guide/methods/identity.md"
 METHODS = (
     Method(
         title="Identity",
-        names=("identity_", "identity"),
         array=identity,
         tensor=identity_,
         law=r"W = g\,I",
@@ -305,7 +304,6 @@ METHODS = (
     ),
     Method(
         title="Eye",
-        names=("eye_", "eye"),
         array=eye,
         tensor=eye_,
         law=r"W = I",
@@ -317,7 +315,6 @@ METHODS = (
     ),
     Method(
         title="Dirac",
-        names=("dirac_", "dirac"),
         array=dirac,
         tensor=dirac_,
         law=r"I \text{ at the centre},\ 0 \text{ elsewhere}",

@@ -269,7 +269,6 @@ _AVOID = "linear or output layers: the second moment doubles where no ReLU follo
 METHODS = (
     Method(
         title="Kaiming uniform",
-        names=("kaiming_uniform_", "kaiming_uniform"),
         array=kaiming_uniform,
         tensor=kaiming_uniform_,
         law=r"\mathcal{U}(-b, b),\ b = g\sqrt{3 / \text{fan}_{in}}",
@@ -282,7 +281,6 @@ METHODS = (
     ),
     Method(
         title="Kaiming normal",
-        names=("kaiming_normal_", "kaiming_normal"),
         array=kaiming_normal,
         tensor=kaiming_normal_,
         law=r"\mathcal{N}(0, \sigma^2),\ \sigma = g / \sqrt{\text{fan}_{in}}",

@@ -211,7 +211,6 @@ _AVOID = "deep ReLU networks: half the second moment is lost in each layer"
 METHODS = (
     Method(
         title="LeCun uniform",
-        names=("lecun_uniform_", "lecun_uniform"),
         array=lecun_uniform,
         tensor=lecun_uniform_,
         law=r"\mathcal{U}(-a, a),\ a = g\sqrt{3 / \text{fan}_{in}}",
@@ -224,7 +223,6 @@ METHODS = (
     ),
     Method(
         title="LeCun normal",
-        names=("lecun_normal_", "lecun_normal"),
         array=lecun_normal,
         tensor=lecun_normal_,
         law=r"\mathcal{N}(0, \sigma^2),\ \sigma = g / \sqrt{\text{fan}_{in}}",

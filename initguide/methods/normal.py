@@ -23,7 +23,7 @@ from initguide._checks import (
 )
 from initguide._sharding import shards_alike
 from initguide._torch_internals import is_overridden, overridden
-from initguide.methods.record import Method
+from initguide.methods.record import Entry, Method
 from initguide.papers import PAPERS
 from initguide.random import clamp_to_bounds, generator_from, normal_sampler, sampling_dtype
 
@@ -244,7 +244,6 @@ _PAGE = "guide/methods/random.md"
 METHODS = (
     Method(
         title="Normal",
-        names=("normal_", "normal"),
         array=normal,
         tensor=normal_,
         law=r"\mathcal{N}(\mu, \sigma^2)",
@@ -253,10 +252,10 @@ METHODS = (
         avoid_when="one std for all layers of a deep network: it knows no width",
         elsewhere="Keras `RandomNormal`, JAX `normal`",
         page=_PAGE,
+        entry=lambda mean=0.0, std=1.0: Entry("normal", mean, std),
     ),
     Method(
         title="Uniform",
-        names=("uniform_", "uniform"),
         array=uniform,
         tensor=uniform_,
         law=r"\mathcal{U}(a, b)",
@@ -265,5 +264,6 @@ METHODS = (
         avoid_when="the bound is taken for the std: that is smaller by √3",
         elsewhere="Keras `RandomUniform`, JAX `uniform` (from 0 to the scale)",
         page=_PAGE,
+        entry=lambda a=0.0, b=1.0: Entry("uniform", (a + b) / 2, (b - a) / 2, -1.0, 1.0),
     ),
 )

@@ -23,6 +23,11 @@ from initguide.papers import PAPERS
 from initguide.random import generator_from, normal_sampler, sampling_dtype
 
 
+def orthogonal_std(rows: int, columns: int, gain: float | Nonlinearity = 1.0) -> float:
+    """Return the std of an entry, |gain| / sqrt(the longer side)."""
+    return abs(as_gain(gain, signed=True)) / math.sqrt(max(rows, columns))
+
+
 @shards_alike
 def orthogonal_(
     tensor: Tensor,
@@ -151,7 +156,6 @@ _EXACT = (torch.float32, torch.float64, torch.complex64, torch.complex128)
 METHODS = (
     Method(
         title="Orthogonal",
-        names=("orthogonal_", "orthogonal"),
         array=orthogonal,
         tensor=orthogonal_,
         law=r"W = g\,Q,\ Q^\top Q = I",
@@ -160,5 +164,6 @@ METHODS = (
         avoid_when="convolutions, expecting the operator to keep norms; ReLU with gain 1",
         elsewhere="Keras `Orthogonal`, JAX `orthogonal`",
         page="guide/methods/orthogonal.md",
+        matrix_std=orthogonal_std,
     ),
 )

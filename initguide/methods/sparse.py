@@ -290,7 +290,6 @@ _PAGE = "guide/methods/sparse.md"
 METHODS = (
     Method(
         title="Sparse, by input",
-        names=("sparse_", "sparse"),
         array=sparse,
         tensor=sparse_,
         law=r"\mathcal{N}(0, \sigma^2),\ \text{a share of zeros a column}",
@@ -302,7 +301,6 @@ METHODS = (
     ),
     Method(
         title="Sparse, by unit",
-        names=("sparse_incoming_", "sparse_incoming"),
         array=sparse_incoming,
         tensor=sparse_incoming_,
         law=r"\mathcal{N}(0, \sigma^2) \text{ for } k \text{ inputs a unit}",

@@ -154,7 +154,6 @@ def _checked(table: Mapping[str, Any], distribution: str) -> Any:
 METHODS = (
     Method(
         title="Variance scaling",
-        names=("variance_scaling_", "variance_scaling"),
         array=variance_scaling,
         tensor=variance_scaling_,
         law=r"\operatorname{Var} w = \text{scale} / \text{fan}",

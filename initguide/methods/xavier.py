@@ -221,7 +221,6 @@ _AVOID = "deep ReLU networks: half the second moment is lost in each layer"
 METHODS = (
     Method(
         title="Xavier uniform",
-        names=("xavier_uniform_", "xavier_uniform"),
         array=xavier_uniform,
         tensor=xavier_uniform_,
         law=r"\mathcal{U}(-a, a),\ a = g\sqrt{6 / (\text{fan}_{in} + \text{fan}_{out})}",
@@ -234,7 +233,6 @@ METHODS = (
     ),
     Method(
         title="Xavier normal",
-        names=("xavier_normal_", "xavier_normal"),
         array=xavier_normal,
         tensor=xavier_normal_,
         law=r"\mathcal{N}(0, \sigma^2),\ \sigma = g\sqrt{2 / (\text{fan}_{in} + \text{fan}_{out})}",
