@@ -78,8 +78,9 @@ def adding(batch: int, length: int, generator: torch.Generator) -> Batch:
 def copying(batch: int, delay: int, generator: torch.Generator, count: int = 5) -> Batch:
     """Return one-hot sequences, and the symbols 0 to 7 with which they begin.
 
-    A sequence has `count` symbols, `delay - 1` blanks, a signal, and `count` blanks. Its codes are eight symbols, the blank and the signal, so the inputs have the
-    shape `(batch, delay + 2 * count, 10)`.
+    A sequence has `count` symbols, `delay - 1` blanks, a signal, and `count` blanks. There are ten
+    codes, eight symbols, the blank and the signal, so the inputs have the shape
+    `(batch, delay + 2 * count, 10)`.
     """
     symbols = torch.randint(8, (batch, count), generator=generator)
     codes = torch.full((batch, delay + 2 * count), 8)
