@@ -114,7 +114,7 @@ def _flax_attention(found):
 
 
 def _flax_cell(found):
-    """Join the input kernels ('ii', 'if', … or 'dense_i') and the recurrent ones ('hi', … or 'dense_h')."""
+    """Join the input kernels ('ii', 'if', … or 'dense_i') and the recurrent ones ('hi', …)."""
 
     def joined(letter):
         names = [
