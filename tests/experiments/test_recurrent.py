@@ -73,18 +73,18 @@ def test_readout_is_a_linear_layer_for_each_network():
 
 
 def test_training_is_adam_on_each_clipped_gradient():
-    start = torch.randn(3, 2, 2, generator=seeded())
-    # The gradient of the second network is far above the norm of 1, that of the third far below.
-    scale = torch.tensor([1.0, 100.0, 0.01])
-    targets = torch.randn(4, 3, 2, 2, generator=seeded(1))
+    start = torch.randn(4, 2, 2, generator=seeded())
+    # The gradients of the last two networks have norms below 1 and are not clipped.
+    scale = torch.tensor([1.0, 100.0, 0.01, 0.13])
+    targets = torch.randn(4, 4, 2, 2, generator=seeded(1))
 
     def losses_of(parameters, batch):
         return scale * (parameters["w"] - batch[0]).square().sum((1, 2))
 
     stack = {"w": start.clone()}
     ours = fit_recurrent(stack, losses_of, iter([(t, t) for t in targets]), lr=0.1, steps=4)
-    assert ours.shape == (4, 3)
-    for i in range(3):
+    assert ours.shape == (4, 4)
+    for i in range(4):
         weight = nn.Parameter(start[i].clone())
         optimizer, losses = torch.optim.Adam([weight], lr=0.1), []
         for target in targets:
