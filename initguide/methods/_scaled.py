@@ -45,7 +45,8 @@ def fill_(
     """Fill a weight from a distribution with mean 0 and the std `std_of(fans, *options)`."""
     if is_sharded(tensor):
         # Faster for all other tensors than a decorator.
-        return shards_alike(fill_)(tensor, distribution, generator, std_of, *options)
+        filled_ = shards_alike(fill_)
+        return filled_(tensor, distribution, generator, std_of, *options, warn=warn)
     check_tensor(tensor) if distribution == "normal" else check_real(tensor)
     if tensor.numel():
         return DRAW[distribution](tensor, std_of(tensor_fans(tensor), *options), generator)
