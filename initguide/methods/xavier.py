@@ -98,19 +98,14 @@ def xavier_normal(
 ) -> NDArray[np.floating]:
     """Draw an array from the distribution of [xavier_normal_][initguide.xavier_normal_].
 
+    `dtype` and `rng` are those of [normal][initguide.normal].
+
     Args:
         shape: The shape of the weight, at least two sizes.
-        gain: A number, or an activation that [gain][initguide.gain] takes.
         layout: `"in_out"` for `(*kernel, in, out)`, `"out_in"` for `(out, in, *kernel)`.
-        dtype: float16, float32 or float64.
-        rng: A generator, a seed or None.
-
-    Returns:
-        An array of shape `shape`.
 
     Raises:
-        TypeError: `shape`, `dtype` or `rng` is of the wrong kind.
-        ValueError: `shape` has fewer than two sizes, or a size below 1.
+        ValueError: `shape` has fewer than two sizes, or one below 1.
         ValueError: `layout` is unknown.
 
     Examples:
