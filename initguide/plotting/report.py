@@ -39,7 +39,7 @@ def report(rows: Sequence[Mapping[str, Any]], verdicts: Iterable[Any] = ()) -> F
         import torch
         from torch import nn
 
-        from initguide.measuring.measure import measure
+        from initguide.diagnostics.measure import measure
 
         model = nn.Sequential(nn.Linear(20, 30), nn.Tanh(), nn.Linear(30, 5))
         x = torch.randn(64, 20, generator=torch.Generator().manual_seed(0))

@@ -69,9 +69,9 @@ def claim(name: str, *, records: Path) -> Run:
     with tempfile.TemporaryDirectory() as folder:
         _start_at_the_root(Path(folder))
         try:
-            from initguide.experiments.claims.claim import judge
+            from initguide.experiments.claims.claim import evaluate
 
-            judge(importlib.import_module(f"initguide.experiments.claims.{name}").CLAIM)
+            evaluate(importlib.import_module(f"initguide.experiments.claims.{name}").CLAIM)
         except Exception as error:
             return Run([], [_elsewhere(error)])
         return Run([(path.name, path.read_bytes()) for path in Path(folder).iterdir()], [])

@@ -56,7 +56,7 @@ FILES = {
     "initguide/unused.py": "VALUE = 4\n",
     "initguide/experiments/__init__.py": "",
     "initguide/experiments/claims/__init__.py": "",
-    "initguide/experiments/claims/claim.py": "def judge(claim):\n    claim.run(range(5))\n",
+    "initguide/experiments/claims/claim.py": "def evaluate(claim):\n    claim.run(range(5))\n",
     "initguide/experiments/claims/recorded.py": RECORDED.read_text(encoding="utf-8"),
     "initguide/experiments/claims/first.py": claim("first", "one"),
     "initguide/experiments/claims/second.py": claim("second", "two"),

@@ -175,7 +175,7 @@ def test_columns_of_numbers_stand_at_the_right():
 def test_records_become_links_relative_to_the_page():
     import records
 
-    from initguide.methods import METHODS
+    from initguide.methods.registry import METHODS
     from initguide.papers import PAPERS
 
     overview = records.block("overview", "guide/methods/index.md")

@@ -1,4 +1,4 @@
-"""Rows that are kept: one run serves an example, the table of claims and the tests."""
+"""Stored rows: the example, the table of claims and the tests share one run."""
 
 import hashlib
 import inspect
@@ -15,16 +15,15 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 PACKAGE = __name__.partition(".")[0]
-# The package's files that gave the rows which this process has read from records, relative to the
-# folder of the package.
+# The package's files, as paths below the root, that gave the rows which this process took.
 FILES: set[str] = set()
 
 
 def recorded(run: Callable[P, T]) -> Callable[P, T]:
-    """Keep what an experiment returns in the folder that `INITGUIDE_RECORDS` names, if it is set.
+    """Store the rows of an experiment in the folder `INITGUIDE_RECORDS`, if that variable is set.
 
-    Whoever sets it must name another folder for other sources or other versions of the libraries:
-    an entry's key knows the function and its arguments, not what the function calls.
+    The key of an entry depends on the function and its arguments, but not on the functions that it
+    calls. So other sources or other library versions need another folder.
     """
     signature = inspect.signature(run)
 
@@ -33,7 +32,7 @@ def recorded(run: Callable[P, T]) -> Callable[P, T]:
         folder = os.environ.get("INITGUIDE_RECORDS")
         if not folder:
             return run(*args, **kwargs)
-        # A default that is written out, or a range instead of a list, is the same experiment.
+        # Defaults may be written out, and seeds may be a range: the experiment is the same.
         given = signature.bind(*args, **kwargs)
         given.apply_defaults()
         arguments = {
@@ -45,7 +44,7 @@ def recorded(run: Callable[P, T]) -> Callable[P, T]:
         if path.exists():
             rows, files = pickle.loads(path.read_bytes())
         else:
-            rows, files = run(**arguments), _loaded()
+            rows, files = run(*args, **kwargs), _loaded()
             _write(path, pickle.dumps((rows, files)))
         FILES.update(files)
         return rows
@@ -55,16 +54,12 @@ def recorded(run: Callable[P, T]) -> Callable[P, T]:
 
 def _loaded() -> list[str]:
     """Return the package's files that this process has loaded, as paths below the root."""
-    root = Path(sys.modules[PACKAGE].__file__ or "").parents[1]
-    files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
-    paths = (Path(file) for file in files if file)
-    return sorted(
-        {
-            path.relative_to(root).as_posix()
-            for path in paths
-            if path.is_relative_to(root / PACKAGE)
-        }
-    )
+    root = Path(__file__).resolve().parents[3]
+    found = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+    paths = [Path(file) for file in found if file and Path(file).is_relative_to(root / PACKAGE)]
+    # lazy_loader reads the names of a package from the stub beside it.
+    paths += [stub for path in paths if (stub := path.with_suffix(".pyi")).exists()]
+    return sorted(path.relative_to(root).as_posix() for path in paths)
 
 
 def _write(path: Path, content: bytes) -> None:
