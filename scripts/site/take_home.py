@@ -7,12 +7,14 @@ beside the page, as `index.md`, with the numbers and figures that the build made
 import posixpath
 import re
 from collections.abc import Iterator
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import fences
 import griffe
 import outputs
+import pieces
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import Files
 from mkdocs.structure.nav import Navigation, Section
@@ -29,6 +31,10 @@ _REFERENCE = re.compile(r"\[(`[^`]+`|[^\]\n]+)\]\[initguide[\w.]*\]")
 _LINK = re.compile(r"(?<!!)(\[[^\]\n]*(?:\n[^\]\n]+)?\]\()(?![a-z]+:|#)([^)#\s]+)(#[^)\s]*)?\)")
 _DIRECTIVE = re.compile(r"^::: (initguide[\w.]*)$", re.MULTILINE)
 _HEADING = re.compile(r"^#+ (.+?)(?: \{.*\})?$", re.MULTILINE)
+
+_PARAGRAPH = re.compile(r"<p>(.*?)</p>", re.DOTALL)
+# Of a page's description: search engines show no more letters.
+LONGEST = 155
 
 # By the pages' paths below docs.
 _markdown: dict[str, str] = {}
@@ -52,9 +58,11 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def on_page_context(context: dict, page: Page, config: MkDocsConfig, nav: object) -> dict:
-    """Tell the template what there is to take."""
+    """Tell the template what there is to take, and describe the page by its first paragraph."""
     uri = page.file.src_uri
     context["script_name"] = _script_name(uri) if uri in _scripts else None
+    first = _PARAGRAPH.search(page.content or "")
+    page.meta.setdefault("description", escape(described(first[1] if first else "")))
     return context
 
 
@@ -108,6 +116,14 @@ def plain(markdown: str, uri: str) -> str:
     text = _FIGURE.sub(figure, markdown)
     text = _REFERENCE.sub(r"\1", _LINK.sub(link, text))
     return _DIRECTIVE.sub(lambda found: _documented(found[1]), text).strip() + "\n"
+
+
+def described(paragraph: str) -> str:
+    """Return the text of a paragraph, cut at a word."""
+    text = " ".join(pieces.text(paragraph).split())
+    if len(text) <= LONGEST:
+        return text
+    return text[: LONGEST - 1].rsplit(" ", 1)[0].rstrip(",;:") + "…"
 
 
 def index(nav: Navigation, config: MkDocsConfig, root: str) -> str:
