@@ -44,24 +44,24 @@ const CALLS = {
       }),
     ),
   erfc: ({ x }) => x.map(erfc),
-  multiply: ({ m, n, k, a, b, alpha, plain }) => {
-    const arena = new linear.Arena(plain);
+  multiply: ({ m, n, k, a, b, alpha }) => {
+    const arena = new linear.Arena();
     arena.reset(m * k + k * n + m * n);
     const [left, right, out] = [arena.take(m * k), arena.take(k * n), arena.take(m * n)];
     arena.mem.set(a, left);
     linear.pack(b, 0, k, n, arena.mem, right);
-    arena.multiply(m, n, k, left, right, out, alpha);
-    return { c: arena.mem.slice(out, out + m * n), fast: Boolean(arena.multiplyFast) };
+    linear.multiply(arena.mem, m, n, k, left, right, out, alpha);
+    return arena.mem.slice(out, out + m * n);
   },
   law: ({ settings, fanIn, fanOut }) => laws.lawOf(settings, fanIn, fanOut),
   draw: ({ kind, seed, layer, fanIn, fanOut }) => laws.unitWeights(kind, seed, layer, fanIn, fanOut),
   bias: ({ bound, seed, layer, fanOut }) => laws.drawBias(bound, seed, layer, fanOut),
   haar: ({ n, seeds }) => seeds.map((seed) => random.haar(n, random.stream(seed, 1))),
   predict: ({ settings }) => measuring.predict(settings),
-  measure: ({ settings, plain }) => drain(measuring.measure(new linear.Arena(plain), settings)),
-  network: ({ settings, layers, inputs, gradients, plain }) =>
+  measure: ({ settings }) => drain(measuring.measure(new linear.Arena(), settings)),
+  network: ({ settings, layers, inputs, gradients }) =>
     drain(
-      measuring.measureNetwork(new linear.Arena(plain), { ...settings, head: false, layers: layers.map(layerOf) }, { inputs, gradients }),
+      measuring.measureNetwork(new linear.Arena(), { ...settings, head: false, layers: layers.map(layerOf) }, { inputs, gradients }),
     ),
   snippets: ({ all }) => all.map(snippets.snippet),
   mend: ({ all }) => all.map((settings) => mending.mend(settings)),
