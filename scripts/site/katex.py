@@ -87,7 +87,7 @@ def render(formulas: Iterable[Formula]) -> dict[Formula, Rendered | Rejected]:
 
 
 def assets() -> dict[str, str | bytes]:
-    """Return what the pages need of KaTeX by file name: stylesheet, fonts and their licence.
+    """Return KaTeX's stylesheet, fonts and licence by file name.
 
     The stylesheet names older formats of each font too, which no browser asks for that reads woff2.
     """

@@ -1,6 +1,6 @@
-"""What a reader takes home: each page's code as one script, each page as Markdown, llms.txt.
+"""Downloads: each page's code as one script, each page as Markdown, and llms.txt.
 
-The script is the page's code without its printed output, which runs as it is. The Markdown stands
+The script is the page's code without its printed output, which runs as it is. The Markdown is
 beside the page, as `index.md`, with the numbers and figures that the build made.
 """
 
@@ -58,7 +58,7 @@ def on_nav(nav: Navigation, config: MkDocsConfig, files: Files) -> None:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> None:
-    """Keep what the page says."""
+    """Keep the page as Markdown, and its code."""
     uri = page.file.src_uri
     _markdown[uri] = plain(markdown, uri)
     if uri.endswith(".md") and (code := script(page.file.content_string)):
@@ -66,7 +66,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def on_page_context(context: dict, page: Page, config: MkDocsConfig, nav: object) -> dict:
-    """Tell the template what there is to take, and describe the page by its first paragraph."""
+    """Name the page's script for the template, and describe the page by its first paragraph."""
     uri = page.file.src_uri
     context["script_name"] = _script_name(uri) if uri in _scripts else None
     first = _PARAGRAPH.search(page.content or "")
@@ -135,7 +135,7 @@ def described(paragraph: str) -> str:
 
 
 def index(nav: Navigation, config: MkDocsConfig, root: str) -> str:
-    """Return llms.txt: every page in order, what it says first, and where its Markdown stands."""
+    """Return llms.txt: each page in order, its first paragraph, and where its Markdown is."""
     head = f"# {config.site_name}\n\n> {config.site_description}\n"
     return "\n".join([head, *_listed(nav.items, root)]) + "\n"
 
@@ -158,7 +158,7 @@ def _first(markdown: str) -> str:
 
 
 def _folder(uri: str) -> str:
-    """Return where a page's Markdown stands in the site: `guide/x.md` at `guide/x/index.md`."""
+    """Return where a page's Markdown is in the site: `guide/x.md` at `guide/x/index.md`."""
     stem = uri.rsplit(".", 1)[0]
     return "index.md" if stem == "index" else f"{stem.removesuffix('/index')}/index.md"
 

@@ -6,11 +6,11 @@
 
 import { ACTIVATIONS } from "./activations.js";
 import { addRow, multiply, normalize, normalizeBackward, pack, packTransposed, transpose } from "./linear.js";
-import { drawBias, lawOf, unitWeights } from "./laws.js";
+import { distributionOf, drawBias, unitWeights } from "./distributions.js";
 
 // One layer's weights (fanIn, fanOut), as in x @ W: `scale` times `weight`.
 export function drawLayer(settings, layer, fanIn, fanOut, used = fanOut) {
-  const { kind, std, bias } = lawOf(settings, fanIn, used);
+  const { kind, std, bias } = distributionOf(settings, fanIn, used);
   let weight = unitWeights(kind, settings.seed, layer, fanIn, used);
   if (used < fanOut) {
     // Columns that only fill the last four up stay zero.
@@ -22,7 +22,7 @@ export function drawLayer(settings, layer, fanIn, fanOut, used = fanOut) {
   return { fanIn, fanOut, weight, scale: std, bias: drawn, gamma: null, beta: null };
 }
 
-// Places for a batch of `m`. Without `train` only what the way back needs is kept.
+// Places for a batch of `m`. Without `train`, the places keep only the input of the backward pass.
 export function layOut(arena, net, m, train) {
   const widest = Math.max(...net.layers.map(({ fanIn, fanOut }) => Math.max(fanIn, fanOut)));
   const packed = Math.max(...net.layers.map(({ fanIn, fanOut }) => fanIn * fanOut));
