@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from initguide._checks import check_shape, one_of
+from initguide._torch_internals import ConvBase, ConvTransposeBase
 
 Layout = Literal["in_out", "out_in"]
 Mode = Literal["fan_in", "fan_out", "fan_avg", "fan_geo_avg"]
@@ -171,7 +171,7 @@ def layer_fans(module: nn.Module, name: str = "weight") -> Fans:
         raise ValueError(f"name must be one of {have}; got {name!r}")
     if nn.parameter.is_lazy(weight):
         raise ValueError(f"{name} must have a shape; got a lazy {type(module).__name__}")
-    if isinstance(module, _ConvNd):
+    if isinstance(module, ConvBase):
         return _convolution(module)
     if isinstance(module, (nn.Embedding, nn.EmbeddingBag)):
         return Fans(1, weight.shape[1])
@@ -179,12 +179,12 @@ def layer_fans(module: nn.Module, name: str = "weight") -> Fans:
     return fans((rows // packed_in(module, leaf), *rest))
 
 
-def _convolution(module: _ConvNd) -> Fans:
+def _convolution(module: ConvBase) -> Fans:
     kernel = math.prod(module.kernel_size)
     into = module.in_channels // module.groups * kernel
     out = module.out_channels // module.groups * kernel
     stride = math.prod(module.stride)
-    if isinstance(module, _ConvTransposeNd):
+    if isinstance(module, ConvTransposeBase):
         return Fans(_whole(into / stride), out)
     return Fans(into, _whole(out / stride))
 

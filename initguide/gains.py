@@ -188,7 +188,7 @@ _TORCH = {
 
 def as_gain(value: float | Nonlinearity, *, signed: bool = False) -> float:
     """Return a `gain=` argument as a number: itself, or the gain of the activation it names."""
-    if isinstance(value, str) or callable(value):
+    if not isinstance(value, float) and (isinstance(value, str) or callable(value)):
         return gain(value)
     number = check_number("gain", value)
     if number < 0 and not signed:

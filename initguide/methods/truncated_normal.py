@@ -131,7 +131,7 @@ def trunc_normal(
     dtype: DTypeLike = np.float64,
     rng: np.random.Generator | int | None = None,
 ) -> NDArray[np.floating]:
-    """Return an array from the distribution of [trunc_normal_][initguide.trunc_normal_].
+    """Draw an array from the distribution of [trunc_normal_][initguide.trunc_normal_].
 
     `shape`, `dtype` and `rng` are those of [normal][initguide.normal].
 
@@ -207,7 +207,7 @@ def truncated_normal(
     dtype: DTypeLike = np.float64,
     rng: np.random.Generator | int | None = None,
 ) -> NDArray[np.floating]:
-    """Return an array from the distribution of [truncated_normal_][initguide.truncated_normal_].
+    """Draw an array from the distribution of [truncated_normal_][initguide.truncated_normal_].
 
     `shape`, `dtype` and `rng` are those of [normal][initguide.normal].
 
