@@ -1,7 +1,7 @@
 """Faults to plant in the package, each with the tests that must notice it.
 
-A fault is a wrong function made from the right one. So it depends on what the function does, and
-not on how it is written.
+A fault is a wrong function that is made from the right one. So it depends on the function's
+behaviour and not on its source text.
 """
 
 import functools
@@ -147,7 +147,7 @@ def negative_gain_accepted(right):
     return lambda value, signed=False: right(value, signed=True)
 
 
-@fault("gains:as_gain", "test_random.py::test_gain_is_a_factor[(5, 5)--2.0]")
+@fault("gains:as_gain", "test_haar.py::test_gain_is_a_factor[(5, 5)--2.0]")
 def sign_of_the_gain_lost(right):
     return lambda value, signed=False: abs(right(value, signed=signed))
 
@@ -170,7 +170,7 @@ def sign_of_the_correlation_lost(right):
 
 @fault(
     "moments:relative_variance_of_square",
-    "test_propagation.py::test_relu_strays_by_five_depths_over_width",
+    "test_propagation.py::test_relu_varies_by_five_depths_over_width",
 )
 def second_moment_for_variance(right):
     return lambda *args: right(*args) + 1
@@ -248,10 +248,10 @@ def values_rounded_beyond_the_bounds(right):
     return lambda dtype, a, b: (a, b)
 
 
-# Orthogonal matrices: tests/test_random.py.
+# Orthogonal matrices: tests/test_haar.py.
 
 
-@fault("haar:by_qr", "test_random.py::test_haar_moments")
+@fault("haar:by_qr", "test_haar.py::test_haar_moments")
 def qr_without_signs(right):
     def by_qr(q, fill_normal_, gain):
         x = q.new_empty(q.shape)
@@ -261,7 +261,7 @@ def qr_without_signs(right):
     return by_qr
 
 
-@fault("haar:haar_", "test_random.py::test_orthogonal_is_orthonormal[dtype0-1e-05-(30, 400)]")
+@fault("haar:haar_", "test_haar.py::test_orthogonal_is_orthonormal[dtype0-1e-05-(30, 400)]")
 def transposition_forgotten(right):
     def haar_(q, *args, **options):
         right(q.view(q.shape[1], q.shape[0]), *args, **options)
@@ -270,7 +270,7 @@ def transposition_forgotten(right):
     return haar_
 
 
-@fault("haar:by_panels", "test_random.py::test_orthogonal_is_orthonormal[dtype0-1e-05-(385, 385)]")
+@fault("haar:by_panels", "test_haar.py::test_orthogonal_is_orthonormal[dtype0-1e-05-(385, 385)]")
 def last_panel_of_one_column_forgotten(right):
     def by_panels(q, fill_normal_, gain, width=0):
         right(q, fill_normal_, gain, width)
@@ -280,7 +280,7 @@ def last_panel_of_one_column_forgotten(right):
     return by_panels
 
 
-@fault("haar:_full_precision", "test_random.py::test_orthogonal_keeps_precision_under_autocast")
+@fault("haar:_full_precision", "test_haar.py::test_orthogonal_keeps_precision_under_autocast")
 def autocast_not_switched_off(right):
     return lambda device: nullcontext()
 
