@@ -106,7 +106,7 @@ def _items(body: str) -> list[str]:
 
 
 def _name(item: str) -> str:
-    return item.partition(":")[0].strip()
+    return item.partition(":")[0].strip().lstrip("*")
 
 
 def _names(text: str) -> set[str]:
