@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from initguide._format import html_list
 from initguide._sharding import is_sharded
 from initguide._state import random_states_kept
-from initguide._tree import numbers
+from initguide._tree import dequantized
 from initguide.diagnostics.param_checks import Finding, Limits, checkup
 from initguide.graph.trace import Trace
 from initguide.initialize import Recipe, plan
-from initguide.model.params import parametrizations_at_rest, slots
-from initguide.model.plan import Entry, Plan, table
-from initguide.model.resolve import planned
+from initguide.model.params import parametrizations_in_eval_mode, params_of
+from initguide.model.plan import ParamPlan, Plan, table
+from initguide.model.resolve import make_plan
 from initguide.model.rule import Rule
 from initguide.recipes.torch_defaults import torch_defaults
 
@@ -126,29 +126,29 @@ def audit(model: nn.Module, recipe: Recipe = "auto") -> Audit:
     """
     meant = plan(model, recipe)
     meant.check()
-    with parametrizations_at_rest(model):
+    with parametrizations_in_eval_mode(model):
         return _audit(model, meant)
 
 
 def _audit(model: nn.Module, meant: Plan) -> Audit:
-    defaults = {entry.slot.name: entry for entry in _defaults(model).entries}
+    defaults = {entry.param.name: entry for entry in _defaults(model).entries}
     limits = Limits(FALSE_ALARM / max(1, TESTS * len(meant.entries)))
     rows, findings = [], []
     seen: dict[Any, list[tuple[str, Tensor]]] = {}
     for entry in meant.entries:
         values = _values(entry)
-        found = checkup(entry, values, defaults.get(entry.slot.name), limits)
+        found = checkup(entry, values, defaults.get(entry.param.name), limits)
         found += _identical(entry, values, seen)
         findings += found
         flat = values.flatten().double()
         rows.append(
             {
-                "parameter": entry.slot.name,
+                "parameter": entry.param.name,
                 "shape": " × ".join(map(str, values.shape)) or "scalar",
-                "law": entry.law.name,
-                "std": entry.law.std,
+                "law": entry.sampler.name,
+                "std": entry.sampler.std,
                 "found": flat.std(correction=0).item() if flat.numel() else None,
-                "mean": entry.law.mean,
+                "mean": entry.sampler.mean,
                 "found_mean": flat.mean().item() if flat.numel() else None,
                 "finding": ", ".join(each.kind for each in found) or None,
             }
@@ -156,22 +156,22 @@ def _audit(model: nn.Module, meant: Plan) -> Audit:
     return Audit(rows, findings, limits.errors)
 
 
-def _values(entry: Entry) -> Tensor:
-    tensor: Any = entry.slot.tensor.detach()
-    return numbers(tensor.full_tensor() if is_sharded(tensor) else tensor)
+def _values(entry: ParamPlan) -> Tensor:
+    tensor: Any = entry.param.tensor.detach()
+    return dequantized(tensor.full_tensor() if is_sharded(tensor) else tensor)
 
 
 def _identical(
-    entry: Entry, values: Tensor, seen: dict[Any, list[tuple[str, Tensor]]]
+    entry: ParamPlan, values: Tensor, seen: dict[Any, list[tuple[str, Tensor]]]
 ) -> list[Finding]:
     """Return a finding if an earlier random parameter is the same bit for bit."""
-    if values.numel() < 2 or entry.law.std == 0 or not (values != values.flatten()[0]).any():
+    if values.numel() < 2 or entry.sampler.std == 0 or not (values != values.flatten()[0]).any():
         return []
-    if entry.law.std is None and torch.equal(entry.draw_(values.clone(), 0), values):
+    if entry.sampler.std is None and torch.equal(entry.draw_(values.clone(), 0), values):
         # Nothing is drawn.
         return []
     like = seen.setdefault((values.shape, values.dtype), [])
-    name = entry.slot.name
+    name = entry.param.name
     for other, earlier in like:
         if torch.equal(earlier, values):
             words = f"equal to {other} bit for bit: a copy, where each was to be drawn by itself"
@@ -183,7 +183,7 @@ def _identical(
 def _defaults(model: nn.Module) -> Plan:
     """Return what torch itself would have drawn; a law that it does not have is not known."""
     rules = [*torch_defaults(model, Trace()), Rule("*", _unknown_)]
-    return planned(slots(model), [(rule, False) for rule in rules], Trace())
+    return make_plan(params_of(model), [(rule, False) for rule in rules], Trace())
 
 
 def _unknown_(tensor: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from initguide._tree import tensors
 from initguide.diagnostics.statistics import equal_units, moments, norm
-from initguide.graph.trace import LAYERS, NORMS, PACKED, Place, Trace
+from initguide.graph.trace import LAYERS, NORMS, PACKED, LayerInfo, Trace
 from initguide.layers.convolution import CONVOLUTIONS
 
 EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
@@ -48,7 +48,7 @@ class Layer:
 
     name: str
     module: Any
-    place: Place
+    place: LayerInfo
     output: Any
     input: Any
     units: int
@@ -141,16 +141,16 @@ def _layer(watch: Watch, name: str, module: nn.Module, args: Any, kwargs: Any, o
             watch.roots += reached
 
 
-def _place(found: Trace, name: str, module: nn.Module) -> Place:
+def _place(found: Trace, name: str, module: nn.Module) -> LayerInfo:
     """Return the place of a layer; the output of attention is that of its projection."""
-    place = found.place(name)
+    place = found.layer(name)
     if isinstance(module, nn.MultiheadAttention):
-        last = found.place(f"{name}.out_proj" if name else "out_proj")
+        last = found.layer(f"{name}.out_proj" if name else "out_proj")
         return replace(place, ends=place.ends or last.ends)
     return place
 
 
-def _is_a_branch(watch: Watch, place: Place) -> bool:
+def _is_a_branch(watch: Watch, place: LayerInfo) -> bool:
     return place.ends and all(place.branch != layer.place.branch for layer in watch.layers)
 
 

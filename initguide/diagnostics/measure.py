@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from initguide._checks import check_memory, check_model
 from initguide._state import naming_the_layer, side_effects_undone
-from initguide._tree import given, tensors
+from initguide._tree import argument_tensors, tensors
 from initguide.diagnostics.activations import Activations
 from initguide.diagnostics.hooks import Layer, Watch, watching
 from initguide.diagnostics.report import Report
@@ -182,7 +182,7 @@ def _check(
     if loss is not None and not callable(loss):
         raise TypeError(f"loss must be a function of the model's output; got {loss!r}")
     check_memory(model)
-    for index, tensor in given(inputs, named):
+    for index, tensor in argument_tensors(inputs, named):
         if not tensor.is_floating_point() or tensor.isfinite().all():
             continue
         # An additive mask holds minus infinity, and zeros.

@@ -9,8 +9,8 @@ from torch import Tensor
 from initguide.diagnostics.mistakes import said, suspects
 from initguide.diagnostics.orthogonality import unlike_orthogonal
 from initguide.model import distributions
-from initguide.model.distributions import Limits, Spread, is_value
-from initguide.model.plan import Entry
+from initguide.model.distributions import EntryDistribution, Limits, is_value
+from initguide.model.plan import ParamPlan
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,9 @@ class Finding:
         return f"{self.parameter}: {self.kind}: {self.words}"
 
 
-def checkup(entry: Entry, values: Tensor, default: Entry | None, limits: Limits) -> list[Finding]:
+def checkup(
+    entry: ParamPlan, values: Tensor, default: ParamPlan | None, limits: Limits
+) -> list[Finding]:
     """Return what is wrong with a parameter, compared with its entry in the plan.
 
     Args:
@@ -38,15 +40,15 @@ def checkup(entry: Entry, values: Tensor, default: Entry | None, limits: Limits)
     if values.numel() == 0 or values.is_complex():
         return []
     found = _memory(entry, values)
-    if not found and entry.padding is not None:
-        if values[entry.padding].any():
-            words = f"row {entry.padding} is padding and must be zero"
-            return [Finding(entry.slot.name, "padding", words)]
-        keep = [row for row in range(len(values)) if row != entry.padding % len(values)]
+    if not found and entry.padding_row is not None:
+        if values[entry.padding_row].any():
+            words = f"row {entry.padding_row} is padding and must be zero"
+            return [Finding(entry.param.name, "padding", words)]
+        keep = [row for row in range(len(values)) if row != entry.padding_row % len(values)]
         values = values[keep]
     if found or values.numel() == 0:
         return found
-    spread, law = entry.law.spread, entry.law
+    spread, law = entry.sampler.distribution, entry.sampler
     if law.std == 0:
         return _constant(entry, values, torch.full_like(values, law.mean or 0.0), default, limits)
     if law.std is None:
@@ -55,21 +57,21 @@ def checkup(entry: Entry, values: Tensor, default: Entry | None, limits: Limits)
     if values.numel() > 1 and bool((flat == flat[0]).all()):
         return _all_equal(entry, flat, default, limits)
     if spread is None:
-        kind, words = unlike_orthogonal(values, law.std, law.blocks)
+        kind, words = unlike_orthogonal(values, law.std, law.block_count)
         found = _default(entry, flat, default, limits) if kind == "not orthogonal" else []
-        return found or ([Finding(entry.slot.name, kind, words)] if kind else [])
+        return found or ([Finding(entry.param.name, kind, words)] if kind else [])
     return _lines(entry, values) or _random(entry, spread, flat, default, limits)
 
 
-def _memory(entry: Entry, values: Tensor) -> list[Finding]:
-    name, size = entry.slot.name, values.numel()
+def _memory(entry: ParamPlan, values: Tensor) -> list[Finding]:
+    name, size = entry.param.name, values.numel()
     if not values.is_floating_point():
         return []
     bad = size - int(values.isfinite().sum())
     if bad:
         return [Finding(name, "not finite", f"{bad} of {size} values are NaN or infinite")]
     largest = values.abs().max().item()
-    law = entry.law
+    law = entry.sampler
     if largest > 1e6 * max(abs(law.mean or 0.0) + (law.std or 0.0), 1e-2):
         words = f"values up to {largest:.1e}, as in memory that nothing has written to"
         return [Finding(name, "untouched memory", words)]
@@ -82,22 +84,24 @@ def _memory(entry: Entry, values: Tensor) -> list[Finding]:
     return []
 
 
-def _default(entry: Entry, flat: Tensor, default: Entry | None, limits: Limits) -> list[Finding]:
+def _default(
+    entry: ParamPlan, flat: Tensor, default: ParamPlan | None, limits: Limits
+) -> list[Finding]:
     """Return a finding if the values are what torch drew, and were not meant to be."""
-    spread = default.law.spread if default is not None else None
+    spread = default.sampler.distribution if default is not None else None
     if spread is None or not limits.fits(spread, flat):
         return []
     words = f"looks like torch's own default, {said(spread)}, where the plan wants {_wanted(entry)}"
-    return [Finding(entry.slot.name, "torch default", f"{words}: was the layer skipped?")]
+    return [Finding(entry.param.name, "torch default", f"{words}: was the layer skipped?")]
 
 
-def _wanted(entry: Entry) -> str:
-    spread = entry.law.spread
-    return said(spread) if spread is not None else entry.law.name
+def _wanted(entry: ParamPlan) -> str:
+    spread = entry.sampler.distribution
+    return said(spread) if spread is not None else entry.sampler.name
 
 
 def _constant(
-    entry: Entry, values: Tensor, target: Tensor, default: Entry | None, limits: Limits
+    entry: ParamPlan, values: Tensor, target: Tensor, default: ParamPlan | None, limits: Limits
 ) -> list[Finding]:
     """Check a parameter whose values are all known."""
     off = ~is_value(values, target)
@@ -108,12 +112,14 @@ def _constant(
     words = (
         f"{int(off.sum())} of {off.numel()} values are not {_wanted(entry)}, by up to {most:.3g}"
     )
-    return found or [Finding(entry.slot.name, "value", words)]
+    return found or [Finding(entry.param.name, "value", words)]
 
 
-def _unknown(entry: Entry, values: Tensor, default: Entry | None, limits: Limits) -> list[Finding]:
+def _unknown(
+    entry: ParamPlan, values: Tensor, default: ParamPlan | None, limits: Limits
+) -> list[Finding]:
     """Check a parameter whose law tells nothing about its values; it may still leave no choice."""
-    if entry.law.keeps:
+    if entry.sampler.keeps_values:
         return []
     try:
         # What it makes of two different starts, and of two seeds, is the same if nothing is drawn.
@@ -123,19 +129,21 @@ def _unknown(entry: Entry, values: Tensor, default: Entry | None, limits: Limits
     if torch.equal(*drawn):
         return _constant(entry, values, drawn[0], default, limits)
     flat = values.flatten().double()
-    if values.numel() > 1 and bool((flat == flat[0]).all()) and entry.law.ours:
+    if values.numel() > 1 and bool((flat == flat[0]).all()) and entry.sampler.from_package:
         return _all_equal(entry, flat, default, limits)
     return []
 
 
-def _all_equal(entry: Entry, flat: Tensor, default: Entry | None, limits: Limits) -> list[Finding]:
+def _all_equal(
+    entry: ParamPlan, flat: Tensor, default: ParamPlan | None, limits: Limits
+) -> list[Finding]:
     words = f"all {flat.numel()} values are {flat[0].item():.3g}, where the plan wants "
     words += f"{_wanted(entry)}: units that start equal stay equal"
     default_found = _default(entry, flat, default, limits)
-    return default_found or [Finding(entry.slot.name, "constant", words)]
+    return default_found or [Finding(entry.param.name, "constant", words)]
 
 
-def _lines(entry: Entry, values: Tensor) -> list[Finding]:
+def _lines(entry: ParamPlan, values: Tensor) -> list[Finding]:
     """Find rows and columns of one value, where chance cannot make them."""
     if values.ndim < 2:
         return []
@@ -149,12 +157,16 @@ def _lines(entry: Entry, values: Tensor) -> list[Finding]:
         if same:
             which = ", ".join(map(str, same[:5])) + (", …" if len(same) > 5 else "")
             words = f"{kind} of a single value, where all should be random: {which}"
-            found.append(Finding(entry.slot.name, f"constant {kind}", words))
+            found.append(Finding(entry.param.name, f"constant {kind}", words))
     return found
 
 
 def _random(
-    entry: Entry, spread: Spread, flat: Tensor, default: Entry | None, limits: Limits
+    entry: ParamPlan,
+    spread: EntryDistribution,
+    flat: Tensor,
+    default: ParamPlan | None,
+    limits: Limits,
 ) -> list[Finding]:
     """Check mean, std and shape of independent values."""
     if limits.fits(spread, flat):
@@ -162,7 +174,7 @@ def _random(
     found = _default(entry, flat, default, limits)
     if found:
         return found
-    name = entry.slot.name
+    name = entry.param.name
     std = math.sqrt(((flat - spread.mean) ** 2).mean().item())
     if abs(distributions.mean_error(spread, flat)) > limits.errors:
         error = spread.std / math.sqrt(flat.numel())
@@ -185,13 +197,15 @@ def _random(
 
 def _looks(flat: Tensor, limits: Limits) -> str:
     shapes = {
-        "uniform": Spread("uniform", low=-1.0, high=1.0),
-        "normal": Spread("normal"),
-        "cut at two standard deviations": Spread("normal", low=-2.0, high=2.0),
+        "uniform": EntryDistribution("uniform", low=-1.0, high=1.0),
+        "normal": EntryDistribution("normal"),
+        "cut at two standard deviations": EntryDistribution("normal", low=-2.0, high=2.0),
     }
     mean, std = flat.mean().item(), flat.std(correction=0).item()
     # Not by their bounds, which a std found from the values misses by a little.
     part = flat[:: max(1, flat.numel() // distributions.SAMPLE)]
     limit = distributions.distance_limit(len(part), limits.p)
-    far = {name: distributions.distance(s.like(mean, std), part) for name, s in shapes.items()}
+    far = {
+        name: distributions.distance(s.with_moments(mean, std), part) for name, s in shapes.items()
+    }
     return " or ".join(name for name, distance in far.items() if distance <= limit)

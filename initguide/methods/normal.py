@@ -25,7 +25,7 @@ from initguide._sharding import shards_alike
 from initguide._torch_internals import is_overridden, overridden
 from initguide.methods.record import Entry, Method
 from initguide.papers import PAPERS
-from initguide.random import drawn_in, generator_from, inside, normal_from
+from initguide.random import clamp_to_bounds, generator_from, normal_sampler, sampling_dtype
 
 
 @shards_alike
@@ -136,7 +136,7 @@ def draw_uniform_(tensor: Tensor, a: float, b: float, generator: torch.Generator
     values = tensor.detach()
     if _is_narrow(tensor):
         drawn = torch.empty_like(values, dtype=torch.float32)
-        inside(values.copy_(drawn.uniform_(a, b, generator=generator)), a, b)
+        clamp_to_bounds(values.copy_(drawn.uniform_(a, b, generator=generator)), a, b)
     else:
         values.uniform_(a, b, generator=generator)
     return tensor
@@ -177,8 +177,8 @@ def normal(
     """
     sizes, kind = check_shape(shape), check_dtype(dtype)
     mean, std = check_number("mean", mean), check_std(std)
-    values = np.empty(sizes, drawn_in(kind))
-    normal_from(generator_from(rng))(torch.from_numpy(values))
+    values = np.empty(sizes, sampling_dtype(kind))
+    normal_sampler(generator_from(rng))(torch.from_numpy(values))
     values *= std
     values += mean
     return values.astype(kind, copy=False)
@@ -206,10 +206,10 @@ def uniform(
     """
     sizes, kind = check_shape(shape), check_dtype(dtype)
     a, b = check_bounds(a, b)
-    values = generator_from(rng).random(sizes, drawn_in(kind))
+    values = generator_from(rng).random(sizes, sampling_dtype(kind))
     values *= b - a
     values += a
-    return inside(torch.from_numpy(values.astype(kind, copy=False)), a, b).numpy()
+    return clamp_to_bounds(torch.from_numpy(values.astype(kind, copy=False)), a, b).numpy()
 
 
 def _is_narrow(tensor: Tensor) -> bool:

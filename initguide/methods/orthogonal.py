@@ -21,7 +21,7 @@ from initguide.gains import Nonlinearity, as_gain
 from initguide.haar import haar_
 from initguide.methods.record import Method
 from initguide.papers import PAPERS
-from initguide.random import drawn_in, generator_from, normal_from
+from initguide.random import generator_from, normal_sampler, sampling_dtype
 
 
 def orthogonal_std(rows: int, columns: int, gain: float | Nonlinearity = 1.0) -> float:
@@ -126,9 +126,9 @@ def orthogonal(
         raise ValueError(f"shape must have at least 2 dimensions; got {sizes}")
     check_layout(layout)
     number, source = as_gain(gain, signed=True), generator_from(rng)
-    array = np.empty(sizes, drawn_in(kind))
+    array = np.empty(sizes, sampling_dtype(kind))
     rows = sizes[0] if layout == "out_in" else math.prod(sizes[:-1])
-    haar_(torch.from_numpy(array).view(rows, -1), normal_from(source), number)
+    haar_(torch.from_numpy(array).view(rows, -1), normal_sampler(source), number)
     return array.astype(kind, copy=False)
 
 

@@ -5,16 +5,16 @@ import math
 import torch
 from torch import Tensor
 
-from initguide.model.distributions import Spread, distance
+from initguide.model.distributions import EntryDistribution, distance
 from initguide.testing.contract import at
 from initguide.testing.diagnose import Case, StdOf, explain
 from initguide.testing.draws import LIMIT, Draws, P
 from initguide.testing.judgment import Fault, fault
 
 LAWS = {
-    "normal": Spread("normal"),
-    "uniform": Spread("uniform", low=-1.0, high=1.0),
-    "truncated": Spread("normal", low=-2.0, high=2.0),
+    "normal": EntryDistribution("normal"),
+    "uniform": EntryDistribution("uniform", low=-1.0, high=1.0),
+    "truncated": EntryDistribution("normal", low=-2.0, high=2.0),
 }
 
 
@@ -112,7 +112,7 @@ def _standardized(draws: list[Draws], most: int) -> Tensor:
 def law_of(draws: list[Draws]) -> str:
     """Return which law a sample looks like, or `"other"` where it looks like none of LAWS."""
     values = _standardized(draws, 60_000)
-    far = {name: distance(law.like(0.0, 1.0), values) for name, law in LAWS.items()}
+    far = {name: distance(law.with_moments(0.0, 1.0), values) for name, law in LAWS.items()}
     name = min(far, key=lambda each: far[each])
     return name if far[name] < 0.0115 else "other"
 
