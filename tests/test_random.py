@@ -22,6 +22,8 @@ SHAPES = [
     (60, 20, 3, 3),
     (9000, 30),
     (7, 1),
+    # The last panel has one column.
+    (385, 385),
 ]
 
 
@@ -224,6 +226,10 @@ CUTS = [
     (1, 2, -INF, INF),
     (0, 1, 40, 41),
     (0, 1, -INF, -60),
+    # The same intervals as the first, and one that is not symmetric, around another mean.
+    (2, 0.5, 1, 3),
+    (-1, 1, -2, 1.5),
+    (3, 0.5, 1, 9),
 ]
 
 
@@ -232,7 +238,7 @@ def law_of(mean, std, a, b):
 
 
 @pytest.mark.parametrize("cut", CUTS, ids=str)
-def test_truncated_normal_law(cut):
+def test_truncated_normal_distribution(cut):
     _, _, a, b = cut
     law = law_of(*cut)
     generator = torch.Generator().manual_seed(0)
