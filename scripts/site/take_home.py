@@ -13,6 +13,7 @@ from typing import Any
 import fences
 import griffe
 import outputs
+from griffe_twins import Twins
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import Files
 from mkdocs.structure.nav import Navigation, Section
@@ -145,7 +146,8 @@ def _script_name(uri: str) -> str:
 
 def _documented(name: str) -> str:
     """Return an object's signature and docstring, read from its source."""
-    package = griffe.load("initguide", search_paths=[Path(__file__).resolve().parents[2]])
+    root, extensions = Path(__file__).resolve().parents[2], griffe.load_extensions(Twins)
+    package = griffe.load("initguide", search_paths=[root], extensions=extensions)
     found = package[name.removeprefix("initguide.")]
     target = found.final_target if isinstance(found, griffe.Alias) else found
     short = name.rsplit(".", 1)[-1]
