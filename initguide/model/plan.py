@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from initguide._format import table
 from initguide._sharding import zero_row_
 from initguide.fans import Fans
 from initguide.model.params import Slot
@@ -97,7 +98,7 @@ class Plan:
             names = [slot.name for slot in left if slot.rests == reason]
             more = f" and {len(names) - 5} more" if len(names) > 5 else ""
             lines.append(f"{reason}, and left as they are: {', '.join(names[:5])}{more}")
-        return "\n".join([*([table(shown)] if shown else []), *lines])
+        return "\n".join([*([table(shown, empty=(None, 0.0))] if shown else []), *lines])
 
     def check(self) -> None:
         """Raise ValueError if a parameter has no memory to write to."""
@@ -179,26 +180,3 @@ def _originals(slot: Slot, values: Tensor) -> list[tuple[Tensor, Tensor]]:
         raise ValueError(f"{slot.name!r} must be a weight that can be set; got {kinds}")
     names = [f"original{index if len(parts) > 1 else ''}" for index in range(len(parts))]
     return [(getattr(chain, name), part) for name, part in zip(names, parts, strict=True)]
-
-
-def table(rows: list[dict[str, Any]]) -> str:
-    """Return rows as text, numbers at the right; a column that is empty throughout is left out."""
-    columns = [name for name in rows[0] if any(row[name] not in (None, 0.0) for row in rows)]
-    cells = [[_cell(row[name]) for name in columns] for row in rows]
-    numeric = [
-        all(isinstance(row[name], (int, float, type(None))) for row in rows) for name in columns
-    ]
-    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
-    return "\n".join(
-        "  ".join(
-            f"{cell:>{width}}" if right else f"{cell:<{width}}"
-            for cell, width, right in zip(line, widths, numeric, strict=True)
-        ).rstrip()
-        for line in (columns, *cells)
-    )
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
