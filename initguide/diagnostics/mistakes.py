@@ -6,9 +6,8 @@ prediction is right explains the std. `audit` knows one weight and its layer. `c
 knows several shapes with very different fans, so it can also recognize two mistakes at once.
 """
 
-import itertools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -22,7 +21,7 @@ StdOf = Callable[[Shape], float | None]
 
 # Five standard errors where a std is squared.
 NEAR = 0.025
-_ROOT_3 = math.sqrt(3)
+_ROOT_2, _ROOT_3 = math.sqrt(2), math.sqrt(3)
 
 DISTRIBUTIONS = {
     "normal": Spread("normal"),
@@ -61,13 +60,11 @@ class Known:
 
     Attributes:
         std_of: Its std at any shape; None if the std does not depend on the shape.
-        distribution: One of DISTRIBUTIONS, or another name.
         gain: The gain in its std; None if there is none.
         gain_text: The gain, for a message.
     """
 
     std_of: StdOf | None
-    distribution: str
     gain: float | None
     gain_text: str
 
@@ -78,28 +75,36 @@ class Known:
         return tall is not None and wide is not None and abs(tall / wide - 1) < NEAR
 
 
+Condition = Callable[[Known, Sequence[Case]], bool]
+Factor = Callable[[float, float], float]
+
+
 class Mistake(NamedTuple):
     """A mistake, and the std that it gives.
 
     Attributes:
         kinds: Its kinds of finding. There are two if two mistakes are usually made together.
-        text: It, after the words "as if".
+        text: A description, after the words "as if".
         shape: The shape whose fans are used instead; None where the fans are right.
         std: The std that it gives, from the right std and the gain.
-        possible: Whether it can be made at all.
+        possible: The conditions under which it is tried.
     """
 
     kinds: tuple[str, ...]
     text: str
     shape: Callable[[Case], Shape | None] | None = None
-    std: Callable[[float, float], float] = lambda std, gain: std
-    possible: Callable[[Known, Sequence[Case]], bool] = lambda known, cases: True
+    std: Factor = lambda std, gain: std
+    possible: tuple[Condition, ...] = ()
 
 
 def fans_of(shape: Shape) -> Fans:
     """Return the fans of a shape `(out, in, *kernel)`."""
     places = math.prod(shape[2:])
     return Fans(shape[1] * places, shape[0] * places)
+
+
+def _same(shape: Shape) -> Shape:
+    return shape
 
 
 def _swapped(shape: Shape) -> Shape:
@@ -125,6 +130,10 @@ def _from_shape(case: Case) -> Shape | None:
     return case.shape if fans_of(case.shape) != fans_of(case.fan_shape) else None
 
 
+def _from_layer(case: Case) -> Shape | None:
+    return case.layer_shape
+
+
 def _uses_mean(known: Known, _: Sequence[Case]) -> bool:
     return known.uses_mean
 
@@ -137,238 +146,179 @@ def _has_kernel(_: Known, cases: Sequence[Case]) -> bool:
     return any(len(case.shape) > 2 for case in cases)
 
 
-def _has_kernel_and_uses_one(known: Known, cases: Sequence[Case]) -> bool:
-    return _has_kernel(known, cases) and not known.uses_mean
-
-
 def _has_gain(known: Known, _: Sequence[Case]) -> bool:
     return known.gain is not None and abs(known.gain - 1) > NEAR
 
 
-def _looks(name: str) -> Callable[[Known, Sequence[Case]], bool]:
+def _is_one(_: Known, cases: Sequence[Case]) -> bool:
+    return len(cases) == 1
+
+
+def _are_several(_: Known, cases: Sequence[Case]) -> bool:
+    """At a single shape, too many of the rarer mistakes fit by chance."""
+    return len(cases) > 1
+
+
+def _looks(name: str) -> Condition:
     return lambda known, cases: name in cases[0].looks
 
 
-def _not_twice_uniform(known: Known, cases: Sequence[Case]) -> bool:
-    return known.distribution != "uniform" or "uniform" not in cases[0].looks
+def _fans(
+    kind: str,
+    text: str,
+    change: Callable[[Shape], Shape],
+    *possible: Condition,
+    base: Callable[[Case], Shape | None] = lambda case: case.fan_shape,
+) -> Mistake:
+    """Return a mistake that changes the fans of a shape."""
+
+    def shape(case: Case) -> Shape | None:
+        start = base(case)
+        return change(start) if start else None
+
+    return Mistake((kind,), text, shape=shape, possible=possible)
 
 
-def _fan_mistakes(whose: str, base: Callable[[Case], Shape | None]) -> Iterable[Mistake]:
-    """Return the mistakes with the two fans of a shape: swapped, only one, or their mean."""
-
-    def of(change: Callable[[Shape], Shape]) -> Callable[[Case], Shape | None]:
-        return lambda case: change(shape) if (shape := base(case)) else None
-
-    yield Mistake(("fans swapped",), f"fan_in and fan_out{whose} were swapped", of(_swapped))
-    modes: tuple[tuple[Mode, str, str], ...] = (
-        ("fan_in", "one fan", "only fan_in{} was used"),
-        ("fan_out", "one fan", "only fan_out{} was used"),
-        ("fan_avg", "fan averaged", "the mean of fan_in and fan_out{} was used"),
-        ("fan_geo_avg", "fan averaged", "the geometric mean of fan_in and fan_out{} was used"),
-    )
-    for mode, kind, text in modes:
-        possible = _uses_mean if kind == "one fan" else _uses_one
-        yield Mistake((kind,), text.format(whose), of(_picked(mode)), possible=possible)
+def _kernel(text: str, sizes: Callable[[Case], Shape], *possible: Condition) -> Mistake:
+    """Return a mistake that takes some sizes of a convolution for (fan_out, fan_in)."""
+    return Mistake(("kernel ignored",), text, shape=sizes, possible=(_has_kernel, *possible))
 
 
-# Which sizes of a convolution are taken for (fan_out, fan_in), from its shape (out, in, *kernel)
-# and from the shape as the initializer takes it.
-_KERNEL: tuple[tuple[str, bool, Callable[[Shape, Shape], Shape]], ...] = (
-    ("only the channels were counted", False, lambda shape, own: shape[:2]),
-    ("only the channels were counted, and swapped", True, lambda shape, own: shape[1::-1]),
-    ("shape[0] and shape[1] were the fans", False, lambda shape, own: own[1::-1]),
-    ("shape[1] and shape[0] were the fans", True, lambda shape, own: own[:2]),
-    ("shape[0] and shape[-1] were the fans", False, lambda shape, own: (own[-1], own[0])),
-    ("shape[-1] and shape[0] were the fans", True, lambda shape, own: (own[0], own[-1])),
-    (
-        "the kernel was counted in fan_in only",
-        False,
-        lambda shape, own: (shape[0], math.prod(shape[1:])),
-    ),
-    (
-        "the kernel was counted in fan_out only",
-        False,
-        lambda shape, own: (shape[0] * math.prod(shape[2:]), shape[1]),
-    ),
-)
+def _kernel_swapped(text: str, sizes: Callable[[Case], Shape], *possible: Condition) -> Mistake:
+    """Return a mistake that also swaps the fans; a mean of both fans does not show it."""
+    conditions = (_has_kernel, _uses_one, *possible)
+    return Mistake(("fans swapped", "kernel ignored"), text, shape=sizes, possible=conditions)
 
+
+def _number(kind: str, text: str, std: Factor, *possible: Condition) -> Mistake:
+    """Return a mistake in what is made of the right fans."""
+    return Mistake((kind,), text, std=std, possible=possible)
+
+
+# The most usual mistakes come first: where several fit, the first one gives the kind.
 MISTAKES: tuple[Mistake, ...] = (
-    *_fan_mistakes("", lambda case: case.fan_shape),
+    _fans("fans swapped", "fan_in and fan_out were swapped", _swapped),
+    _fans("one fan", "only fan_in was used", _picked("fan_in"), _uses_mean),
+    _fans("one fan", "only fan_out was used", _picked("fan_out"), _uses_mean),
+    _fans("wrong fans", "the fans were those of the weight's shape", _same, base=_from_shape),
+    _fans("wrong fans", "the fans were those of the layer", _same, base=_from_layer),
+    _fans("fans swapped", "the fans of the shape were swapped", _swapped, base=_from_shape),
+    _fans(
+        "one fan",
+        "only fan_in of the shape was used",
+        _picked("fan_in"),
+        _uses_mean,
+        base=_from_shape,
+    ),
+    _fans(
+        "one fan",
+        "only fan_out of the shape was used",
+        _picked("fan_out"),
+        _uses_mean,
+        base=_from_shape,
+    ),
+    _number("gain missing", "{gain} was missing", lambda std, gain: std / gain, _has_gain),
+    _number(
+        "gain squared",
+        "{gain} was multiplied in once too often",
+        lambda std, gain: std * gain,
+        _has_gain,
+    ),
+    _number(
+        "gain wrong",
+        "the gain of ReLU, sqrt(2), was missing",
+        lambda std, gain: std / _ROOT_2,
+        _is_one,
+    ),
+    _number(
+        "gain wrong",
+        "the gain of ReLU, sqrt(2), was multiplied in",
+        lambda std, gain: std * _ROOT_2,
+        _is_one,
+    ),
+    _number(
+        "std used as bound",
+        "the std was used as the bound of a uniform distribution",
+        lambda std, gain: std / _ROOT_3,
+        _looks("uniform"),
+    ),
+    _number(
+        "bound used as std",
+        "the bound of a uniform distribution was used as the std",
+        lambda std, gain: std * _ROOT_3,
+    ),
+    _number("square root missing", "the variance was used", lambda std, gain: std**2),
+    _number("square root twice", "the root was taken twice", lambda std, gain: math.sqrt(std)),
+    _fans(
+        "fan averaged",
+        "the mean of fan_in and fan_out was used",
+        _picked("fan_avg"),
+        _uses_one,
+    ),
+    _fans(
+        "fan averaged",
+        "the geometric mean of fan_in and fan_out was used",
+        _picked("fan_geo_avg"),
+        _uses_one,
+    ),
     Mistake(
         ("wrong layout",),
         "the shape was read in the other layout",
-        _misread,
-        possible=_has_kernel,
+        shape=_misread,
+        possible=(_has_kernel,),
     ),
-    *(
-        Mistake(
-            ("fans swapped", "kernel ignored") if swapped else ("kernel ignored",),
-            text,
-            lambda case, sizes=sizes: sizes(case.shape, case.own),
-            possible=_has_kernel_and_uses_one if swapped else _has_kernel,
-        )
-        for text, swapped, sizes in _KERNEL
+    _kernel("only the channels were counted", lambda case: case.shape[:2]),
+    _kernel_swapped("only the channels were counted, and swapped", lambda case: case.shape[1::-1]),
+    _kernel("shape[0] and shape[1] were the fans", lambda case: case.own[1::-1], _are_several),
+    _kernel_swapped("shape[1] and shape[0] were the fans", lambda case: case.own[:2], _are_several),
+    _kernel(
+        "shape[0] and shape[-1] were the fans",
+        lambda case: (case.own[-1], case.own[0]),
+        _are_several,
     ),
-    Mistake(("wrong fans",), "the fans were those of the weight's shape", _from_shape),
-    Mistake(("wrong fans",), "the fans were those of the layer", lambda case: case.layer_shape),
-    *_fan_mistakes(" of the weight's shape", _from_shape),
-    Mistake(
-        ("gain missing",),
-        "{gain} was missing",
-        std=lambda std, gain: std / gain,
-        possible=_has_gain,
+    _kernel_swapped(
+        "shape[-1] and shape[0] were the fans",
+        lambda case: (case.own[0], case.own[-1]),
+        _are_several,
     ),
-    Mistake(
-        ("gain squared",),
-        "{gain} was squared",
-        std=lambda std, gain: std * gain,
-        possible=_has_gain,
+    _kernel(
+        "the kernel was counted in fan_in only",
+        lambda case: (case.shape[0], math.prod(case.shape[1:])),
     ),
-    Mistake(
-        ("gain under the root",),
+    _kernel(
+        "the kernel was counted in fan_out only",
+        lambda case: (math.prod(case.shape) / case.shape[1], case.shape[1]),
+    ),
+    _number(
+        "gain under the root",
         "the root of {gain} was used",
-        std=lambda std, gain: std / math.sqrt(gain),
-        possible=_has_gain,
+        lambda std, gain: std / math.sqrt(gain),
+        _has_gain,
     ),
-    Mistake(("square root missing",), "the variance was used", std=lambda std, gain: std**2),
-    Mistake(
-        ("square root twice",), "the root was taken twice", std=lambda std, gain: math.sqrt(std)
-    ),
-    Mistake(
-        ("std used as bound",),
-        "the std was used as the bound of a uniform distribution",
-        std=lambda std, gain: std / _ROOT_3,
-        possible=_looks("uniform"),
-    ),
-    Mistake(
-        ("square root missing",),
-        "the bound of a uniform distribution was used without its root",
-        std=lambda std, gain: _ROOT_3 * std**2,
-        possible=_looks("uniform"),
-    ),
-    Mistake(
-        ("bound used as std",),
-        "the bound of a uniform distribution was used as the std",
-        std=lambda std, gain: std * _ROOT_3,
-        possible=_not_twice_uniform,
-    ),
-    Mistake(
-        ("truncation uncorrected",),
+    _number(
+        "truncation uncorrected",
         "a cut at two std was not corrected for",
-        std=lambda std, gain: std * DISTRIBUTIONS["truncated"].std,
-        possible=_looks("truncated"),
+        lambda std, gain: std * DISTRIBUTIONS["truncated"].std,
+        _looks("truncated"),
     ),
-    Mistake(
-        ("square root missing",),
+    _number(
+        "square root missing",
+        "the bound of a uniform distribution was used without its root",
+        lambda std, gain: _ROOT_3 * std**2,
+        _looks("uniform"),
+    ),
+    _number(
+        "square root missing",
         "gain / fan was used, without a root",
-        std=lambda std, gain: std**2 / gain,
-        possible=_has_gain,
+        lambda std, gain: std**2 / gain,
+        _has_gain,
+        _are_several,
     ),
-    Mistake(
-        ("square root missing",),
+    _number(
+        "square root missing",
         "1 / fan was used",
-        std=lambda std, gain: (std / gain) ** 2,
-        possible=_has_gain,
+        lambda std, gain: (std / gain) ** 2,
+        _has_gain,
+        _are_several,
     ),
 )
-
-
-class Explanation(NamedTuple):
-    """One mistake, or two at once.
-
-    Attributes:
-        kinds: The kinds of finding.
-        text: The mistakes, after the words "as if".
-        of_fans: Whether wrong fans are among them.
-    """
-
-    kinds: tuple[str, ...]
-    text: str
-    of_fans: bool
-
-
-def explain(
-    cases: Sequence[Case],
-    known: Known,
-    *,
-    near: float = NEAR,
-    tie: float = NEAR / 4,
-    pairs: bool = True,
-) -> list[Explanation]:
-    """Return the mistakes that give the stds of all cases, in the order of the table.
-
-    Args:
-        cases: The weights with wrong stds.
-        known: The right initializer.
-        near: By how much a logarithm of a std may differ from its prediction.
-        tie: Explanations that fit worse than the best one by less than this are returned as well,
-            because chance may have made the difference.
-        pairs: Whether two mistakes at once are tried, if one alone is not enough.
-    """
-    possible = [
-        each
-        for each in MISTAKES
-        if (known.std_of or not each.shape) and each.possible(known, cases)
-    ]
-    by_fans = [each for each in possible if each.shape]
-    by_number = [each for each in possible if not each.shape]
-    groups: list[list[tuple[Mistake, ...]]] = [[(each,) for each in possible]]
-    if pairs:
-        groups.append([*itertools.product(by_fans, by_number)])
-    for group in groups:
-        errors = [_error(cases, known, mistakes, near) for mistakes in group]
-        limit = min(near, min(errors, default=math.inf) + tie)
-        fits = [each for each, error in zip(group, errors, strict=True) if error < limit]
-        if fits:
-            return [
-                Explanation(
-                    tuple(kind for mistake in mistakes for kind in mistake.kinds),
-                    ", and ".join(each.text for each in mistakes).format(gain=known.gain_text),
-                    any(each.shape for each in mistakes),
-                )
-                for mistakes in fits
-            ]
-    return []
-
-
-def _error(
-    cases: Sequence[Case], known: Known, mistakes: tuple[Mistake, ...], near: float
-) -> float:
-    """Return by how much mistakes miss the stds found at worst, in logarithms."""
-    errors, changes = [], []
-    for case in cases:
-        std = case.right
-        for mistake in mistakes:
-            if mistake.shape and known.std_of:
-                shape = mistake.shape(case)
-                std = known.std_of(shape) if shape else None
-            else:
-                std = mistake.std(std, known.gain or 1.0)
-            if not std:
-                return math.inf
-        errors.append(abs(math.log(case.std / std)))
-        changes.append(abs(math.log(case.right / std)))
-    # A mistake that changes nothing here explains nothing.
-    return max(errors) if max(changes) > 2 * near else math.inf
-
-
-def gain_mistake(found: float, right: float, tolerance: float) -> str:
-    """Return the kind of mistake in a gain that is known exactly, as of an orthogonal matrix."""
-    mistakes = {
-        "gain missing": 1.0,
-        "gain squared": right**2,
-        "gain under the root": math.sqrt(right),
-    }
-    for kind, gain in mistakes.items():
-        if abs(found / gain - 1) < tolerance < abs(right / gain - 1):
-            return kind
-    return "gain wrong"
-
-
-def wrong_distribution(right: str, found: str) -> str:
-    """Return the kind of finding where one distribution was drawn in place of another."""
-    if (right, found) == ("truncated", "normal"):
-        return "truncation absolute"
-    if right == found or right not in DISTRIBUTIONS or found not in DISTRIBUTIONS:
-        return "wrong distribution"
-    return f"{found} for {right}"

@@ -6,15 +6,8 @@ import torch
 from torch import Tensor
 
 from initguide.activations import FUNCTIONS
-from initguide.diagnostics.mistakes import (
-    DISTRIBUTIONS,
-    Case,
-    Known,
-    explain,
-    fans_of,
-    gain_mistake,
-    wrong_distribution,
-)
+from initguide.diagnostics.explain import explain, gain_mistake, wrong_distribution
+from initguide.diagnostics.mistakes import DISTRIBUTIONS, Case, Known, fans_of
 from initguide.diagnostics.report import Finding, finding
 from initguide.fans import Fans, layer_fans
 from initguide.gains import gain
@@ -204,9 +197,7 @@ def _std(entry: Entry, std: float, flat: Tensor, limits: Limits) -> Finding:
         _, module, key = entry.slot.holders[0]
         fan_shape, layer_shape = _as_shape(fans), _as_shape(layer_fans(module, key))
     factor = gain(entry.before) if entry.before in FUNCTIONS else None
-    known = Known(
-        std_of, _name_of(law.spread), factor, f"the gain of {entry.before}, {factor or 0:.4g},"
-    )
+    known = Known(std_of, factor, f"the gain of {entry.before}, {factor or 0:.4g},")
     case = Case(std, right, shape, shape, fan_shape, layer_shape, _looks(flat, limits))
     # Four standard errors.
     near = min(4 / math.sqrt(2 * flat.numel()) + 0.002, 0.1)
@@ -218,9 +209,6 @@ def _std(entry: Entry, std: float, flat: Tensor, limits: Limits) -> Finding:
         if fans and any(each.of_fans for each in found):
             message += f"; fan_in is {fans.fan_in:g} and fan_out is {fans.fan_out:g}"
         return _finding(entry, found[0].kinds[0], message)
-    if abs(abs(math.log(ratio or 1)) - math.log(2) / 2) < near:
-        message += f", {ratio:.3g} times that; sqrt(2) is the gain of ReLU"
-        return _finding(entry, "gain wrong", message)
     return _finding(entry, "std wrong", f"{message}, {ratio:.3g} times that")
 
 

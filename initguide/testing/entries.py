@@ -5,15 +5,8 @@ import math
 import torch
 from torch import Tensor
 
-from initguide.diagnostics.mistakes import (
-    DISTRIBUTIONS,
-    NEAR,
-    Case,
-    Known,
-    StdOf,
-    explain,
-    wrong_distribution,
-)
+from initguide.diagnostics.explain import explain, wrong_distribution
+from initguide.diagnostics.mistakes import DISTRIBUTIONS, NEAR, Case, Known, StdOf
 from initguide.diagnostics.report import Finding, finding
 from initguide.model.distributions import distance
 from initguide.testing.contract import at
@@ -57,7 +50,7 @@ def compare_entries(
     wrong = next((each for each in means if each), None)
     findings = [wrong] if wrong else []
     if any(map(_std_is_off, found, right)):
-        findings += _std(found, right, std_of, distribution, shifted=bool(wrong))
+        findings += _std(found, right, std_of, shifted=bool(wrong))
     if not any(each.kind.startswith("truncation") for each in findings):
         findings += _distribution(found, right, distribution)
     return findings or _dependence(found, right)
@@ -81,9 +74,7 @@ def _std_is_off(found: Draws, right: Draws) -> bool:
     return abs(ratio) > LIMIT * error
 
 
-def _std(
-    found: list[Draws], meant: list[Draws], std_of: StdOf, distribution: str, *, shifted: bool
-) -> list[Finding]:
+def _std(found: list[Draws], meant: list[Draws], std_of: StdOf, *, shifted: bool) -> list[Finding]:
     right = [each.flat.std().item() for each in meant]
     cases = [
         Case(
@@ -101,7 +92,7 @@ def _std(
     worst = max(range(len(cases)), key=lambda i: abs(math.log(ratios[i])))
     got = f"the std must be {right[worst]:.4g}; got {cases[worst].std:.4g} {at(found[worst].own)}"
     gain = _gain(std_of)
-    known = Known(std_of, distribution, gain, f"the gain of about {gain or 0:.2g}")
+    known = Known(std_of, gain, f"the gain of about {gain or 0:.2g}")
     if reasons := explain(cases, known):
         first, *more = reasons[0].kinds
         texts = dict.fromkeys(each.text for each in reasons)

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from initguide.diagnostics.mistakes import gain_mistake
+from initguide.diagnostics.explain import gain_mistake
 from initguide.diagnostics.report import Finding, finding
 from initguide.testing.contract import at
 from initguide.testing.draws import LIMIT, Draws
