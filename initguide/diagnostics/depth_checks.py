@@ -64,22 +64,25 @@ def signal(layers: list[Layer]) -> Iterator[Finding]:
         if found is None:
             continue
         layer, hint = inner[found.start], ""
-        way, kind = ("shrinks", "vanishes") if found.total < 1 else ("grows", "explodes")
-        kind = f"signal {kind}"
+        kind = f"signal {_ending(found)}"
         inside = [each for each in inner[found.start :] if each.place.branch is not None]
         many = len(inside) > max(2, (len(inner) - found.start) / 2)
         # More of the growth is inside the branches than on the way to them.
-        if way == "grows" and many and found.total > (_size(inside[0]) / base) ** 2:
+        if found.total > 1 and many and found.total > (_size(inside[0]) / base) ** 2:
             kind, layer = "residual sums grow", inside[0]
         else:
             hint = remedy(layer)
         if kind not in seen:
             seen.add(kind)
             message = (
-                f"the signal {way}: from this layer on it changes by a factor of "
-                f"{found.factor:.2g} per layer, by {found.total:.1g} in all"
+                f"from this layer on, the signal changes by a factor of {found.factor:.2g} per "
+                f"layer, and by {found.total:.1g} in all"
             )
             yield finding(kind, message, where=name_of(layer), hint=hint)
+
+
+def _ending(found: Drift) -> str:
+    return "vanishes" if found.total < 1 else "explodes"
 
 
 def _size(layer: Layer) -> float:
@@ -140,11 +143,10 @@ def gradient(layers: list[Layer]) -> Iterator[Finding]:
             continue
         # The weights of the layer above changed it.
         layer = part[found.start][0]
-        way, kind = ("shrinks", "vanishes") if found.total < 1 else ("grows", "explodes")
         message = (
-            f"the gradient {way}: from this layer back it changes by a factor of "
-            f"{found.factor:.2g} per layer, by {found.total:.1g} in all"
+            f"from this layer back, the gradient changes by a factor of {found.factor:.2g} per "
+            f"layer, and by {found.total:.1g} in all"
         )
         hint = remedy(layer)
-        yield finding(f"gradient {kind}", message, where=name_of(layer), hint=hint)
+        yield finding(f"gradient {_ending(found)}", message, where=name_of(layer), hint=hint)
         return

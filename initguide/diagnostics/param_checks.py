@@ -7,7 +7,7 @@ from torch import Tensor
 
 from initguide.activations import FUNCTIONS
 from initguide.diagnostics.explain import explain, gain_mistake, wrong_distribution
-from initguide.diagnostics.mistakes import DISTRIBUTIONS, Case, Known, fans_of
+from initguide.diagnostics.mistakes import DISTRIBUTIONS, NEAR, Case, Known, fans_of
 from initguide.diagnostics.report import Finding, finding
 from initguide.fans import Fans, layer_fans
 from initguide.gains import gain
@@ -196,7 +196,9 @@ def _std(entry: Entry, std: float, flat: Tensor, limits: Limits) -> Finding:
         std_of = lambda shape: formula(fans_of(shape))  # noqa: E731
         _, module, key = entry.slot.holders[0]
         fan_shape, layer_shape = _as_shape(fans), _as_shape(layer_fans(module, key))
-    factor = gain(entry.before) if entry.before in FUNCTIONS else None
+    # A formula of the form 1 / sqrt(fan) has no gain.
+    plain = std_of is not None and abs(std_of((50, 50)) * math.sqrt(50) - 1) < NEAR
+    factor = gain(entry.before) if entry.before in FUNCTIONS and not plain else None
     known = Known(std_of, factor, f"the gain of {entry.before}, {factor or 0:.4g},")
     case = Case(std, right, shape, shape, fan_shape, layer_shape, _looks(flat, limits))
     # Four standard errors.
@@ -216,10 +218,8 @@ def _as_shape(fans: Fans) -> tuple[float, float]:
     return (fans.fan_out, fans.fan_in)
 
 
-def _name_of(spread: Spread | None) -> str:
-    """Return the name of a distribution; of one that has none, nothing."""
-    if spread is None:
-        return ""
+def _name_of(spread: Spread) -> str:
+    """Return the name of a distribution, or an empty one for a rarer distribution."""
     if spread.kind != "normal" or (math.isinf(spread.high) and math.isinf(spread.low)):
         return spread.kind
     cut_at_two = abs(spread.high - 2) < 1e-6 and abs(spread.low + 2) < 1e-6
@@ -229,14 +229,26 @@ def _name_of(spread: Spread | None) -> str:
 def _looks(flat: Tensor, limits: Limits) -> tuple[str, ...]:
     """Return the names of the distributions that a sample may have."""
     mean, std = flat.mean().item(), flat.std(correction=0).item()
-    # The bounds are not tested: with the std of the sample they are off by a little.
     part = flat[:: max(1, flat.numel() // distributions.SAMPLE)]
     limit = distributions.distance_limit(len(part), limits.p)
     far = {
         name: distributions.distance(each.like(mean, std), part)
         for name, each in DISTRIBUTIONS.items()
     }
-    return tuple(name for name, distance in far.items() if distance <= limit)
+    looks = {name for name, distance in far.items() if distance <= limit}
+    # The tails show more than the distance does. A sample's own std is off by a little.
+    bound = 2 / DISTRIBUTIONS["truncated"].std
+    most, error = ((flat - mean).abs().max() / std).item(), 1 / math.sqrt(2 * flat.numel())
+    if most > bound * (1 + 4 * error):
+        looks -= {"truncated", "uniform"}
+    elif _beyond(bound * (1 + 4 * error)) * flat.numel() > -math.log(limits.p):
+        looks -= {"normal"}
+    return tuple(name for name in far if name in looks)
+
+
+def _beyond(bound: float) -> float:
+    """Return the probability that a standard normal number is beyond ± a bound."""
+    return math.erfc(bound / math.sqrt(2))
 
 
 def not_orthogonal(values: Tensor, std: float, blocks: int) -> tuple[str, str]:
