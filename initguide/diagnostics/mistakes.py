@@ -191,7 +191,7 @@ def _kernel_swapped(text: str, sizes: Callable[[Case], Shape], *possible: Condit
 
 
 def _number(kind: str, text: str, std: Factor, *possible: Condition) -> Mistake:
-    """Return a mistake in what is made of the right fans."""
+    """Return a mistake in the formula, with the right fans."""
     return Mistake((kind,), text, std=std, possible=possible)
 
 
