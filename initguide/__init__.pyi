@@ -57,8 +57,8 @@ from .methods.sparse import sparse as sparse
 from .methods.sparse import sparse_ as sparse_
 from .methods.sparse import sparse_incoming as sparse_incoming
 from .methods.sparse import sparse_incoming_ as sparse_incoming_
-from .methods.truncated import trunc_normal as trunc_normal
-from .methods.truncated import trunc_normal_ as trunc_normal_
+from .methods.truncated_normal import trunc_normal as trunc_normal
+from .methods.truncated_normal import trunc_normal_ as trunc_normal_
 from .methods.truncated_normal import truncated_normal as truncated_normal
 from .methods.truncated_normal import truncated_normal_ as truncated_normal_
 from .methods.variance_scaling import variance_scaling as variance_scaling

@@ -1,30 +1,26 @@
-"""What keeps a model and the random state as they were."""
+"""Context managers that restore a model and the global random states."""
 
-# Others may draw from NumPy's legacy global state, which is kept and seeded for that.
+# User code may draw from NumPy's legacy global state, so it is saved and seeded as well.
 # ruff: noqa: NPY002
 
-import copy
 import random
 import traceback
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.parametrize import is_parametrized
 
 
 def on_gpus(tensors: Iterable[Tensor]) -> set[torch.device]:
-    """Return the GPUs that hold these tensors, each with a random state of its own."""
+    """Return the GPUs that hold these tensors; each has a random state of its own."""
     return {tensor.device for tensor in tensors if tensor.device.type == "cuda"}
 
 
 @contextmanager
 def random_states_kept(*devices: torch.device) -> Iterator[None]:
-    """Put the global random states of torch, NumPy and Python back at the end."""
+    """Restore the global random states of torch, NumPy and Python at the end."""
     of_numpy, of_python = np.random.get_state(), random.getstate()
     try:
         with torch.random.fork_rng(devices=list(devices)):
@@ -35,7 +31,7 @@ def random_states_kept(*devices: torch.device) -> Iterator[None]:
 
 
 def seed_global_states(seed: int, *devices: torch.device) -> None:
-    """Seed all of them."""
+    """Seed the global random states of torch, NumPy and Python."""
     torch.default_generator.manual_seed(seed)
     for device in devices:
         torch.cuda.default_generators[device.index].manual_seed(seed)
@@ -45,24 +41,24 @@ def seed_global_states(seed: int, *devices: torch.device) -> None:
 
 @contextmanager
 def side_effects_undone(model: nn.Module) -> Iterator[None]:
-    """Leave all but the weights as it is, whatever the forward pass and the loss do to it.
+    """Restore everything but the weights after a forward pass and a loss.
 
-    That is buffers, modes, gradients and who requires them, and random states.
+    This covers buffers, train or eval modes, gradients, `requires_grad` and random states.
     """
     devices = on_gpus(model.parameters())
     modes = [(module, module.training) for module in model.modules()]
-    held = [(p, p.requires_grad, p.grad) for p in model.parameters()]
+    parameters = [(p, p.requires_grad, p.grad) for p in model.parameters()]
     buffers = [
         (module, name, buffer, buffer.clone())
         for module in model.modules()
         for name, buffer in module.named_buffers(recurse=False)
     ]
-    # Attention's fast path packs a padded batch into a nested tensor, which has no variance.
+    # The fast path of attention packs a padded batch into a nested tensor, which has no variance.
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        for parameter, _, _ in held:
-            # To which a loss that runs backward itself would add.
+        for parameter, _, _ in parameters:
+            # A loss that calls backward would add to an existing gradient.
             parameter.grad = None
         with random_states_kept(*devices):
             yield
@@ -70,11 +66,11 @@ def side_effects_undone(model: nn.Module) -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(fast)
         for module, mode in modes:
             module.training = mode
-        for parameter, requires_grad, gradient in held:
+        for parameter, requires_grad, gradient in parameters:
             parameter.requires_grad_(requires_grad)
             parameter.grad = gradient
         for module, name, buffer, value in buffers:
-            # A buffer may have been written to, or replaced; an expanded one cannot be written to.
+            # A forward may write to a buffer or replace it. An expanded buffer takes no writes.
             if not torch.equal(buffer, value):
                 buffer.copy_(value)
             setattr(module, name, buffer)
@@ -82,22 +78,22 @@ def side_effects_undone(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def unchanged(model: nn.Module) -> Iterator[None]:
-    """Undo what a forward leaves behind: attributes, hooks, and randomness drawn in it."""
-    # Buffers are in a dict, and so are the hooks that some models give themselves when first run.
-    own = [each for module in model.modules() for each in (vars(module), *vars(module).values())]
-    held = [(each, dict(each)) for each in own if isinstance(each, dict)]
+    """Restore the attributes and hooks of a model's modules, and the random states."""
+    # Buffers are in a dict, and so are the hooks that some models add when they first run.
+    dicts = [each for module in model.modules() for each in (vars(module), *vars(module).values())]
+    copies = [(each, dict(each)) for each in dicts if isinstance(each, dict)]
     try:
         with random_states_kept():
             yield
     finally:
-        for attributes, before in held:
+        for attributes, before in copies:
             attributes.clear()
             attributes.update(before)
 
 
 @contextmanager
 def unchanged_on_error(model: nn.Module, generator: torch.Generator | None) -> Iterator[None]:
-    """Put parameters and random state back if anything goes wrong inside."""
+    """Restore the parameters and the random state if the block raises."""
     values = [(parameter, parameter.clone()) for parameter in model.parameters()]
     state = torch.get_rng_state() if generator is None else generator.get_state()
     try:
@@ -114,47 +110,18 @@ def unchanged_on_error(model: nn.Module, generator: torch.Generator | None) -> I
 
 @contextmanager
 def naming_the_layer(model: nn.Module) -> Iterator[None]:
-    """Add to an error from within a model which of its layers raised it."""
+    """Add to an error from a model's forward pass the name of the layer that raised it."""
     try:
         yield
     except Exception as error:
         names = {module: name or "model" for name, module in model.named_modules()}
         frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-        running = [frame.f_locals.get("self") for frame in frames]
-        layers = [each for each in running if isinstance(each, nn.Module) and each in names]
-        # The innermost call; our own errors name it themselves.
+        callers = [frame.f_locals.get("self") for frame in frames]
+        layers = [each for each in callers if isinstance(each, nn.Module) and each in names]
+        # The innermost call is the layer. Our own errors name it already.
         if layers and repr(names[layers[-1]]) not in str(error):
             layer = layers[-1]
-            kind = type(layer).__name__ if layer._modules else repr(layer)
+            is_container = next(layer.children(), None) is not None
+            kind = type(layer).__name__ if is_container else repr(layer)
             error.add_note(f"raised in {names[layer]!r}: {kind}")
         raise
-
-
-def left_alone(model: nn.Module, owners: list[Any]) -> dict[int, str]:
-    """Return which of the weights that these modules own must not change, each with a reason."""
-    notes = {identity(owner): "frozen" for owner in owners if not _trains(owner)}
-    # Scaling an embedding tied to the head would change what has run already.
-    known = {id(owner) for owner in owners}
-    for name, module in model.named_modules():
-        if id(module) not in known:
-            for parameter in module.parameters(recurse=False):
-                notes[id(parameter)] = f"shares the weight of {name or 'model'}"
-    return notes
-
-
-def _trains(owner: Any) -> bool:
-    if is_parametrized(owner, "weight"):
-        return any(p.requires_grad for p in owner.parametrizations.weight.parameters())
-    return owner.weight.requires_grad
-
-
-def identity(owner: Any) -> int:
-    """Return what two modules have in common if they share a weight."""
-    return id(owner) if is_parametrized(owner, "weight") else id(owner.weight)
-
-
-def without_hooks(module: nn.Module) -> nn.Module:
-    """Return a module with the same parameters that calls nobody else."""
-    bare = copy.copy(module)
-    bare._forward_hooks, bare._forward_pre_hooks = OrderedDict(), OrderedDict()
-    return bare

@@ -1,4 +1,4 @@
-"""Tensors in nested containers, and the numbers in them."""
+"""Tensors in nested containers, and tensors that hold no real numbers."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -18,8 +18,10 @@ def tensors(value: Any) -> list[Tensor]:
     return [t for each in value for t in tensors(each)] if isinstance(value, (tuple, list)) else []
 
 
-def given(inputs: tuple[Any, ...], named: dict[str, Any]) -> Iterator[tuple[str, Tensor]]:
-    """Yield the tensors of a call's arguments, each with the argument's number or name."""
+def argument_tensors(
+    inputs: tuple[Any, ...], named: dict[str, Any]
+) -> Iterator[tuple[str, Tensor]]:
+    """Yield each tensor in a call's arguments with the argument's number or name."""
     arguments = [*enumerate(inputs), *((repr(name), value) for name, value in named.items())]
     for name, value in arguments:
         for tensor in tensors(value):
@@ -27,13 +29,13 @@ def given(inputs: tuple[Any, ...], named: dict[str, Any]) -> Iterator[tuple[str,
 
 
 def is_quantized(tensor: Tensor) -> bool:
-    """Return whether a tensor holds whole numbers, or as few different ones as in a byte."""
+    """Return whether a tensor holds integers, or floats of one byte."""
     real = tensor.is_floating_point() and tensor.dtype.itemsize > 1
     return not (real or tensor.is_complex())
 
 
-def numbers(tensor: Tensor) -> Tensor:
-    """Return a tensor to calculate with, quantized or not."""
+def dequantized(tensor: Tensor) -> Tensor:
+    """Return a tensor of real numbers with the same values."""
     if tensor.is_quantized:
         return tensor.dequantize()
     return tensor.float() if is_quantized(tensor) else tensor

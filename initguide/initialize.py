@@ -1,8 +1,8 @@
-r"""Initialize a whole model by rules: say what each parameter shall be, look at it, then do it.
+r"""Initialize a whole model by rules: plan it, read the plan, then carry it out.
 
-A [Rule][initguide.Rule] pairs parameters with a law. [plan][initguide.plan] finds the rule of each
-parameter, and with it the fan, the activation that follows and the standard deviation, and changes
-nothing. [initialize_][initguide.initialize_] carries the plan out.
+A [Rule][initguide.Rule] pairs parameters with a method. [plan][initguide.plan] finds the rule of
+each parameter, its fans, the activation that follows and the standard deviation, and changes
+nothing. [initialize_][initguide.initialize_] draws the values.
 """
 
 from collections.abc import Sequence
@@ -13,9 +13,9 @@ from torch import nn
 from initguide._checks import check_model, one_of
 from initguide._state import random_states_kept
 from initguide.graph.trace import Trace, trace
-from initguide.model.params import parametrizations_at_rest, slots
+from initguide.model.params import parametrizations_in_eval_mode, params_of
 from initguide.model.plan import Plan
-from initguide.model.resolve import planned
+from initguide.model.resolve import make_plan
 from initguide.model.rule import Rule
 from initguide.recipes.registry import RECIPES
 
@@ -23,32 +23,32 @@ Recipe = str | Sequence[Rule | str]
 
 
 def plan(model: nn.Module, recipe: Recipe = "auto") -> Plan:
-    r"""Say what each parameter of a model shall be, and change nothing.
+    r"""Return what each parameter of a model will hold, and change nothing.
 
     $$\text{parameter} \mapsto (\text{rule}, \text{fans}, \text{activation that follows})
     \mapsto (\text{law}, \text{mean}, \text{std})$$
 
-    The first rule that matches a parameter governs it. A tied weight appears once, by its first
-    name; any of its names may match. The activation that follows a layer is found by tracing the
-    model's forward on symbols, through norms, dropout, reshapes and residual sums; what is not
-    found is said in a note.
+    The first rule that matches a parameter decides. A tied weight appears once, by its first name,
+    and a rule may match any of its names. To find the activation that follows a layer, the model's
+    forward is traced on proxies, through norms, dropout, reshapes and residual sums. A note says
+    what the trace did not find.
 
-    A recipe leaves as it is, and the plan says so, what is frozen (`requires_grad=False`; with it
-    the statistics of its norms) or quantized, such as pretrained weights beside a new head. Rules
-    of your own govern those as well.
+    A recipe leaves frozen and quantized parameters unchanged, such as pretrained weights beside a
+    new head, and the plan says so. A frozen norm keeps its statistics as well. Your own rules apply
+    to these parameters too.
 
     Args:
         model: Any module; it may be on the meta device.
-        recipe: A name from [RECIPES][initguide.RECIPES], or a list of rules and such names, whose
-            rules are then inserted.
+        recipe: A name from [RECIPES][initguide.RECIPES], or a list of rules and such names. A name
+            in a list stands for the rules of that recipe.
 
     Returns:
-        A [Plan][initguide.Plan]; print it.
+        A [Plan][initguide.Plan], which prints as a table.
 
     Raises:
-        ValueError: The recipe is unknown, a parameter has no rule, a rule of your own governs
-            nothing, a law does not fit, a parameter is lazy, or there is none to initialize. The
-            error names it.
+        ValueError: The recipe is unknown, a parameter has no rule, one of your rules matches
+            nothing, a method does not accept its parameter, a parameter is lazy, or there is none
+            to initialize. The error names it.
         TypeError: `model` is not a module, or the recipe holds something else.
 
     Source:
@@ -71,17 +71,17 @@ def plan(model: nn.Module, recipe: Recipe = "auto") -> Plan:
         ```
     """
     check_model(model)
-    with parametrizations_at_rest(model):
+    with parametrizations_in_eval_mode(model):
         return _plan(model, recipe)
 
 
 def _plan(model: nn.Module, recipe: Recipe) -> Plan:
-    held, found = slots(model), trace(model)
-    made = planned(held, _rules(recipe, model, found), found)
-    if all(entry.left for entry in made.entries):
-        kinds = ", ".join(dict.fromkeys(module._get_name() for module in model.modules()))
-        left = [f"{entry.slot.name!r}, which is {entry.slot.rests}" for entry in made.entries]
-        got = f"only such as {left[0]}: give it a rule" if left else f"none in {kinds}"
+    params, found = params_of(model), trace(model)
+    made = make_plan(params, _rules(recipe, model, found), found)
+    if all(entry.is_skipped for entry in made.entries):
+        kinds = ", ".join(dict.fromkeys(type(module).__name__ for module in model.modules()))
+        skipped = [f"{e.param.name!r}, which is {e.param.skip_reason}" for e in made.entries]
+        got = f"only such as {skipped[0]}: give it a rule" if skipped else f"none in {kinds}"
         raise ValueError(f"model must have a parameter to initialize; got {got}")
     return made
 
@@ -92,13 +92,13 @@ def initialize_(model: nn.Module, recipe: Recipe = "auto", *, seed: int | None =
 
     $$w_i = F(\text{seed},\ \text{name},\ i)$$
 
-    where $i$ is the position in the full tensor: with a seed, a value depends on nothing else, not
-    on the order of the parameters, nor on the others, nor on how the model is sharded.
+    Here $i$ is the position in the full tensor. With a seed, a value depends only on these three:
+    not on the order of the parameters, on other parameters, or on how the model is sharded.
 
     Args:
         model: Any module; its parameters change in place.
         recipe: As in [plan][initguide.plan].
-        seed: An integer; where None, it is drawn from torch's global generator.
+        seed: An integer. If None, it is drawn from torch's global generator.
 
     Returns:
         The [Plan][initguide.Plan] that was carried out.
@@ -130,21 +130,21 @@ def initialize_(model: nn.Module, recipe: Recipe = "auto", *, seed: int | None =
     """
     if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
         raise TypeError(f"seed must be an integer; got {seed!r}")
-    found = plan(model, recipe)
-    found.check()
+    made = plan(model, recipe)
+    made.check()
     state = torch.get_rng_state()
     try:
         number = int(torch.randint(2**62, ()).item()) if seed is None else seed
-        with parametrizations_at_rest(model), random_states_kept():
-            found.write_(number)
+        with parametrizations_in_eval_mode(model), random_states_kept():
+            made.write_(number)
     except BaseException:
         torch.set_rng_state(state)
         raise
-    return found
+    return made
 
 
 def _rules(recipe: Recipe, model: nn.Module, found: Trace) -> list[tuple[Rule, bool]]:
-    """Return the rules in order, each with whether it is the caller's own."""
+    """Return the rules in order, each with whether the caller wrote it."""
     if isinstance(recipe, str):
         if recipe not in RECIPES:
             raise ValueError(f"recipe must be {one_of(RECIPES)}; got {recipe!r}")

@@ -352,7 +352,7 @@ def test_laws_have_the_package_s_std(name, fans):
     model = nn.Sequential(nn.Linear(fan_in, fan_out), nn.GELU())
     settings = SETTINGS | {"init": name, "activation": "gelu", "width": fan_in}
     law = ask(["law", {"settings": settings, "fanIn": fan_in, "fanOut": fan_out}])[0]
-    weight, bias = (entry.law for entry in _plan(settings, model).entries)
+    weight, bias = (entry.sampler for entry in _plan(settings, model).entries)
     assert weight.name == LAWS[name]
     same(law["std"], weight.mean if law["kind"] == "constant" else weight.std)
     same(law["bias"] / math.sqrt(3), bias.std)
@@ -514,12 +514,12 @@ def test_every_snippet_plans_what_the_playground_draws(activation):
             exec(code if whole else code.partition("print(")[0], namespace)
         assert ("rms" in printed.getvalue()) is whole
         plan = init.plan(namespace["model"], namespace["recipe"])
-        weights = [e for e in plan.entries if e.layer == "Linear" and "weight" in e.slot.name]
+        weights = [e for e in plan.entries if e.layer == "Linear" and "weight" in e.param.name]
         assert len(weights) == 3
         for entry in weights:
-            assert entry.law.name == LAWS[settings["init"]]
+            assert entry.sampler.name == LAWS[settings["init"]]
             constant = law["kind"] == "constant"
-            same(law["std"], entry.law.mean if constant else entry.law.std)
+            same(law["std"], entry.sampler.mean if constant else entry.sampler.std)
         norms = sum(isinstance(m, nn.LayerNorm) for m in namespace["model"].modules())
         assert norms == (3 if settings["layerNorm"] else 0)
 

@@ -105,12 +105,12 @@ def _audit(model: nn.Module, right: Plan) -> Report:
         flat = values.flatten().double()
         rows.append(
             {
-                "parameter": entry.slot.name,
+                "parameter": entry.param.name,
                 "shape": " × ".join(map(str, values.shape)) or "scalar",
-                "law": entry.law.name,
-                "std": entry.law.std,
+                "law": entry.sampler.name,
+                "std": entry.sampler.std,
                 "found": flat.std(correction=0).item() if flat.numel() else None,
-                "mean": entry.law.mean,
+                "mean": entry.sampler.mean,
                 "found_mean": flat.mean().item() if flat.numel() else None,
                 "finding": ", ".join(each.kind for each in found) or None,
             }
@@ -124,22 +124,22 @@ def _audit(model: nn.Module, right: Plan) -> Report:
     return Report("audit", rows, findings, [note], printed=printed)
 
 
-def _values(entry: Entry) -> Tensor:
-    tensor: Any = entry.slot.tensor.detach()
-    return numbers(tensor.full_tensor() if is_sharded(tensor) else tensor)
+def _values(entry: ParamPlan) -> Tensor:
+    tensor: Any = entry.param.tensor.detach()
+    return dequantized(tensor.full_tensor() if is_sharded(tensor) else tensor)
 
 
 def _identical(
-    entry: Entry, values: Tensor, seen: dict[Any, list[tuple[str, Tensor]]]
+    entry: ParamPlan, values: Tensor, seen: dict[Any, list[tuple[str, Tensor]]]
 ) -> list[Finding]:
     """Return a finding if an earlier random parameter has the same values, bit for bit."""
     if values.numel() < 2 or entry.law.std == 0 or not (values != values.flatten()[0]).any():
         return []
-    if entry.law.std is None and torch.equal(entry.draw_(values.clone(), 0), values):
+    if entry.sampler.std is None and torch.equal(entry.draw_(values.clone(), 0), values):
         # Nothing is drawn.
         return []
     like = seen.setdefault((values.shape, values.dtype), [])
-    name = entry.slot.name
+    name = entry.param.name
     for other, earlier in like:
         if torch.equal(earlier, values):
             return [
@@ -152,7 +152,7 @@ def _identical(
 def _defaults(model: nn.Module) -> Plan:
     """Return what torch itself draws; for parameters without a default, nothing is known."""
     rules = [*torch_defaults(model, Trace()), Rule("*", _unknown_)]
-    return planned(slots(model), [(rule, False) for rule in rules], Trace())
+    return make_plan(params_of(model), [(rule, False) for rule in rules], Trace())
 
 
 def _unknown_(tensor: Tensor) -> Tensor:

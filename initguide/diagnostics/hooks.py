@@ -61,7 +61,7 @@ class Layer:
 
     name: str
     module: Any
-    place: Place
+    place: LayerInfo
     output: Any
     input: Any
     units: int
@@ -169,7 +169,7 @@ def _place(found: Trace, name: str, module: nn.Module) -> Place:
     """Return the place of a layer; the output of attention is the output of its projection."""
     place = found.place(name)
     if isinstance(module, nn.MultiheadAttention):
-        last = found.place(f"{name}.out_proj" if name else "out_proj")
+        last = found.layer(f"{name}.out_proj" if name else "out_proj")
         return replace(place, ends=place.ends or last.ends)
     return place
 

@@ -220,7 +220,7 @@ def _check(
     if loss is not None and not callable(loss):
         raise TypeError(f"loss must be a function of the model's output; got {loss!r}")
     check_memory(model)
-    for index, tensor in given(inputs, named):
+    for index, tensor in argument_tensors(inputs, named):
         if not tensor.is_floating_point() or tensor.isfinite().all():
             continue
         # An additive mask holds zeros and minus infinity.

@@ -12,8 +12,8 @@ from initguide.diagnostics.report import Finding, finding
 from initguide.fans import Fans, layer_fans
 from initguide.gains import gain
 from initguide.model import distributions
-from initguide.model.distributions import Limits, Spread, is_value
-from initguide.model.plan import Entry
+from initguide.model.distributions import EntryDistribution, Limits, is_value
+from initguide.model.plan import ParamPlan
 
 
 def check_param(
@@ -37,7 +37,7 @@ def check_param(
         values = values[keep]
     if found or values.numel() == 0:
         return found
-    spread, law = entry.law.spread, entry.law
+    spread, law = entry.sampler.distribution, entry.sampler
     if law.std == 0:
         return _constant(entry, values, torch.full_like(values, law.mean or 0.0), default, limits)
     if law.std is None:
@@ -103,7 +103,7 @@ def _right(entry: Entry) -> str:
 
 
 def _constant(
-    entry: Entry, values: Tensor, target: Tensor, default: Entry | None, limits: Limits
+    entry: ParamPlan, values: Tensor, target: Tensor, default: ParamPlan | None, limits: Limits
 ) -> list[Finding]:
     """Check a parameter whose values are all known."""
     off = ~is_value(values, target)
@@ -130,7 +130,7 @@ def _unknown(entry: Entry, values: Tensor, default: Entry | None, limits: Limits
     if torch.equal(*drawn):
         return _constant(entry, values, drawn[0], default, limits)
     flat = values.flatten().double()
-    if values.numel() > 1 and bool((flat == flat[0]).all()) and entry.law.ours:
+    if values.numel() > 1 and bool((flat == flat[0]).all()) and entry.sampler.from_package:
         return _all_equal(entry, flat, default, limits)
     return []
 
@@ -160,7 +160,11 @@ def _lines(entry: Entry, values: Tensor) -> list[Finding]:
 
 
 def _random(
-    entry: Entry, spread: Spread, flat: Tensor, default: Entry | None, limits: Limits
+    entry: ParamPlan,
+    spread: EntryDistribution,
+    flat: Tensor,
+    default: ParamPlan | None,
+    limits: Limits,
 ) -> list[Finding]:
     """Check mean, std and distribution of independent values."""
     if limits.fits(spread, flat):

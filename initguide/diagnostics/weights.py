@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from initguide._tree import numbers
+from initguide._tree import dequantized
 from initguide.diagnostics.statistics import copies, moments
-from initguide.graph.custom_layers import foreign
+from initguide.graph.custom_layers import custom_layer
 from initguide.graph.trace import Trace
-from initguide.model.params import joined
+from initguide.model.params import full_name
 
 
 @dataclass(frozen=True)
@@ -37,16 +37,16 @@ class Weights:
 def weights_of(name: str, module: Any, found: Trace) -> Weights:
     """Return the weights of a layer; reading parametrized weights may change their buffers."""
     keys = _names(module)
-    parts = [numbers(getattr(module, key).detach()) for key in keys]
+    parts = [dequantized(getattr(module, key).detach()) for key in keys]
     main = parts[0]
     last = module.out_proj.weight if isinstance(module, nn.MultiheadAttention) else main
     # Units of a recurrent layer are copies only if they also read the state in the same way.
     rows = torch.cat(parts, 1) if isinstance(module, (nn.RNNBase, nn.RNNCellBase)) else main
-    transposed = getattr(module, "transposed", False) or foreign(module).flipped
+    transposed = getattr(module, "transposed", False) or custom_layer(module).layout == "in_out"
     rms = moments(main, None)[2]
     return Weights(
         shape=" × ".join(map(str, main.shape)),
-        fan_in=found.fans(joined(name, keys[0]), module, keys[0]).fan_in,
+        fan_in=found.fans(full_name(name, keys[0]), module, keys[0]).fan_in,
         rms=float(rms),
         zero=not last.detach().any(),
         copies=0 if _apart(module) else copies(rows.transpose(0, 1) if transposed else rows),

@@ -1,1 +1,1 @@
-"""Where each layer stands in its network: found by running the model on symbols."""
+"""Facts about each layer of a model, read from a symbolic run of its forward pass."""

@@ -1,7 +1,8 @@
-"""Norms and linear layers that torch does not know, told by what they do with a probe.
+"""Recognize the norms and linear layers of other libraries by what they compute.
 
-Many libraries write their own: an RMS norm whose weight is counted from zero, a linear layer that
-holds its weight as (in, out). What a module does says what it is, whatever it is called.
+Many libraries write their own: an RMS norm whose weight is an offset from one, or a linear layer
+that stores its weight as (in, out). Names differ, so each module is tried on a random input, or its
+forward is traced.
 """
 
 import itertools
@@ -13,126 +14,132 @@ import torch
 from torch import Tensor, fx, nn
 from torch.func import functional_call
 
-from initguide._state import unchanged, without_hooks
-from initguide.graph.param_roles import PLAIN, name_of, use_of
-from initguide.graph.proxies import SymbolTracer, calls
+from initguide._state import unchanged
+from initguide._torch_internals import without_hooks
+from initguide.fans import Layout
+from initguide.graph.param_roles import LINEAR_LAYER_STEPS, operation_name, role_of
+from initguide.graph.proxies import ProxyTracer, argument_choices
 
 
 @dataclass(frozen=True)
-class Foreign:
-    """What a module is.
+class CustomLayer:
+    """What a module outside torch computes.
 
     Attributes:
-        neutral: Of a norm: the values of its parameters at which its output has unit scale.
-        flipped: Of a linear layer: whether its weight is `(in, out)`; None where it is none.
+        neutral_values: If it is a norm: the values of its parameters at which the output has unit
+            scale.
+        layout: If it is a linear layer: the order of its weight's axes.
     """
 
-    neutral: dict[str, float] | None = None
-    flipped: bool | None = None
+    neutral_values: dict[str, float] | None = None
+    layout: Layout | None = None
 
 
-# What was found, with the shapes that it was found for.
-_FOUND: WeakKeyDictionary[nn.Module, tuple[object, Foreign]] = WeakKeyDictionary()
-_NONE = Foreign()
+# The result for a module, and the parameter shapes that it holds for.
+_CACHE: WeakKeyDictionary[nn.Module, tuple[object, CustomLayer]] = WeakKeyDictionary()
+_NEITHER = CustomLayer()
 
 
-def foreign(module: nn.Module) -> Foreign:
-    """Return what a module is that is none of torch's own and holds no other module."""
-    held = module._parameters
-    # A subclass of one of torch's layers is that.
+def custom_layer(module: nn.Module) -> CustomLayer:
+    """Return what a module computes, if it is outside torch and holds no other module."""
+    # A subclass of one of torch's layers is a layer of torch.
     bases = (kind.__module__ for kind in type(module).__mro__ if kind is not nn.Module)
-    if not held or module._modules or any(name.startswith("torch.nn.") for name in bases):
-        return _NONE
-    shapes = {name: p.shape for name, p in held.items() if p is not None}
-    if not shapes or any(p is not None and nn.parameter.is_lazy(p) for p in held.values()):
-        return _NONE
-    known = _FOUND.get(module)
+    if any(name.startswith("torch.nn.") for name in bases):
+        return _NEITHER
+    parameters = dict(module.named_parameters(recurse=False, remove_duplicate=False))
+    is_lazy = any(nn.parameter.is_lazy(parameter) for parameter in parameters.values())
+    if not parameters or is_lazy or next(module.children(), None) is not None:
+        return _NEITHER
+    shapes = {name: parameter.shape for name, parameter in parameters.items()}
+    known = _CACHE.get(module)
     if known is None or known[0] != shapes:
-        # Until it is known: the trace asks as well.
-        _FOUND[module] = shapes, _NONE
+        # The trace below asks for this module as well, and must get an answer.
+        _CACHE[module] = shapes, _NEITHER
         with unchanged(module):
-            known = _FOUND[module] = shapes, _found(module, shapes)
+            known = _CACHE[module] = shapes, _recognize(module, shapes)
     return known[1]
 
 
-def _found(module: nn.Module, shapes: dict[str, torch.Size]) -> Foreign:
-    if len(shapes) > 2 or module._buffers:
-        return _NONE
+def _recognize(module: nn.Module, shapes: dict[str, torch.Size]) -> CustomLayer:
+    if len(shapes) > 2 or next(module.buffers(recurse=False), None) is not None:
+        return _NEITHER
     sizes = list(shapes.values())
     if all(len(size) == 1 for size in sizes) and len(set(sizes)) == 1 and sizes[0][0] > 1:
-        return Foreign(neutral=_neutral(module, [*shapes], sizes[0][0]))
+        return CustomLayer(neutral_values=_neutral_values(module, [*shapes], sizes[0][0]))
     if len(shapes.get("weight", ())) == 2 and set(shapes) <= {"weight", "bias"}:
-        return Foreign(flipped=_flipped(module))
-    return _NONE
+        return CustomLayer(layout=_layout(module))
+    return _NEITHER
 
 
 def _run(module: nn.Module, values: dict[str, Tensor], x: Tensor) -> Tensor | None:
-    """Return what a module makes of an input with these parameters; None if it cannot."""
+    """Return a module's output for these parameters and this input, or None if it has none."""
     try:
         with torch.no_grad():
             y = functional_call(without_hooks(module), values, (x,))
     except Exception:
-        # Of any type: it is anybody's forward, on an input that it may not be for.
+        # A forward of other people may raise anything on an input that it is not made for.
         return None
     return y if isinstance(y, Tensor) and y.is_floating_point() and y.isfinite().all() else None
 
 
-def _neutral(module: nn.Module, names: list[str], size: int) -> dict[str, float] | None:
-    """Return the values at which the output's scale is one whatever that of the input is."""
+def _neutral_values(module: nn.Module, names: list[str], size: int) -> dict[str, float] | None:
+    """Return the parameters at which inputs of any scale give an output of unit scale."""
     source = torch.Generator().manual_seed(0)
-    for tail in ((), (5,), (4, 4)):
-        x = torch.randn(4, size, *tail, generator=source)
-        for values in itertools.product((1.0, 0.0), repeat=len(names)):
-            given = {name: torch.full((size,), v) for name, v in zip(names, values, strict=True)}
-            y, other = _run(module, given, x), _run(module, given, 8 * x)
-            if y is None or other is None or y.shape != x.shape:
+    for more in ((), (5,), (4, 4)):
+        x = torch.randn(4, size, *more, generator=source)
+        for numbers in itertools.product((1.0, 0.0), repeat=len(names)):
+            values = {n: torch.full((size,), v) for n, v in zip(names, numbers, strict=True)}
+            y, of_larger = _run(module, values, x), _run(module, values, 8 * x)
+            if y is None or of_larger is None or y.shape != x.shape:
                 continue
             rms = y.square().mean().sqrt().item()
             varies = (y - y.mean(0)).square().mean().sqrt().item() > 0.5
-            if varies and 0.8 < rms < 1.25 and torch.allclose(y, other, atol=0.05):
-                return dict(zip(names, values, strict=True))
+            if varies and 0.8 < rms < 1.25 and torch.allclose(y, of_larger, atol=0.05):
+                return dict(zip(names, numbers, strict=True))
     return None
 
 
-def _flipped(module: nn.Module) -> bool | None:
-    """Return whether a linear layer's weight is (in, out); None if it is no linear layer."""
+def _layout(module: nn.Module) -> Layout | None:
+    """Return the layout of a linear layer's weight, or None if the module is no linear layer."""
     try:
-        given = next(calls(module))
-        graph = SymbolTracer(module, given).trace(module)
+        arguments = next(argument_choices(module))
+        graph = ProxyTracer(module, arguments).trace(module)
     except Exception:
-        # Of any type: it is anybody's forward, and may not run on symbols.
+        # A forward of other people may not run on proxies.
         return None
-    use, nodes = None, list(graph.nodes)
+    role, nodes = None, list(graph.nodes)
     for node in nodes:
         if node.op == "get_attr" and node.target == "weight":
-            use = use_of(node, module._parameters["weight"])  # pyright: ignore[reportArgumentType]
-    # Nothing but the product, the bias, and what moves values.
-    done = [n for n in nodes if n.op in ("call_function", "call_method", "call_module")]
-    plain = all(n is getattr(use, "node", None) or name_of(n) in PLAIN for n in done)
-    returned = isinstance(nodes[-1].args[0], fx.Node)
-    return use.flipped if use and use.kind == "weight" and plain and returned else None
+            role = role_of(node, module.get_parameter("weight"))
+    operations = [n for n in nodes if n.op in ("call_function", "call_method", "call_module")]
+    is_plain = all(
+        n is getattr(role, "node", None) or operation_name(n) in LINEAR_LAYER_STEPS
+        for n in operations
+    )
+    returns_tensor = isinstance(nodes[-1].args[0], fx.Node)
+    return role.layout if role and role.kind == "weight" and is_plain and returns_tensor else None
 
 
-class _Dense(type):
+class _CustomLinearType(type):
     def __instancecheck__(cls, instance: object) -> bool:
-        return isinstance(instance, nn.Module) and foreign(instance).flipped is not None
+        return isinstance(instance, nn.Module) and custom_layer(instance).layout is not None
 
 
-class _Norm(type):
+class _CustomNormType(type):
     def __instancecheck__(cls, instance: object) -> bool:
-        return isinstance(instance, nn.Module) and foreign(instance).neutral is not None
+        return isinstance(instance, nn.Module) and custom_layer(instance).neutral_values is not None
 
 
-class Dense(nn.Module, metaclass=_Dense):
-    """Whatever acts as a linear layer; it stands among torch's classes where those are listed."""
+class CustomLinear(nn.Module, metaclass=_CustomLinearType):
+    """Every module that computes a linear layer, for `isinstance` beside torch's classes."""
 
 
-class Norm(nn.Module, metaclass=_Norm):
-    """Whatever acts as a normalization."""
+class CustomNorm(nn.Module, metaclass=_CustomNormType):
+    """Every module that computes a normalization, for `isinstance` beside torch's classes."""
 
 
-def neutrals(model: nn.Module) -> Iterator[tuple[str, float]]:
-    """Yield the names of the parameters of such norms, and their neutral values."""
+def custom_norm_values(model: nn.Module) -> Iterator[tuple[str, float]]:
+    """Yield the name and the neutral value of each parameter of a custom norm."""
     for owner, module in model.named_modules(remove_duplicate=False):
-        for key, value in (foreign(module).neutral or {}).items():
+        for key, value in (custom_layer(module).neutral_values or {}).items():
             yield (f"{owner}.{key}" if owner else key), value

@@ -1,37 +1,42 @@
-"""Where a layer stands in its network: what rules and recipes ask about it."""
+"""The kinds of layers, and what rules and recipes know about one layer of a model."""
 
 from dataclasses import dataclass
 
 from torch import nn
 
+from initguide._torch_internals import NormBase
 from initguide.activations import Nonlinearity
-from initguide.graph.custom_layers import Dense, Norm
+from initguide.graph.custom_layers import CustomLinear, CustomNorm
 from initguide.layers.convolution import CONVOLUTIONS
 
-LAYERS = (nn.Linear, nn.Bilinear, nn.Embedding, nn.EmbeddingBag, *CONVOLUTIONS, Dense)
+# Layers with one weight.
+LAYERS = (nn.Linear, nn.Bilinear, nn.Embedding, nn.EmbeddingBag, *CONVOLUTIONS, CustomLinear)
+# Layers that pack several weights into one parameter.
 PACKED = (nn.MultiheadAttention, nn.RNNBase, nn.RNNCellBase)
 NORMS = (
-    nn.modules.batchnorm._NormBase,
+    NormBase,
     nn.LayerNorm,
     nn.GroupNorm,
     nn.RMSNorm,
     nn.LocalResponseNorm,
-    Norm,
+    CustomNorm,
 )
+# Blocks of torch whose forward cannot be traced; their layers are known.
 TRANSFORMER = (nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a layer stands.
+class LayerInfo:
+    """What the trace found out about one layer.
 
     Attributes:
-        nonlinearity: What follows it; what [gain][initguide.gain] takes.
-        label: The same in a word or two, for people.
-        branch: The number of the residual branch that it is in, from 0; None outside.
-        ends: Whether its output is the branch's, or becomes it through a norm; or it is that norm.
-        last: Whether no layer is behind it.
+        nonlinearity: The activation that follows, in the form that [gain][initguide.gain] takes.
+        label: Its name in a printed plan.
+        branch: The number of the residual branch that holds the layer, from 0; None outside.
+        ends: Whether the layer ends its branch: it is the last layer, or the norm after it.
+        last: Whether no layer follows it in the model.
         note: What is not known.
+        between: The operations between the layer and its activation, in order.
     """
 
     nonlinearity: Nonlinearity = "linear"
@@ -40,3 +45,4 @@ class Place:
     ends: bool = False
     last: bool = False
     note: str = ""
+    between: tuple[str, ...] = ()

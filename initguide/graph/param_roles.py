@@ -1,6 +1,7 @@
-"""What a forward does with a parameter: which axis of a matrix it sums over, what it adds.
+"""The role of a parameter, read from how the forward uses it: weight, table, scale or shift.
 
-A parameter that no layer of torch's holds says nothing about itself; its use does.
+A parameter outside torch's own layers does not say what it is. The forward does: a weight is
+multiplied as a matrix, and the axis that is summed over is its input axis.
 """
 
 from dataclasses import dataclass
@@ -8,86 +9,96 @@ from typing import Any, Literal
 
 from torch import Tensor, fx
 
-Kind = Literal["weight", "table", "scale", "shift", "unknown"]
+from initguide.fans import Layout
 
+RoleKind = Literal["weight", "table", "scale", "shift", "unknown"]
+
+# Operations that move or convert values.
 _MOVES = {"view", "reshape", "expand", "to", "float", "type", "type_as", "contiguous", "clone"}
 _MOVES |= {"unsqueeze", "squeeze", "flatten", "detach", "repeat", "getattr", "getitem", "chunk"}
 _MOVES |= {"interpolate", "split", "half", "bfloat16", "expand_as", "neg", "index_select"}
-_TURNS = {"t", "T", "mT", "transpose", "swapaxes", "swapdims"}
+_TRANSPOSES = {"t", "T", "mT", "transpose", "swapaxes", "swapdims"}
 _PRODUCTS = {"matmul", "mm", "bmm", "grouped_mm"}
 _JOINS = {"cat", "concat", "stack", "where", "setitem", "masked_fill", "embedding"}
 _SUMS = {"add", "iadd", "radd", "sub", "isub", "rsub"}
 _FACTORS = {"mul", "imul", "rmul", "truediv", "div"}
-# What leaves a product of matrices what it is.
-PLAIN = {*_MOVES, *_TURNS, "add", "iadd", "radd"} - {"neg", "getitem", "chunk", "split"}
-_ORDER: tuple[Kind, ...] = ("weight", "table", "shift", "scale")
+# Beside the matrix product, a linear layer may add its bias and move values.
+LINEAR_LAYER_STEPS = {*_MOVES, *_TRANSPOSES, "add", "iadd", "radd"}
+LINEAR_LAYER_STEPS -= {"neg", "getitem", "chunk", "split"}
+# If a parameter is used in several ways, the first of these decides.
+_PRIORITY: tuple[RoleKind, ...] = ("weight", "table", "shift", "scale")
 
 
 @dataclass(frozen=True)
-class Use:
-    """What is done with a parameter.
+class Role:
+    """How the forward uses a parameter.
 
     Attributes:
-        kind: A weight that is summed over, a table of vectors, a factor, a summand, or unknown.
-        flipped: Of a weight: whether it is `(in, out)`.
-        label: The operation, for people.
-        node: The operation in the graph.
+        kind: A weight that is multiplied as a matrix, a table of vectors that are looked up or
+            added, a scale that multiplies entry by entry, a shift that is added, or unknown.
+        layout: The order of a weight's last two axes.
+        operation: The operation that uses the parameter; all of them if the kind is unknown.
+        node: The node of that operation in the graph.
     """
 
-    kind: Kind
-    flipped: bool = False
-    label: str = ""
+    kind: RoleKind
+    layout: Layout = "out_in"
+    operation: str = ""
     node: fx.Node | None = None
 
 
-def use_of(node: fx.Node, like: Tensor) -> Use:
-    """Return what is done with a parameter.
+def role_of(node: fx.Node, parameter: Tensor) -> Role:
+    """Return the role of a parameter.
 
     Args:
-        node: Where the graph reads it.
-        like: The parameter.
+        node: The node at which the graph reads the parameter.
+        parameter: The parameter itself, for its shape.
     """
-    found: list[Use] = []
+    roles: list[Role] = []
+    # The user, the node that it reads, whether that is transposed, whether rows were picked.
     queue: list[tuple[fx.Node, fx.Node, bool, bool]] = [(u, node, False, False) for u in node.users]
     seen: set[fx.Node] = set()
     while queue:
-        user, source, turned, picked = queue.pop(0)
-        name = name_of(user)
-        place = next((i for i, each in enumerate(user.args) if each is source), None)
+        user, source, transposed, picked = queue.pop(0)
+        name = operation_name(user)
+        position = next((i for i, each in enumerate(user.args) if each is source), None)
         signals = [each for each in user.all_input_nodes if each is not source]
-        turns = name in _TURNS or (name == "getattr" and user.args[1] in _TURNS)
+        transposes = name in _TRANSPOSES or (name == "getattr" and user.args[1] in _TRANSPOSES)
         moves = name in _MOVES or (name in (*_SUMS, *_FACTORS) and not signals)
-        if moves or turns:
+        if moves or transposes:
             if user not in seen:
                 seen.add(user)
-                # Rows that the input picks, as a lookup does.
-                picks = picked or (place == 0 and bool(signals))
-                queue += [(each, user, turned ^ turns, picks) for each in user.users]
+                # A lookup picks rows by the input.
+                picks = picked or (position == 0 and bool(signals))
+                queue += [(each, user, transposed ^ transposes, picks) for each in user.users]
             continue
-        kind, flipped = _kind(name, user, source, place, turned)
-        wide = sum(size > 1 for size in like.shape) > 1
-        if kind == "shift" and (picked or wide):
+        kind, in_out = _role_in(name, user, source, position, transposed)
+        is_matrix = sum(size > 1 for size in parameter.shape) > 1
+        if kind == "shift" and (picked or is_matrix):
             kind = "table"
-        found.append(Use(kind, flipped, name, user))
-    known = [use for kind in _ORDER for use in found if use.kind == kind]
-    unknown = [use for use in found if use.kind == "unknown"]
+        roles.append(Role(kind, "in_out" if in_out else "out_in", name, user))
+    known = [role for kind in _PRIORITY for role in roles if role.kind == kind]
+    unknown = [role for role in roles if role.kind == "unknown"]
     if known and (not unknown or known[0].kind == "weight"):
         return known[0]
-    return Use("unknown", label=", ".join(dict.fromkeys(use.label for use in unknown)))
+    return Role("unknown", operation=", ".join(dict.fromkeys(role.operation for role in unknown)))
 
 
-def _kind(
-    name: str, user: fx.Node, source: fx.Node, place: int | None, turned: bool
-) -> tuple[Kind, bool]:
+def _role_in(
+    name: str, user: fx.Node, source: fx.Node, position: int | None, transposed: bool
+) -> tuple[RoleKind, bool]:
+    """Return the role in one operation, and whether a weight is stored as (in, out)."""
     if name == "linear" or name.startswith("conv"):
-        weight = place == 1 or user.kwargs.get("weight") is source
-        return ("weight", turned) if weight else ("shift", False)
+        weight = position == 1 or user.kwargs.get("weight") is source
+        return ("weight", transposed) if weight else ("shift", False)
+    # In `x @ weight` the weight is (in, out), in `weight @ x` it is (out, in).
     if name in _PRODUCTS:
-        return "weight", (not turned if place == 1 else turned)
+        return "weight", (not transposed if position == 1 else transposed)
     if name in ("addmm", "baddbmm"):
-        return ("shift", False) if place == 0 else ("weight", not turned if place == 2 else turned)
+        in_out = not transposed if position == 2 else transposed
+        return ("shift", False) if position == 0 else ("weight", in_out)
     if name == "scaled_dot_product_attention":
-        mask = place == 3 or user.kwargs.get("attn_mask") is source
+        mask = position == 3 or user.kwargs.get("attn_mask") is source
         return ("shift" if mask else "unknown"), False
     if name in _JOINS:
         return "table", False
@@ -96,7 +107,7 @@ def _kind(
     return ("scale" if name in _FACTORS else "unknown"), False
 
 
-def name_of(node: fx.Node) -> str:
-    """Return the name of a function or method, without underscores around it."""
+def operation_name(node: fx.Node) -> str:
+    """Return the name of the function or method that a node calls, without outer underscores."""
     target: Any = node.target
     return str(getattr(target, "__name__", target)).strip("_")

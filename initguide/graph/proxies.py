@@ -1,14 +1,12 @@
-"""Symbols to run a forward on: they record what is done with them, and answer what is asked.
+"""Proxies to run a forward on: they record each operation and need no data.
 
-A symbol has no size, so most forwards would stop at the first `*x.shape`, or at the first check of
-one. What a layer is and what follows it does not depend on sizes. So a symbol gives one that stands
-for any, which fits whatever it is compared with.
+A proxy of torch.fx has no size, so most forwards would stop at the first `*x.shape` or at the first
+check of a length. The kind of a layer and the activation after it do not depend on sizes. So our
+proxies give a length that is equal to every number, which passes every check.
 """
 
-import dis
 import inspect
 import operator
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, cast
@@ -16,12 +14,14 @@ from typing import Any, cast
 import torch
 from torch import Tensor, fx, nn
 
+from initguide._torch_internals import names_to_unpack
 
-class Length(int):
-    """A length that stands for any: equal to all, below and above none, divided by all."""
 
-    def __new__(cls, value: int = 16) -> "Length":
-        """Return one; the value, even as it is, serves where torch wants a number."""
+class AnyLength(int):
+    """A length that equals every number, is below and above none, and divides by all."""
+
+    def __new__(cls, value: int = 16) -> "AnyLength":
+        """Return a length; torch uses its value, an even number, where it needs a number."""
         return super().__new__(cls, value)
 
     def __eq__(self, other: object) -> bool:
@@ -43,8 +43,8 @@ class Length(int):
     def __hash__(self) -> int:
         return int.__hash__(self)
 
-    def _any(self, *_: Any) -> "Length":
-        return Length()
+    def _any(self, *_: Any) -> "AnyLength":
+        return AnyLength()
 
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _any
     __floordiv__ = __rfloordiv__ = _any
@@ -53,29 +53,24 @@ class Length(int):
         return 0
 
 
-def _names_to_unpack(frame: Any) -> int:
-    """Return how many names a caller unpacks into, which only its bytecode tells; else 0."""
-    code, at = frame.f_code.co_code, frame.f_lasti
-    return code[at + 1] if dis.opname[code[at]] == "UNPACK_SEQUENCE" else 0
+class AnyShape(tuple):
+    """A shape of unknown rank: as long as the statement that unpacks it needs, and else three."""
 
+    def __new__(cls, rank: Any = 3) -> "AnyShape":
+        """Return a shape of some rank, or as long as a sequence."""
+        rank = rank if isinstance(rank, int) else len(rank)
+        return super().__new__(cls, (AnyLength(),) * rank)
 
-class Shape(tuple):
-    """A shape of unknown rank: as long as what unpacks it wants, and three where that is open."""
-
-    def __new__(cls, rank: Any = 3) -> "Shape":
-        """Return one of some rank, or as long as a sequence."""
-        return super().__new__(cls, (Length(),) * (rank if isinstance(rank, int) else len(rank)))
-
-    def __iter__(self) -> Iterator[Length]:
-        # An iterator without end cannot be unpacked, and would never fill a list.
-        return iter([Length()] * (_names_to_unpack(sys._getframe(1)) or len(self)))
+    def __iter__(self) -> Iterator[AnyLength]:
+        # An endless iterator cannot be unpacked, and a list of it would never be full.
+        return iter([AnyLength()] * (names_to_unpack() or len(self)))
 
     def __getitem__(self, key: Any) -> Any:
-        return Shape(len(range(len(self))[key])) if isinstance(key, slice) else Length()
+        return AnyShape(len(range(len(self))[key])) if isinstance(key, slice) else AnyLength()
 
-    def numel(self) -> Length:
-        """Return the product."""
-        return Length()
+    def numel(self) -> AnyLength:
+        """Return the number of entries."""
+        return AnyLength()
 
     def __eq__(self, other: object) -> bool:
         return True
@@ -87,22 +82,22 @@ class Shape(tuple):
         return tuple.__hash__(self)
 
 
-class Symbol(fx.Proxy):
-    """A tensor of which only what is done with it is known; of a parameter, also its shape."""
+class TensorProxy(fx.Proxy):
+    """A tensor without values; the shape is known only for a parameter."""
 
-    def __init__(self, node: fx.Node, tracer: Any, like: Tensor | None = None) -> None:
+    def __init__(self, node: fx.Node, tracer: Any, parameter: Tensor | None = None) -> None:
         super().__init__(node, tracer)
-        self.like = like
+        self.parameter = parameter
 
     @property
     def shape(self) -> Any:
         """The shape."""
-        return Shape() if self.like is None else self.like.shape
+        return AnyShape() if self.parameter is None else self.parameter.shape
 
     @property
     def dtype(self) -> torch.dtype:
         """The type."""
-        return torch.get_default_dtype() if self.like is None else self.like.dtype
+        return torch.get_default_dtype() if self.parameter is None else self.parameter.dtype
 
     @property
     def device(self) -> torch.device:
@@ -112,7 +107,7 @@ class Symbol(fx.Proxy):
     @property
     def ndim(self) -> int:
         """The rank."""
-        return Length(3) if self.like is None else self.like.ndim
+        return AnyLength(3) if self.parameter is None else self.parameter.ndim
 
     is_cuda = requires_grad = False
 
@@ -125,59 +120,62 @@ class Symbol(fx.Proxy):
         return self.ndim
 
     def numel(self) -> int:
-        """Return how many entries there are."""
-        return Length() if self.like is None else self.like.numel()
+        """Return the number of entries."""
+        return AnyLength() if self.parameter is None else self.parameter.numel()
 
     def __len__(self) -> int:
-        return Length()
+        return AnyLength()
 
     def __iter__(self) -> Iterator[Any]:
-        # torch.fx takes the caller's whole bytecode apart for this.
-        count, own = _names_to_unpack(sys._getframe(1)), cast("Any", self)
-        return iter([own[i] for i in range(count)]) if count else super().__iter__()
+        # torch.fx disassembles the whole bytecode of the caller for this, which is slow.
+        count, this = names_to_unpack(), cast("Any", self)
+        return iter([this[i] for i in range(count)]) if count else super().__iter__()
 
     def __setitem__(self, key: Any, value: Any) -> None:
         self.tracer.create_proxy("call_function", operator.setitem, (self, key, value), {})
 
 
-class SymbolTracer(fx.Tracer):
-    """Run a forward on symbols.
+class ProxyTracer(fx.Tracer):
+    """Run a forward on proxies.
 
     Args:
-        model: What is to be run.
-        given: The names of the arguments to give; the others are left at their defaults. All of
-            them where None.
+        model: The module whose forward is run.
+        arguments: The names of the arguments to pass; the others keep their defaults. None passes
+            all.
     """
 
-    def __init__(self, model: nn.Module, given: tuple[str, ...] | None = None) -> None:
+    def __init__(self, model: nn.Module, arguments: tuple[str, ...] | None = None) -> None:
         super().__init__()
-        self.given = given
-        self.held = dict(model.named_parameters(remove_duplicate=False))
+        self.arguments = arguments
+        self.parameters = dict(model.named_parameters(remove_duplicate=False))
 
     def create_args_for_root(
         self, root_fn: Any, is_module: bool, concrete_args: Any = None
     ) -> tuple[Any, list[Any]]:
-        """Return a function to call and its arguments, symbols for what is given."""
-        if self.given is None:
+        """Return a function to call, and its arguments: a proxy for each name."""
+        if self.arguments is None:
             return super().create_args_for_root(root_fn, is_module, concrete_args)
-        given = {name: self.create_proxy("placeholder", name, (), {}) for name in self.given}
-        return lambda model: root_fn(model, **given), [self.root]
+        proxies = {name: self.create_proxy("placeholder", name, (), {}) for name in self.arguments}
+        return lambda model: root_fn(model, **proxies), [self.root]
 
     def create_arg(self, a: Any) -> Any:
-        """Return what the graph holds for a value; for one that it cannot hold, nothing."""
-        # Torch refuses what is neither a number nor a container of them, such as a cache.
+        """Return what the graph stores for a value, or None if it cannot store it."""
+        # Torch stores numbers and containers of numbers, and refuses other objects.
         with suppress(NotImplementedError):
             return super().create_arg(a)
         return None
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
-        """Return the symbol of a node."""
-        like = self.held.get(str(node.target)) if node.op == "get_attr" else None
-        return Symbol(node, self, like)
+        """Return the proxy of a node."""
+        parameter = self.parameters.get(str(node.target)) if node.op == "get_attr" else None
+        return TensorProxy(node, self, parameter)
 
 
-def calls(module: nn.Module) -> Iterator[tuple[str, ...] | None]:
-    """Yield which arguments to give: what is required, with more and more of the rest."""
+def argument_choices(module: nn.Module) -> Iterator[tuple[str, ...] | None]:
+    """Yield which arguments to pass to a forward: the required ones, then more and more others.
+
+    The last choice is None, which passes all.
+    """
     parameters = [
         each
         for each in inspect.signature(module.forward).parameters.values()

@@ -1,7 +1,7 @@
-"""Processes that each hold a part of the batch: sums over all of them, and one outcome for all.
+"""Sum over the processes that each hold a part of the batch, and fail in all of them together.
 
-Which processes those are is read off the model: the group of DistributedDataParallel, or the mesh
-of FSDP2. A plain model belongs to its own process, whatever else runs.
+The model tells which processes share its batch: the group of DistributedDataParallel, or the mesh
+of FSDP2. Any other model runs in its own process alone.
 """
 
 import hashlib
@@ -18,17 +18,22 @@ from initguide._sharding import is_sharded
 
 Total = Callable[..., Sequence[float]]
 
-# Every message has this size, so that a process that fails answers whatever the others ask.
-_SLOTS = 3
+# All messages have this size, so that a process that fails can answer any message of the others.
+_MESSAGE_SIZE = 3
 
 
 class FailedElsewhereError(RuntimeError):
-    """Another process failed; this one must not wait for it."""
+    """Another process failed, so this one must not wait for it."""
 
 
 @dataclass(frozen=True)
 class Processes:
-    """The process groups to sum over, one after another, and the device that they talk through."""
+    """The processes that share a batch.
+
+    Attributes:
+        groups: The process groups to sum over, one after another; empty for a single process.
+        device: The device of the messages.
+    """
 
     groups: tuple[Any, ...] = ()
     device: torch.device | str = "cpu"
@@ -54,7 +59,7 @@ def total(processes: Processes, *numbers: float) -> Sequence[float]:
 
 
 def _exchange(processes: Processes, failed: float, numbers: Sequence[float]) -> list[float]:
-    message = torch.zeros(1 + _SLOTS, dtype=torch.float64)
+    message = torch.zeros(1 + _MESSAGE_SIZE, dtype=torch.float64)
     message[: 1 + len(numbers)] = torch.tensor([failed, *numbers], dtype=torch.float64)
     message = message.to(processes.device)
     for group in processes.groups:
@@ -69,7 +74,7 @@ def _exchange(processes: Processes, failed: float, numbers: Sequence[float]) -> 
 
 @contextmanager
 def failing_together(processes: Processes) -> Iterator[None]:
-    """Let an error in one process end all of them: else the others would wait for ever."""
+    """Raise in every process if one raises; otherwise the others would wait for ever."""
     try:
         yield
     except FailedElsewhereError:
@@ -82,28 +87,28 @@ def failing_together(processes: Processes) -> Iterator[None]:
 
 
 def from_first(processes: Processes, number: int) -> int:
-    """Return what the first process has; below 2**62."""
+    """Return the number of the first process; it must be below 2**62."""
     first = all(group.rank() == 0 for group in processes.groups)
-    # Halves, since a float64 holds 53 bits.
+    # A float64 holds 53 bits, so the number is sent in two halves.
     high, low = total(processes, *(part * first for part in divmod(number, 2**31)))
     return int(high) * 2**31 + int(low)
 
 
-def check_alike(processes: Processes, generator: torch.Generator) -> None:
-    """Raise ValueError unless every process would draw the same."""
+def check_same_state(processes: Processes, generator: torch.Generator) -> None:
+    """Raise ValueError if the generators of the processes are in different states."""
     state = hashlib.blake2b(generator.get_state().numpy().tobytes(), digest_size=7).digest()
-    own = int.from_bytes(state, "little")
-    (others,) = total(processes, own != from_first(processes, own))
+    number = int.from_bytes(state, "little")
+    (others,) = total(processes, number != from_first(processes, number))
     if others:
         raise ValueError(
-            "generator must be in the same state in every process; got another than the first's "
-            f"in {others:.0f}"
+            "generator must be in the same state in every process; got a state that differs from "
+            f"the first process in {others:.0f}"
         )
 
 
 @contextmanager
 def resharded(model: nn.Module) -> Iterator[None]:
-    """Have FSDP2 hold its parameters in shards, before and after, and drop what it gathered."""
+    """Make FSDP2 hold its parameters as shards before and after the block, not gathered."""
     fsdp = sys.modules.get("torch.distributed.fsdp")
     units: list[Any] = []
     if fsdp is not None:
@@ -114,7 +119,8 @@ def resharded(model: nn.Module) -> Iterator[None]:
         yield
     except BaseException:
         for unit in units:
-            # A forward that stopped midway keeps what it gathered, and the next would use it.
+            # After a forward that stopped midway, the next one would use what this one gathered.
+            # Only the root can be reset, and only in newer versions of torch.
             with suppress(RuntimeError, AttributeError):
                 unit.reset_iter_state()
         raise

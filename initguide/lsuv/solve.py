@@ -1,4 +1,4 @@
-r"""The scale $a$ at which the output of a layer, $a y + b$, or what follows it has variance one."""
+r"""Solve for the scale $a$ at which $a y + b$, or the activation of it, has variance one."""
 
 import math
 from collections.abc import Callable
@@ -9,30 +9,44 @@ from torch import Tensor
 
 from initguide.lsuv.distributed import Total
 
-# Of the logarithm of a variance: what single precision can tell from zero, and what it cannot
-# have made by rounding.
+# Bounds for the logarithm of a variance, in single precision. Below the first it counts as zero.
+# Above the second it cannot be a zero with rounding errors.
 _CLOSE, _CLEAR = 1e-6, 2e-6
+# The largest step of the search, in the logarithm of the scale.
 _STEP = math.log(4)
-# Values that tell a variance to a percent or so.
-_FEW = 2**15
+# The variance of so many values is right to about one percent.
+_SAMPLE = 2**15
 
 Function = Callable[[Tensor], Tensor]
 
 
-def wide(tensor: Tensor) -> Tensor:
-    """Return the tensor in single precision at least."""
+def at_least_float32(tensor: Tensor) -> Tensor:
+    """Return the tensor, in single precision if it has less."""
     return tensor if tensor.dtype.itemsize >= 4 else tensor.float()
 
 
 def solve(
     name: str, y: Tensor, bias: Tensor | None, axis: int, total: Total
 ) -> tuple[float, float]:
-    r"""Return the scale $a$, and the std before it, of $y + b$: $A a^2 + 2 B a + C = 1$."""
+    r"""Return the scale $a$ at which $a y + b$ has variance one, and the std of $y + b$.
+
+    $$\operatorname{Var}(y)\, a^2 + 2 \operatorname{Cov}(y, b)\, a + \operatorname{Var}(b) = 1$$
+
+    Args:
+        name: The layer's name, for errors.
+        y: The output without the bias.
+        bias: The bias; None if there is none.
+        axis: The axis of the units in the output.
+        total: Sums numbers over the processes that hold a part of the batch.
+
+    Raises:
+        ValueError: The output is not finite or does not vary, or no scale reaches variance one.
+    """
     mean, variance, centred = moments(y, total)
     if not math.isfinite(variance):
         raise ValueError(f"layer {name!r} must have a finite output; got NaN or inf")
-    # A constant's mean is rounded, and so are its values.
-    noise = max(torch.finfo(y.dtype).eps, 16 * torch.finfo(wide(y[:0]).dtype).eps)
+    # Rounding makes a constant output vary by so much of its mean.
+    noise = max(torch.finfo(y.dtype).eps, 16 * torch.finfo(at_least_float32(y[:0]).dtype).eps)
     if variance <= (noise * mean) ** 2:
         raise ValueError(f"layer {name!r} must vary over the batch; got variance {variance:.3g}")
     if bias is None:
@@ -54,7 +68,7 @@ def solve(
     return scale, math.sqrt(variance + 2 * covariance + of_bias)
 
 
-def solve_behind(
+def solve_after_activation(
     name: str,
     y: Tensor,
     bias: Tensor | None,
@@ -63,10 +77,20 @@ def solve_behind(
     label: str,
     total: Total,
 ) -> tuple[float, float]:
-    """Return the scale and the std before it, both of an activation of `y` and a bias.
+    r"""Return the scale $a$ at which $f(a y + b)$ has variance one, and the std of $f(y + b)$.
 
-    The bias is shaped to be added. The errors are those of `solve`, and one more: that no scale
-    brings what the activation gives to unit variance.
+    Args:
+        name: The layer's name, for errors.
+        y: The output without the bias.
+        bias: The bias, in a shape that can be added to the output; None if there is none.
+        axis: The axis of the units in the output.
+        function: The activation $f$.
+        label: Its name, for errors.
+        total: Sums numbers over the processes that hold a part of the batch.
+
+    Raises:
+        ValueError: As in `solve`, or the activation's output is not finite, or no scale brings it
+            to variance one.
     """
     start, _ = solve(name, y, None, 0, total)
     if bias is not None and not bias.any():
@@ -77,55 +101,55 @@ def solve_behind(
             torch.mul(values, scale, out=scratch)
         else:
             torch.add(bias, values, alpha=scale, out=scratch)
-        # It may work in place.
-        found = moments(function(scratch), total)[1]
-        if not math.isfinite(found):
+        # The activation may work in place.
+        result = moments(function(scratch), total)[1]
+        if not math.isfinite(result):
             raise ValueError(
-                f"layer {name!r} must have a finite output behind {label}; got {found}"
+                f"layer {name!r} must have a finite output after {label}; got {result}"
             )
-        return found
+        return result
 
-    values = wide(y)
+    values = at_least_float32(y)
     on_all = partial(variance, values, torch.empty_like(values))
     before = on_all(1.0)
     if bias is None and before > 0 and _is_homogeneous(function, y):
         return 1 / math.sqrt(before), math.sqrt(before)
-    # On a part of the batch the search is cheap, and it ends close by.
-    few = values[:: 1 if axis == 0 else max(values.numel() // _FEW, 1)]
-    start = crossing(partial(variance, few, torch.empty_like(few)), start)[0] or start
-    scale, extreme = crossing(on_all, start)
+    # A search on a part of the batch is cheap and ends close to the solution.
+    sample = values[:: 1 if axis == 0 else max(values.numel() // _SAMPLE, 1)]
+    start = find_scale(partial(variance, sample, torch.empty_like(sample)), start)[0] or start
+    scale, extreme = find_scale(on_all, start)
     if scale is None:
         most = "most" if extreme < 1 else "least"
-        # Rounded towards zero: 0.9999999 is not 1.
+        # Rounded towards zero, so that 0.9999999 is not printed as 1.
         digits = math.floor(1e4 * math.sqrt(extreme)) / 1e4
         raise ValueError(
-            f"layer {name!r} must reach std 1 behind {label} at a finite scale; got at {most} "
+            f"layer {name!r} must reach std 1 after {label} at a finite scale; got at {most} "
             f"{digits:g}"
         )
     return scale, math.sqrt(before)
 
 
 def _is_homogeneous(function: Function, like: Tensor) -> bool:
-    """Return whether f(c z) is c f(z) for every positive c, so that variances go with c squared."""
-    z = torch.linspace(-3, 3, 31, device=like.device, dtype=wide(like[:0]).dtype)
+    """Return whether f(c z) = c f(z) for positive c; then the variance grows with c squared."""
+    z = torch.linspace(-3, 3, 31, device=like.device, dtype=at_least_float32(like[:0]).dtype)
     unit = function(z.clone())
     return all(
         torch.allclose(function(c * z), c * unit, rtol=1e-5, atol=1e-6 * c) for c in (1e-3, 1e3)
     )
 
 
-def crossing(variance: Callable[[float], float], start: float) -> tuple[float | None, float]:
+def find_scale(variance: Callable[[float], float], start: float) -> tuple[float | None, float]:
     """Find the scale nearest to `start` at which the variance is one.
 
-    Both are taken in logarithms: there most activations are nearly straight. The function need
-    be neither monotone nor unbounded.
+    The search uses the logarithms of scale and variance, because most activations give nearly
+    straight lines there. The variance need not be monotone or unbounded.
 
     Args:
-        variance: The variance at a scale.
+        variance: Returns the variance at a scale.
         start: A scale to begin at.
 
     Returns:
-        The scale, or None where there is none; the variance there, or the nearest to one.
+        The scale, or None if there is none; and the variance there, or the one nearest to one.
     """
     reached: list[float] = []
 
@@ -138,7 +162,7 @@ def crossing(variance: Callable[[float], float], start: float) -> tuple[float | 
     if abs(tried[0][1]) <= _CLOSE:
         return start, reached[0]
     way = 1 if tried[0][1] < 0 else -1
-    # A variance that goes with the square of the scale would need half the height.
+    # Half the height is the step for a variance that grows with the square of the scale.
     step = min(0.7 * abs(tried[0][1]), _STEP)
     for _ in range(20):
         t += way * step
@@ -146,7 +170,7 @@ def crossing(variance: Callable[[float], float], start: float) -> tuple[float | 
         tried.append((t, height(t)))
         if way * tried[-1][1] > _CLEAR:
             return _between(height, *tried[-2:]), reached[-1]
-    # A hump between two steps may cross where neither does.
+    # A peak between two steps may reach one although neither step does.
     best = max(range(len(tried)), key=lambda i: way * tried[i][1])
     if 0 < best < len(tried) - 1:
         (low, _), (high, _) = tried[best - 1], tried[best + 1]
@@ -164,7 +188,7 @@ def crossing(variance: Callable[[float], float], start: float) -> tuple[float | 
 def _between(
     height: Callable[[float], float], one: tuple[float, float], other: tuple[float, float]
 ) -> float:
-    """Return the scale between two of opposite heights, by the Illinois rule."""
+    """Return the scale between two points of opposite heights, by the Illinois method."""
     for _ in range(40):
         t = (one[0] * other[1] - other[0] * one[1]) / (other[1] - one[1])
         new = t, height(t)
@@ -176,10 +200,11 @@ def _between(
 
 
 def moments(y: Tensor, total: Total) -> tuple[float, float, Tensor]:
-    """Return the mean, the variance and `y` about centred; much faster than torch.var_mean."""
-    centred = wide(y)
+    """Return the mean, the variance and `y` roughly centred; much faster than torch.var_mean."""
+    centred = at_least_float32(y)
     mean, variance = _sums(centred, total)
-    # Squares of huge and of tiny numbers leave single precision, and those of a mean cancel.
+    # In single precision the squares of huge or tiny numbers overflow or vanish, and a large mean
+    # cancels the variance.
     if not (1e-30 < variance < 1e30 and mean**2 < 10 * variance):
         sums, count = total(y.double().sum().item(), y.numel())
         mean = sums / count

@@ -10,7 +10,6 @@ from initguide.methods import (
     normal,
     orthogonal,
     sparse,
-    truncated,
     truncated_normal,
     variance_scaling,
     xavier,
@@ -20,7 +19,6 @@ from initguide.methods.record import Method
 METHODS: tuple[Method, ...] = (
     *constant.METHODS,
     *normal.METHODS,
-    *truncated.METHODS,
     *truncated_normal.METHODS,
     *xavier.METHODS,
     *lecun.METHODS,

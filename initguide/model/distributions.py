@@ -1,4 +1,4 @@
-"""The laws of entries that are independent and alike: moments, and how likely a sample is."""
+"""The distribution of one entry: its moments, and how likely a sample of it is."""
 
 import functools
 import math
@@ -11,36 +11,38 @@ from torch import Tensor
 
 from initguide.methods.truncated_normal import truncated_moments
 
-Kind = Literal["constant", "normal", "uniform"]
-# Beyond, a normal has less than the rounding of a double.
+DistributionKind = Literal["constant", "normal", "uniform"]
+# A normal has less than the rounding of a double beyond so many standard deviations.
 _FAR = 12.0
-# Enough to tell a normal from a uniform law many times over.
+# So many values tell a normal from a uniform distribution with a large margin.
 SAMPLE = 10_000
 
 
 @dataclass(frozen=True)
-class Spread:
-    """A law of one number: constant, uniform, or normal between two bounds.
+class EntryDistribution:
+    """The distribution of one entry: constant, uniform, or normal between two bounds.
+
+    The fields are those of `methods.record.Entry`, which a method's record gives.
 
     Attributes:
-        kind: Which of them.
-        centre: Of a normal its mean, before it is cut; of a uniform law or a constant the middle.
-        scale: Of a normal its std, before it is cut; of a uniform law half its width.
+        kind: Which of the three it is.
+        centre: The mean of a normal before it is cut; the middle of a uniform; the constant.
+        scale: The std of a normal before it is cut; half the width of a uniform.
         low: The lower bound, counted in scales from the centre.
-        high: The upper bound.
+        high: The upper bound, counted in the same way.
     """
 
-    kind: Kind
+    kind: DistributionKind
     centre: float = 0.0
     scale: float = 1.0
     low: float = -math.inf
     high: float = math.inf
 
-    def times(self, factor: float) -> "Spread":
-        """Return the law of the number times a factor."""
+    def multiplied(self, factor: float) -> "EntryDistribution":
+        """Return the distribution of the entry times a factor."""
         low, high = (self.low, self.high) if factor > 0 else (-self.high, -self.low)
         kind = self.kind if factor else "constant"
-        return Spread(kind, self.centre * factor, self.scale * abs(factor), low, high)
+        return EntryDistribution(kind, self.centre * factor, self.scale * abs(factor), low, high)
 
     @property
     def mean(self) -> float:
@@ -66,8 +68,8 @@ class Spread:
         """The fourth central moment over the squared variance: 3 for a normal, 1.8 for uniform."""
         return _kurtosis(self.kind, self.low, self.high)
 
-    def below(self, values: Tensor) -> Tensor:
-        """Return the probability of a number below each value."""
+    def cdf(self, values: Tensor) -> Tensor:
+        """Return the probability of an entry below each value."""
         z = (values - self.centre) / self.scale
         if self.kind == "uniform":
             return ((z + 1) / 2).clamp(0, 1)
@@ -76,15 +78,15 @@ class Spread:
         inside = torch.special.ndtr(z)
         return ((inside - low) / (high - low)).clamp(0, 1)
 
-    def like(self, mean: float, std: float) -> "Spread":
-        """Return the same shape of law with another mean and std."""
-        own = replace(self, centre=0.0, scale=1.0)
-        scale = std / own.std
-        return replace(self, centre=mean - scale * own.mean, scale=scale)
+    def with_moments(self, mean: float, std: float) -> "EntryDistribution":
+        """Return the distribution of the same shape with this mean and std."""
+        unit = replace(self, centre=0.0, scale=1.0)
+        scale = std / unit.std
+        return replace(self, centre=mean - scale * unit.mean, scale=scale)
 
 
 @functools.cache
-def _kurtosis(kind: Kind, low: float, high: float) -> float:
+def _kurtosis(kind: DistributionKind, low: float, high: float) -> float:
     if kind == "uniform":
         return 1.8
     start, stop = max(low, min(-_FAR, high - _FAR)), min(high, max(_FAR, low + _FAR))
@@ -96,84 +98,85 @@ def _kurtosis(kind: Kind, low: float, high: float) -> float:
     return (fourth / second**2).item()
 
 
-def critical(p: float) -> float:
-    """Return how many standard errors a normal number passes with probability p."""
+def critical_value(p: float) -> float:
+    """Return the number of standard errors that a normal value exceeds with probability p."""
     return NormalDist().inv_cdf(1 - p / 2)
 
 
-def mean_error(spread: Spread, values: Tensor) -> float:
+def mean_error(distribution: EntryDistribution, values: Tensor) -> float:
     """Return how many standard errors the mean of a sample is off."""
-    return (values.mean().item() - spread.mean) * math.sqrt(values.numel()) / spread.std
+    return (values.mean().item() - distribution.mean) * math.sqrt(values.numel()) / distribution.std
 
 
-def std_error(spread: Spread, values: Tensor) -> float:
+def std_error(distribution: EntryDistribution, values: Tensor) -> float:
     r"""Return how many standard errors the std of a sample is off, whatever its size.
 
     The mean of $n$ squares has the relative variance $(\kappa - 1) / n$, with the kurtosis
     $\kappa$; that is the variance of a chi-square over its $\nu = 2 n / (\kappa - 1)$ degrees of
     freedom, whose cube root is nearly normal (Wilson and Hilferty, 1931).
     """
-    ratio = ((values - spread.mean) ** 2).mean().item() / spread.std**2
-    share = 2 / (9 * freedom(spread, values.numel()))
+    ratio = ((values - distribution.mean) ** 2).mean().item() / distribution.std**2
+    share = 2 / (9 * degrees_of_freedom(distribution, values.numel()))
     return (ratio ** (1 / 3) - (1 - share)) / math.sqrt(share)
 
 
-def freedom(spread: Spread, count: int) -> float:
-    """Return how many normal numbers tell as much of their std as a sample does of its own."""
-    return 2 * count / max(spread.kurtosis - 1, 1e-3)
+def degrees_of_freedom(distribution: EntryDistribution, count: int) -> float:
+    """Return how many normal values would estimate the std as well as this sample does."""
+    return 2 * count / max(distribution.kurtosis - 1, 1e-3)
 
 
-def distance(spread: Spread, values: Tensor) -> float:
-    """Return Kolmogorov's distance between a sample and a law."""
-    below = spread.below(values.sort().values)
-    steps = torch.arange(len(values) + 1, dtype=below.dtype, device=below.device) / len(values)
-    return torch.maximum((steps[1:] - below).max(), (below - steps[:-1]).max()).item()
+def distance(distribution: EntryDistribution, values: Tensor) -> float:
+    """Return Kolmogorov's distance between a sample and a distribution."""
+    cdf = distribution.cdf(values.sort().values)
+    steps = torch.arange(len(values) + 1, dtype=cdf.dtype, device=cdf.device) / len(values)
+    return torch.maximum((steps[1:] - cdf).max(), (cdf - steps[:-1]).max()).item()
 
 
 def distance_limit(count: int, p: float) -> float:
-    """Return the distance that a sample of a continuous law passes with probability p at most."""
+    """Return the distance that a sample exceeds with a probability of at most p."""
     # The inequality of Dvoretzky, Kiefer and Wolfowitz, which holds for any size (Massart, 1990).
     return math.sqrt(math.log(2 / p) / (2 * count))
 
 
 def is_value(values: Tensor, target: float | Tensor) -> Tensor:
-    """Return which values are a number, or numbers, up to rounding."""
+    """Return which values equal a target up to rounding."""
     eps = torch.finfo(values.dtype).eps if values.is_floating_point() else 0.0
     return (values - target).abs() <= 4 * eps * torch.as_tensor(target).abs()
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How far chance alone may take a sample, with probability p in each test."""
+    """How far a sample may be off by chance, with probability p in each test."""
 
     p: float
 
     @property
     def errors(self) -> float:
-        """In standard errors."""
-        return critical(self.p)
+        """The limit in standard errors."""
+        return critical_value(self.p)
 
-    def fits(self, spread: Spread, flat: Tensor) -> bool:
-        """Return whether a sample may be of a law."""
-        if spread.std == 0:
-            return bool(is_value(flat, spread.mean).all())
-        errors = max(abs(mean_error(spread, flat)), abs(std_error(spread, flat)))
-        # The errors of a law with a long tail are not normal before there are many.
-        long = spread.kurtosis > 3.001 and flat.numel() < 1000
-        return (errors <= self.errors or long) and not self.misfit(spread, flat)
+    def fits(self, expected: EntryDistribution, flat: Tensor) -> bool:
+        """Return whether a sample may come from a expected."""
+        if expected.std == 0:
+            return bool(is_value(flat, expected.mean).all())
+        errors = max(abs(mean_error(expected, flat)), abs(std_error(expected, flat)))
+        # With a long tail, the errors are normal only for large samples.
+        heavy_tailed = expected.kurtosis > 3.001 and flat.numel() < 1000
+        return (errors <= self.errors or heavy_tailed) and not self.misfit(expected, flat)
 
-    def misfit(self, spread: Spread, flat: Tensor) -> str:
-        """Return what in a sample speaks against the shape of a law, in words, or nothing."""
-        outside = (((flat - spread.centre) / spread.scale).abs() - spread.high) > 0.01
-        if spread.high == -spread.low and outside.any():
-            return f"{int(outside.sum())} values beyond ±{spread.high * spread.scale:.3g}"
+    def misfit(self, expected: EntryDistribution, flat: Tensor) -> str:
+        """Return in words why a sample does not have the shape of a distribution, or nothing."""
+        outside = (((flat - expected.centre) / expected.scale).abs() - expected.high) > 0.01
+        if expected.high == -expected.low and outside.any():
+            return f"{int(outside.sum())} values beyond ±{expected.high * expected.scale:.3g}"
         part = flat[:: max(1, flat.numel() // SAMPLE)]
-        far, limit = distance(spread, part), distance_limit(len(part), self.p)
-        if far > limit:
-            return f"distance {far:.2g}, where chance gives up to {limit:.2g}"
-        # A uniform law hides from the distance in up to 3000 values; its short tails show in 600.
+        gap, limit = distance(expected, part), distance_limit(len(part), self.p)
+        if gap > limit:
+            return f"distance {gap:.2g}, where chance gives up to {limit:.2g}"
+        # Up to 3000 values the distance misses a uniform distribution; the kurtosis needs 600.
         tails = (flat - flat.mean()).pow(4).mean() / flat.var(correction=0) ** 2
-        least = spread.kurtosis - self.errors * math.sqrt(24 / flat.numel())
-        if spread.kind == "normal" and spread.high == -spread.low == math.inf and tails < least:
+        least = expected.kurtosis - self.errors * math.sqrt(24 / flat.numel())
+        is_normal = expected.kind == "normal" and expected.high == -expected.low == math.inf
+        if is_normal and tails < least:
             return f"kurtosis {tails:.2g}, where chance gives at least {least:.2g}"
         return ""

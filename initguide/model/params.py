@@ -1,4 +1,4 @@
-"""What of a model is to be initialized: its parameters, each once, and its buffers."""
+"""The parameters and buffers of a model, each once, with the modules that hold it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,42 +12,42 @@ from initguide._tree import is_quantized
 
 
 @dataclass(frozen=True)
-class Slot:
-    """A parameter or buffer, by the first name that leads to it.
+class Param:
+    """A parameter or buffer of a model.
 
     Attributes:
-        name: As in `named_parameters`; that of the weight itself where it is parametrized.
-        holders: The modules that hold it, with their names and what they call it: more than one
-            where it is tied.
-        parameter: Whether it is one; else it is a buffer.
-        parametrized: Whether it is computed from others, as under weight normalization.
-        rests: Why a recipe leaves it as it is, if so: it is frozen, or it holds no real numbers.
+        name: Its first name, as in `named_parameters`. A parametrized weight has the name of the
+            weight itself.
+        holders: For each module that holds it: the module's name, the module, and the name of the
+            parameter in it. A tied weight has several.
+        is_parameter: Whether it is a parameter; otherwise it is a buffer.
+        is_parametrized: Whether it is computed from other tensors, as under weight normalization.
+        skip_reason: Why recipes leave it unchanged: it is frozen, or it holds no real numbers.
+            Empty if they do not.
     """
 
     name: str
     holders: tuple[tuple[str, nn.Module, str], ...]
-    parameter: bool = True
-    parametrized: bool = False
-    rests: str = ""
+    is_parameter: bool = True
+    is_parametrized: bool = False
+    skip_reason: str = ""
 
     @property
     def tensor(self) -> Tensor:
-        """The tensor itself; one that is parametrized is computed anew."""
+        """The tensor itself; a parametrized weight is computed anew."""
         _, module, key = self.holders[0]
-        if not self.parametrized:
+        if not self.is_parametrized:
             return getattr(module, key)
-        with parametrizations_at_rest(module):
+        with parametrizations_in_eval_mode(module):
             return getattr(module, key)
-
-    @property
-    def names(self) -> list[str]:
-        """All names that lead to it."""
-        return [joined(owner, key) for owner, _, key in self.holders]
 
 
 @contextmanager
-def parametrizations_at_rest(model: nn.Module) -> Iterator[None]:
-    """Let weights be computed without side effects: spectral norm improves its estimate by each."""
+def parametrizations_in_eval_mode(model: nn.Module) -> Iterator[None]:
+    """Compute parametrized weights without side effects.
+
+    In train mode, spectral norm improves its estimate each time that the weight is read.
+    """
     chains = [module for module in model.modules() if isinstance(module, ParametrizationList)]
     modes = [(step, step.training) for chain in chains for step in chain.modules()]
     for step, _ in modes:
@@ -59,21 +59,21 @@ def parametrizations_at_rest(model: nn.Module) -> Iterator[None]:
             step.training = mode
 
 
-def slots(model: nn.Module) -> list[Slot]:
+def params_of(model: nn.Module) -> list[Param]:
     """Return a model's parameters and buffers, each tensor once; a parametrized weight is one."""
     found: dict[Any, tuple[str, list[tuple[str, nn.Module, str]], bool, bool]] = {}
-    for owner, module, key, tensor, kind in _held(model):
+    for owner, module, key, tensor, kind in _named_tensors(model):
         identity = (id(module), key) if kind == "parametrized" else id(tensor)
-        fresh = (joined(owner, key), [], kind != "buffer", kind == "parametrized")
-        found.setdefault(identity, fresh)[1].append((owner, module, key))
+        new = (full_name(owner, key), [], kind != "buffer", kind == "parametrized")
+        found.setdefault(identity, new)[1].append((owner, module, key))
     return [
-        Slot(name, tuple(holders), parameter, parametrized, _rests(model, holders[0]))
-        for name, holders, parameter, parametrized in found.values()
+        Param(name, tuple(holders), is_parameter, parametrized, _skip_reason(model, holders[0]))
+        for name, holders, is_parameter, parametrized in found.values()
     ]
 
 
-def _rests(model: nn.Module, holder: tuple[str, Any, str]) -> str:
-    """Return why a recipe leaves a parameter as it is, or a buffer beside frozen ones."""
+def _skip_reason(model: nn.Module, holder: tuple[str, Any, str]) -> str:
+    """Return why recipes leave a parameter unchanged, or a buffer beside frozen parameters."""
     owner, module, key = holder
     if is_parametrized(module, key):
         parts = [*module.parametrizations[key].parameters()]
@@ -82,7 +82,7 @@ def _rests(model: nn.Module, holder: tuple[str, Any, str]) -> str:
     if isinstance(tensor, nn.Parameter):
         kind = str(tensor.dtype) if is_quantized(tensor) else ""
         return kind or ("" if tensor.requires_grad else "frozen")
-    # A norm may have no parameters, and stand in a part of the model that is frozen.
+    # A norm without parameters may stand in a frozen part of the model.
     names = owner.split(".")
     for depth in range(len(names), -1, -1):
         beside = [*model.get_submodule(".".join(names[:depth])).parameters()]
@@ -91,11 +91,11 @@ def _rests(model: nn.Module, holder: tuple[str, Any, str]) -> str:
     return ""
 
 
-def _held(model: nn.Module) -> Iterator[tuple[str, nn.Module, str, Tensor | None, str]]:
+def _named_tensors(model: nn.Module) -> Iterator[tuple[str, nn.Module, str, Tensor | None, str]]:
+    """Yield owner's name, owner, key, tensor and kind of each parameter and buffer."""
     for owner, module in model.named_modules(remove_duplicate=False):
-        parts = owner.split(".")
-        # The originals of a parametrized weight are set through it.
-        if "parametrizations" in parts:
+        # The original tensors of a parametrized weight are set through the weight.
+        if "parametrizations" in owner.split("."):
             continue
         if is_parametrized(module):
             for key in module.parametrizations:  # pyright: ignore[reportGeneralTypeIssues]
@@ -106,6 +106,6 @@ def _held(model: nn.Module) -> Iterator[tuple[str, nn.Module, str, Tensor | None
             yield owner, module, key, buffer, "buffer"
 
 
-def joined(owner: str, key: str) -> str:
-    """Return a full name from that of the owner and that within it."""
+def full_name(owner: str, key: str) -> str:
+    """Return the full name of a parameter from its owner's name and its name in the owner."""
     return f"{owner}.{key}" if owner else key

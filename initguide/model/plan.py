@@ -1,4 +1,4 @@
-"""A plan: what each parameter of a model shall be, to be read and to be carried out."""
+"""A plan: what each parameter of a model will hold, to be printed and to be carried out."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -12,171 +12,192 @@ from torch import Tensor
 from initguide._format import table
 from initguide._sharding import zero_row_
 from initguide.fans import Fans
-from initguide.model.params import Slot
-from initguide.model.samplers import Law
+from initguide.model.params import Param
+from initguide.model.samplers import Sampler
 
 
 @dataclass(frozen=True)
-class Entry:
-    """What one parameter shall be.
+class ParamPlan:
+    """What one parameter will hold.
 
     Attributes:
-        slot: Where it is in the model.
-        layer: The kind of layer that holds it.
-        fans: Its fans, where it has any.
+        param: The parameter.
+        layer: The class of the layer that holds it.
+        fans: Its fans, if it is a weight.
         before: The activation that follows the layer.
-        law: Its law.
-        padding: The row of an embedding that stays zero.
-        note: What a reader should know besides.
+        sampler: How its values are drawn.
+        padding_row: The row of an embedding that stays zero.
+        note: A remark for the reader of the plan.
     """
 
-    slot: Slot
+    param: Param
     layer: str
     fans: Fans | None
     before: str
-    law: Law
-    padding: int | None
+    sampler: Sampler
+    padding_row: int | None
     note: str
 
     @property
-    def usual(self) -> bool:
-        """Whether it is what a reader expects: a bias at zero, a norm's neutral value, a buffer."""
-        neutral = "norm" in self.layer.lower() and self.law.name == "ones_"
-        zero = "bias" in self.slot.name.rpartition(".")[2] and self.law.name == "zeros_"
-        return not self.note and (neutral or zero or not self.slot.parameter)
+    def is_conventional(self) -> bool:
+        """Whether it is as in most networks: a bias of 0, a norm's scale of 1, or a buffer."""
+        neutral = "norm" in self.layer.lower() and self.sampler.is_constant(1.0)
+        zero = "bias" in self.param.name.rpartition(".")[2] and self.sampler.is_constant(0.0)
+        return not self.note and (neutral or zero or not self.param.is_parameter)
 
     @property
-    def left(self) -> bool:
-        """Whether a recipe leaves it as it is."""
-        return bool(self.slot.rests) and self.law.keeps
+    def is_skipped(self) -> bool:
+        """Whether the recipe leaves it unchanged because it is frozen or not real."""
+        return bool(self.param.skip_reason) and self.sampler.keeps_values
 
     def draw_(self, tensor: Tensor, seed: int) -> Tensor:
         """Fill a tensor of the parameter's shape."""
-        self.law.fill_(tensor, seed, self.slot.name)
-        if self.padding is not None:
-            zero_row_(tensor, self.padding)
+        self.sampler.fill_(tensor, seed, self.param.name)
+        if self.padding_row is not None:
+            zero_row_(tensor, self.padding_row)
         return tensor
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What each parameter of a model shall be; printing it gives a table.
+    """What each parameter of a model will hold; printing it gives a table.
 
     Attributes:
-        entries: One for each parameter, and for each buffer that a rule governs.
+        entries: One for each parameter, and for each buffer that a rule matches.
     """
 
-    entries: tuple[Entry, ...]
+    entries: tuple[ParamPlan, ...]
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """One dict for each entry: parameter, shape, layer, fan_in, before, law, mean and std."""
+        """One dict for each parameter.
+
+        The keys are `parameter`, `shape`, `layer`, `fan_in`, `before` (the activation that
+        follows), `law` (the method), `mean`, `std` and `note`. None stands for what is not known or
+        does not apply.
+        """
         return [
             {
-                "parameter": entry.slot.name,
-                "shape": " × ".join(map(str, entry.slot.tensor.shape)) or "scalar",
+                "parameter": entry.param.name,
+                "shape": " × ".join(map(str, entry.param.tensor.shape)) or "scalar",
                 "layer": entry.layer,
                 "fan_in": entry.fans.fan_in if entry.fans else None,
                 "before": entry.before or None,
-                "law": entry.law.name,
-                "mean": entry.law.mean,
-                "std": entry.law.std,
+                "law": entry.sampler.name,
+                "mean": entry.sampler.mean,
+                "std": entry.sampler.std,
                 "note": entry.note or None,
             }
             for entry in self.entries
         ]
 
-    def __str__(self) -> str:
-        """Return the rows as a table; what is as in any network is summed up below it."""
-        usual = [entry.usual or entry.left for entry in self.entries]
-        shown = [row for row, skip in zip(self.rows, usual, strict=True) if not skip]
-        laws = Counter(entry.law.name for entry in self.entries if entry.usual)
-        said = ", ".join(f"{count} × {law}" for law, count in sorted(laws.items()))
-        lines = [f"biases, norms and their statistics: {said}"] if said else []
-        left = [entry.slot for entry in self.entries if entry.left]
-        for reason in dict.fromkeys(slot.rests for slot in left):
-            names = [slot.name for slot in left if slot.rests == reason]
+    def _shown_rows(self) -> list[dict[str, Any]]:
+        """Return the rows of the printed table, without conventional and skipped parameters."""
+        hidden = [entry.is_conventional or entry.is_skipped for entry in self.entries]
+        return [row for row, hide in zip(self.rows, hidden, strict=True) if not hide]
+
+    def _summary(self) -> list[str]:
+        """Return the lines below the printed table, about the parameters that it leaves out."""
+        counts = Counter(entry.sampler.name for entry in self.entries if entry.is_conventional)
+        parts = ", ".join(f"{count} × {name}" for name, count in sorted(counts.items()))
+        lines = [f"biases, norms and their statistics: {parts}"] if parts else []
+        skipped = [entry.param for entry in self.entries if entry.is_skipped]
+        for reason in dict.fromkeys(param.skip_reason for param in skipped):
+            names = [param.name for param in skipped if param.skip_reason == reason]
             more = f" and {len(names) - 5} more" if len(names) > 5 else ""
             lines.append(f"{reason}, and left as they are: {', '.join(names[:5])}{more}")
         return "\n".join([*([table(shown, empty=(None, 0.0))] if shown else []), *lines])
 
     def check(self) -> None:
-        """Raise ValueError if a parameter has no memory to write to."""
-        meta = [entry.slot.name for entry in self.entries if entry.slot.tensor.is_meta]
+        """Raise ValueError if a parameter has no memory of its own to write to."""
+        meta = [entry.param.name for entry in self.entries if entry.param.tensor.is_meta]
         if meta:
             raise ValueError(
                 f"parameters must hold memory: call model.to_empty(device=...) first; got "
                 f"{meta[0]!r} on the meta device"
             )
         for entry in self.entries:
-            tensor = entry.slot.tensor
+            tensor = entry.param.tensor
             sides = zip(tensor.shape, tensor.stride(), strict=True)
-            if not entry.law.keeps and any(size > 1 and not step for size, step in sides):
+            is_expanded = any(size > 1 and not step for size, step in sides)
+            if is_expanded and not entry.sampler.keeps_values:
                 raise ValueError(
-                    f"each value must have memory of its own; got {entry.slot.name!r}, which is "
+                    f"each value must have memory of its own; got {entry.param.name!r}, which is "
                     "expanded"
                 )
 
     def write_(self, seed: int) -> None:
-        """Carry the plan out; what may fail is drawn before anything is written."""
+        """Carry the plan out: first draw what may raise, and only then write."""
         ready = []
-        with _buffers_kept_on_error([e.slot for e in self.entries if e.slot.parametrized]):
+        parametrized = [entry.param for entry in self.entries if entry.param.is_parametrized]
+        with _buffers_kept_on_error(parametrized):
             for entry in self.entries:
-                if (entry.slot.parametrized or not entry.law.ours) and not entry.law.keeps:
-                    # A law may change what is there, or a part of it.
-                    values = entry.slot.tensor.detach().clone()
-                    try:
-                        ready += _originals(entry.slot, entry.draw_(values, seed))
-                    except Exception as error:
-                        error.add_note(f"raised by {entry.law.name} for {entry.slot.name!r}")
-                        raise
+                param, sampler = entry.param, entry.sampler
+                if sampler.from_package and not param.is_parametrized:
+                    continue
+                if sampler.keeps_values:
+                    continue
+                # A function may change the present values, or only a part of them.
+                values = param.tensor.detach().clone()
+                try:
+                    ready += _writes(param, entry.draw_(values, seed))
+                except Exception as error:
+                    error.add_note(f"raised by {sampler.name} for {param.name!r}")
+                    raise
         for entry in self.entries:
-            if entry.law.ours and not entry.slot.parametrized:
-                entry.draw_(entry.slot.tensor, seed)
+            if entry.sampler.from_package and not entry.param.is_parametrized:
+                entry.draw_(entry.param.tensor, seed)
         for tensor, values in ready:
             tensor.copy_(values)
 
 
+def _chain(param: Param) -> Any:
+    """Return the chain of parametrizations that computes a parameter."""
+    _, module, key = param.holders[0]
+    return module.parametrizations[key]  # pyright: ignore[reportArgumentType,reportIndexIssue]
+
+
 @contextmanager
-def _buffers_kept_on_error(slots: list[Slot]) -> Iterator[None]:
-    """Undo what the inverse of a parametrization may write: an orthogonal one moves its base."""
-    chains = [slot.holders[0][1].parametrizations[slot.holders[0][2]] for slot in slots]  # pyright: ignore[reportArgumentType,reportIndexIssue]
-    held = [
+def _buffers_kept_on_error(params: list[Param]) -> Iterator[None]:
+    """Restore the buffers of parametrizations on an error.
+
+    The inverse of a parametrization may write to them: the orthogonal one moves its base point.
+    """
+    before = [
         (step, name, buffer, buffer.clone())
-        for chain in chains
-        for step in chain.modules()  # pyright: ignore[reportAttributeAccessIssue]
+        for param in params
+        for step in _chain(param).modules()
         for name, buffer in step.named_buffers(recurse=False)
     ]
     try:
         yield
     except BaseException:
-        for step, name, buffer, value in held:
+        for step, name, buffer, value in before:
             setattr(step, name, buffer.copy_(value))
         raise
 
 
-def _originals(slot: Slot, values: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """Return what to write where, so that a parameter, parametrized or not, has these values."""
-    if not slot.parametrized:
-        return [(slot.tensor, values)]
-    _, module, key = slot.holders[0]
-    chain: Any = module.parametrizations[key]  # pyright: ignore[reportArgumentType,reportIndexIssue]
-    kinds = [type(step).__name__ for step in chain]
-    held: Any = values
+def _writes(param: Param, values: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Return which tensors must be set to what, so that a parameter has these values."""
+    if not param.is_parametrized:
+        return [(param.tensor, values)]
+    chain = _chain(param)
+    originals: Any = values
     parts: tuple[Tensor, ...] = ()
     try:
         for step in reversed(chain):
-            held = step.right_inverse(held)
-        parts = held if isinstance(held, tuple) else (held,)
+            originals = step.right_inverse(originals)
+        parts = originals if isinstance(originals, tuple) else (originals,)
         first, *others = chain
         value: Any = first(*parts)
         for step in others:
             value = step(value)
-        kept = torch.allclose(value, values, rtol=1e-3, atol=1e-6)
+        is_settable = torch.allclose(value, values, rtol=1e-3, atol=1e-6)
     except (AttributeError, NotImplementedError, ValueError):
-        # A step without an inverse, or one that refuses these values.
-        kept = False
-    if not kept:
-        raise ValueError(f"{slot.name!r} must be a weight that can be set; got {kinds}")
+        # A step has no inverse, or refuses these values.
+        is_settable = False
+    if not is_settable:
+        kinds = [type(step).__name__ for step in chain]
+        raise ValueError(f"{param.name!r} must be a weight that can be set; got {kinds}")
     names = [f"original{index if len(parts) > 1 else ''}" for index in range(len(parts))]
     return [(getattr(chain, name), part) for name, part in zip(names, parts, strict=True)]

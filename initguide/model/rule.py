@@ -1,4 +1,4 @@
-r"""A rule: which parameters of a model a law governs."""
+"""A rule: which parameters of a model are initialized by which method."""
 
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
@@ -7,33 +7,35 @@ from typing import Any
 from torch import nn
 
 from initguide._checks import check_number
-from initguide.graph.layer_info import Place
+from initguide.graph.layer_info import LayerInfo
 
 
 class Rule:
-    r"""Which parameters a law governs.
+    r"""Initialize some parameters of a model by one method.
+
+    $$w \leftarrow \text{times} \cdot \text{law}(\text{options})$$
 
     Args:
         pattern: The parameters' names, with the wildcards of `fnmatch`: `"*bias"`, `"head.*"`. A
-            buffer is governed only by its name in full, or by a rule with `on`.
+            buffer is matched only by its full name, or by a rule with `on`.
         law: A method's name (`"kaiming_normal_"`), its function, or any function that fills a
-            tensor in place; if that takes a `generator`, it gets one.
-        on: The kind of layer that holds the parameter, a class or several.
-        before: Only in front of these activations, by the names that a plan shows.
-        ends: Only in what ends a residual branch (True), or only in what does not (False).
+            tensor in place. If the function takes a `generator`, it gets one.
+        on: The class of the layer that holds the parameter, or a tuple of classes.
+        before: Only layers that one of these activations follows, by the names that a plan shows.
+        ends: Only layers that end a residual branch (True), or only the others (False).
         times: A factor for the values.
         shape_fans: Whether to take the fans from the shape alone, as torch does, and not from the
             layer.
-        **options: Handed on to the law. `gain="auto"` and `nonlinearity="auto"` stand for the
-            activation that follows the layer, `gain="unit"` for its gain of that
-            [kind][initguide.gain] (tanh has none, and keeps its other one).
+        **options: Options of the method. `gain="auto"` and `nonlinearity="auto"` stand for the
+            activation that follows the layer, `gain="unit"` for the [gain][initguide.gain] that
+            keeps a unit second moment (tanh has none, and takes its usual gain).
 
     Raises:
         TypeError: `pattern` is not a string, `law` neither a string nor a function, or `times` not
             a number.
 
     Source:
-        The idea of pairing parameters with initializers is that of nninit, for Torch7.
+        nninit, a package for Torch7, had the idea to pair parameters with initializers.
 
     Examples:
         ```python
@@ -70,13 +72,13 @@ class Rule:
         self.times = check_number("times", times)
         self.shape_fans = shape_fans
         self.options = options
-        # For the plan's reader.
+        # A remark that the plan shows beside each parameter that the rule matches.
         self.note = ""
 
     def __repr__(self) -> str:
-        """Return what the rule says, the defaults left out."""
+        """Return the call that makes the rule, without defaults."""
         name = self.law if isinstance(self.law, str) else getattr(self.law, "__name__", self.law)
-        said = {
+        arguments = {
             "on": self.on if self.on is not nn.Module else None,
             "before": self.before or None,
             "ends": self.ends,
@@ -85,27 +87,27 @@ class Rule:
             **self.options,
         }
         more = "".join(
-            f", {key}={_said(value)}" for key, value in said.items() if value is not None
+            f", {key}={_format(value)}" for key, value in arguments.items() if value is not None
         )
         return f"Rule({self.pattern!r}, {name}{more})"
 
     @property
     def takes_buffers(self) -> bool:
-        """Whether it may govern buffers: it names a kind of layer, or a name in full."""
-        # "*bias*" means parameters; a causal mask that is called bias must stay.
+        """Whether it may match buffers: it names a class of layer, or a full name."""
+        # "*bias*" is meant for parameters. A causal mask called "bias" must stay.
         return self.on is not nn.Module or not any(sign in self.pattern for sign in "*?[")
 
-    def governs(self, name: str, module: nn.Module, place: Place) -> bool:
-        """Return whether the rule is for the parameter of that name in that module."""
+    def matches(self, name: str, module: nn.Module, info: LayerInfo) -> bool:
+        """Return whether the rule matches the parameter of that name in that module."""
         return (
             fnmatchcase(name, self.pattern)
             and isinstance(module, self.on)
-            and (not self.before or place.label in self.before)
-            and self.ends in (None, place.ends)
+            and (not self.before or info.label in self.before)
+            and self.ends in (None, info.ends)
         )
 
 
-def _said(value: Any) -> str:
+def _format(value: Any) -> str:
     if isinstance(value, tuple):
-        return f"({', '.join(map(_said, value))}{',' * (len(value) == 1)})"
+        return f"({', '.join(map(_format, value))}{',' * (len(value) == 1)})"
     return value.__name__ if isinstance(value, type) else repr(value)

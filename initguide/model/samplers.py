@@ -1,4 +1,4 @@
-"""A law for one parameter: what it will hold, and how it is drawn."""
+"""The sampler of one parameter: what it will hold, and how it is drawn."""
 
 import inspect
 import math
@@ -13,131 +13,130 @@ from torch import Tensor
 from initguide._checks import check_tensor
 from initguide._state import on_gpus, random_states_kept, seed_global_states
 from initguide.fans import Fans
-from initguide.gains import as_gain
 from initguide.layers.gates import per_gate_
-from initguide.methods.record import Method
+from initguide.methods._scaled import DRAW
+from initguide.methods.record import Distribution, Method
 from initguide.methods.registry import METHODS
-from initguide.methods.variance_scaling import DRAW
-from initguide.model.distributions import Spread
+from initguide.model.distributions import EntryDistribution
 from initguide.model.seeding import Draw, draw_by_blocks_, draw_whole_
 
-# The laws whose entries are independent and alike, from their options.
-_SPREADS: dict[str, Callable[..., Spread]] = {
-    "zeros_": lambda: Spread("constant"),
-    "ones_": lambda: Spread("constant", 1.0),
-    "constant_": lambda val: Spread("constant", float(val)),
-    "normal_": lambda mean=0.0, std=1.0: Spread("normal", mean, std),
-    "uniform_": lambda a=0.0, b=1.0: Spread("uniform", (a + b) / 2, (b - a) / 2, -1.0, 1.0),
-    "truncated_normal_": lambda mean=0.0, std=1.0, cut=2.0: _cut(cut).like(mean, std),
-    "trunc_normal_": lambda mean=0.0, std=1.0, a=-2.0, b=2.0: Spread(
-        "normal", mean, std, (a - mean) / std, (b - mean) / std
-    ),
+# The distribution of one entry before it is scaled, by the name that scaled methods give.
+_UNIT: dict[Distribution, EntryDistribution] = {
+    "normal": EntryDistribution("normal"),
+    "uniform": EntryDistribution("uniform", low=-1.0, high=1.0),
+    "truncated_normal": EntryDistribution("normal", low=-2.0, high=2.0),
 }
-_SHAPES = {"normal": Spread("normal"), "uniform": Spread("uniform", low=-1.0, high=1.0)}
-
-
-def _cut(cut: float) -> Spread:
-    return Spread("normal", low=-cut, high=cut)
 
 
 @dataclass(frozen=True)
-class Law:
+class Sampler:
     """What a parameter will hold.
 
     Attributes:
-        name: The law's name.
-        fill_: Fills a tensor, given a seed and the parameter's name.
-        mean: The values' mean; None where it is not known beforehand.
-        std: Their standard deviation.
-        ours: Whether the law is one of the package's, whose input has been checked.
-        spread: The law of one value; None where the values depend on each other.
-        std_of: The std that other fans would give; None where no fan matters.
-        blocks: How many parts of it are drawn each by itself.
-        keeps: Whether it leaves a parameter as it is.
+        name: The method's name.
+        fill_: Fills a tensor, from a seed and the parameter's name.
+        mean: The mean of the values; None if it is not known in advance.
+        std: Their standard deviation; None if it is not known in advance.
+        from_package: Whether the method is one of this package, which has checked its options.
+        distribution: The distribution of one entry; None if the entries depend on each other.
+        std_for_fans: The std that other fans would give; None if the std depends on no fan.
+        block_count: The number of blocks that are drawn separately, such as the gates of an LSTM.
+        keeps_values: Whether it leaves the parameter unchanged.
     """
 
     name: str
     fill_: Callable[[Tensor, int, str], None]
     mean: float | None = None
     std: float | None = None
-    ours: bool = True
-    spread: Spread | None = None
-    std_of: Callable[[Fans], float] | None = None
-    blocks: int = 1
-    keeps: bool = False
+    from_package: bool = True
+    distribution: EntryDistribution | None = None
+    std_for_fans: Callable[[Fans], float] | None = None
+    block_count: int = 1
+    keeps_values: bool = False
+
+    def is_constant(self, value: float) -> bool:
+        """Return whether every entry will be this value."""
+        return self.distribution == EntryDistribution("constant", value)
 
 
-def law_of(
+def make_sampler(
     law: str | Callable[..., Any],
-    like: Tensor,
+    parameter: Tensor,
     fans: Callable[[], Fans],
-    packed: int,
+    block_count: int,
     times: float,
     options: dict[str, Any],
-) -> Law:
-    """Return the law for a parameter.
+) -> Sampler:
+    """Return the sampler of a parameter.
 
     Args:
-        law: A method's name or function, or any function that fills a tensor.
-        like: The parameter.
-        fans: Gives its fans; asked only where the law needs them.
-        packed: How many layers' weights it holds.
+        law: The name or the function of a method, or any function that fills a tensor.
+        parameter: The parameter.
+        fans: Returns its fans; called only for a method that needs them.
+        block_count: The number of weights that are stacked in it.
         times: A factor for the values.
-        options: The law's own.
+        options: The options of the method.
 
     Returns:
-        A [Law][initguide.model.samplers.Law].
+        A [Sampler][initguide.model.samplers.Sampler].
 
     Raises:
-        ValueError: The name is unknown, or the law does not fit the shape or its options.
-        TypeError: An option is of the wrong kind, or the parameter does not hold real numbers.
+        ValueError: The name is unknown, or the method does not accept the shape or the options.
+        TypeError: An option has the wrong type, or the parameter does not hold real numbers.
     """
     method = _method(law)
-    shape = tuple(like.shape)
     if method is None:
-        if not callable(law):
-            names = ", ".join(method.names[0] for method in METHODS)
-            raise ValueError(f"law must be a function or one of {names}; got {law!r}")
-        fill = partial(_filled, _seeded(law), options, 1, times, True)
-        name = getattr(law, "__name__", type(law).__name__)
-        draw = partial(_drawn, partial(draw_whole_, keep=True), fill)
-        return Law(name, draw, ours=False, keeps=law is keep_)
-    name = method.names[0]
-    if method.spread is not None or like.is_quantized:
-        check_tensor(like)
+        return _sampler_of_function(law, times, options)
+    if method.spread is not None or parameter.is_quantized:
+        check_tensor(parameter)
     if method.spread is not None:
-        spread = partial(method.spread, **options)
-        distribution, std = spread(fans())
+        distribution, std = method.spread(fans(), **options)
         std *= abs(times)
-        fill = partial(_drawn, draw_by_blocks_, _spread(distribution, std))
-        of_one = (
-            _SHAPES.get(distribution, _cut(2.0)).like(0.0, std) if std else _SPREADS["zeros_"]()
+        constant = EntryDistribution("constant")
+        return Sampler(
+            method.names[0],
+            partial(_draw, draw_by_blocks_, partial(_fill_scaled, distribution, std)),
+            mean=0.0,
+            std=std,
+            distribution=_UNIT[distribution].with_moments(0.0, std) if std else constant,
+            std_for_fans=partial(_std_for_fans, method.tensor, options, abs(times)),
         )
-        return Law(
-            name, fill, 0.0, std, spread=of_one, std_of=lambda other: spread(other)[1] * abs(times)
-        )
-    # Without entries, or without memory, a method checks its options and shape, and draws nothing.
-    size, device = (0, "cpu") if name in _SPREADS else (shape, "meta")
-    empty = torch.empty(size, dtype=like.dtype, device=device)
-    method.tensor(empty, **options)
+    shape = tuple(parameter.shape)
+    # On a tensor without entries or without memory, a method checks its options and draws nothing.
+    size, device = (shape, "meta") if method.entry is None else (0, "cpu")
+    method.tensor(torch.empty(size, dtype=parameter.dtype, device=device), **options)
     random = _takes_generator(method.tensor)
-    fill = partial(_filled, method.tensor, options, packed, times, random)
-    if name in _SPREADS:
-        of_one = _SPREADS[name](**options).times(times)
-        fill = partial(_drawn, draw_by_blocks_, fill)
-        return Law(name, fill, of_one.mean, of_one.std, spread=of_one)
-    std = None
-    if name == "orthogonal_":
-        sides = (shape[0] // packed, math.prod(shape[1:]))
-        number = as_gain(options.get("gain", 1.0), signed=True)
-        std = abs(times * number) / math.sqrt(max(sides))
-        name += f" ×{packed}" if packed > 1 else ""
-    mean = None if std is None else 0.0
-    return Law(name, partial(_drawn, draw_whole_, fill), mean, std, blocks=packed)
+    fill = partial(_fill, method.tensor, options, block_count, times, random)
+    if method.entry is not None:
+        entry = EntryDistribution(*method.entry(**options)).multiplied(times)
+        draw = partial(_draw, draw_by_blocks_, fill)
+        return Sampler(method.names[0], draw, entry.mean, entry.std, distribution=entry)
+    draw = partial(_draw, draw_whole_, fill)
+    if method.matrix_std is None:
+        return Sampler(method.names[0], draw, block_count=block_count)
+    std = method.matrix_std(shape[0] // block_count, math.prod(shape[1:]), **options)
+    name = f"{method.names[0]} ×{block_count}" if block_count > 1 else method.names[0]
+    return Sampler(name, draw, 0.0, abs(times) * std, block_count=block_count)
+
+
+def _sampler_of_function(
+    law: str | Callable[..., Any], times: float, options: dict[str, Any]
+) -> Sampler:
+    if not callable(law):
+        names = ", ".join(method.names[0] for method in METHODS)
+        raise ValueError(f"law must be a function or one of {names}; got {law!r}")
+    seeded = law if _takes_generator(law) else partial(_call_seeded, law)
+    fill = partial(_fill, seeded, options, 1, times, True)
+    return Sampler(
+        getattr(law, "__name__", type(law).__name__),
+        partial(_draw, partial(draw_whole_, keep=True), fill),
+        from_package=False,
+        keeps_values=law is keep_,
+    )
 
 
 def keep_(tensor: Tensor) -> Tensor:
-    """Leave a tensor as it is."""
+    """Leave a tensor unchanged."""
     return tensor
 
 
@@ -148,58 +147,69 @@ def _method(law: str | Callable[..., Any]) -> Method | None:
     return None
 
 
-def _drawn(
-    draw_over_: Callable[..., None], draw_: Draw, tensor: Tensor, seed: int, name: str
+# Module-level functions and partials of them, so that a plan can be pickled.
+
+
+def _std_for_fans(
+    function: Callable[..., Any], options: dict[str, Any], factor: float, fans: Fans
+) -> float:
+    method = _method(function)
+    assert method is not None
+    assert method.spread is not None
+    return method.spread(fans, **options)[1] * factor
+
+
+def _draw(
+    draw_over_: Callable[..., None], fill_: Draw, tensor: Tensor, seed: int, name: str
 ) -> None:
-    draw_over_(tensor, draw_, seed, name)
+    draw_over_(tensor, fill_, seed, name)
 
 
-def _spread(distribution: str, std: float) -> Draw:
-    if not std:
-        return lambda tensor, _: tensor.zero_()
-    return lambda tensor, generator: DRAW[distribution](tensor, std, generator)
+def _fill_scaled(
+    distribution: Distribution, std: float, tensor: Tensor, generator: torch.Generator
+) -> None:
+    if std:
+        DRAW[distribution](tensor, std, generator)
+    else:
+        tensor.zero_()
 
 
-def _filled(
+def _fill(
     function: Callable[..., Any],
     options: dict[str, Any],
-    packed: int,
+    block_count: int,
     times: float,
     random: bool,
     tensor: Tensor,
     generator: torch.Generator,
 ) -> None:
-    """Fill by a function of the tensor, each packed block by itself."""
+    """Fill a tensor by a method or function, each of the stacked blocks separately."""
 
     def fill_(part: Tensor, **source: torch.Generator) -> None:
         value = function(part, **options, **source)
-        if isinstance(value, Tensor) and _storage(value) != _storage(part):
+        if isinstance(value, Tensor) and _address(value) != _address(part):
             raise ValueError("law must fill its tensor in place; got one that returns another")
 
     source = {"generator": generator} if random else {}
-    if packed > 1 and random:
-        per_gate_(tensor, fill_, packed, generator)
+    if block_count > 1 and random:
+        per_gate_(tensor, fill_, block_count, generator)
     else:
         fill_(tensor, **source)
     if times != 1:
         tensor.mul_(times)
 
 
-def _seeded(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function that takes its randomness from a generator, whatever it takes it from."""
-    if _takes_generator(function):
-        return function
-
-    def fill_(tensor: Tensor, generator: torch.Generator, **options: Any) -> Any:
-        devices = on_gpus([tensor])
-        with random_states_kept(*devices):
-            seed_global_states(generator.initial_seed(), *devices)
-            return function(tensor, **options)
-
-    return fill_
+def _call_seeded(
+    function: Callable[..., Any], tensor: Tensor, generator: torch.Generator, **options: Any
+) -> Any:
+    """Call a function that draws from a global random state, which is seeded and restored."""
+    devices = on_gpus([tensor])
+    with random_states_kept(*devices):
+        seed_global_states(generator.initial_seed(), *devices)
+        return function(tensor, **options)
 
 
-def _storage(tensor: Tensor) -> int:
+def _address(tensor: Tensor) -> int:
     return tensor.untyped_storage().data_ptr()
 
 

@@ -1,1 +1,1 @@
-"""Published initializations of whole models, as rules; `registry.RECIPES` lists them by name."""
+"""Recipes: initializations of whole models as lists of rules; `registry.RECIPES` has them all."""

@@ -1,4 +1,4 @@
-"""Published initializations of whole models, as rules; RECIPES lists them by name."""
+"""All recipes by name: published initializations of whole models, as functions that give rules."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ from torch import nn
 from initguide.graph.trace import Trace
 from initguide.model.rule import Rule
 from initguide.recipes.auto import auto
-from initguide.recipes.named import kaiming, keep, orthogonal, xavier
+from initguide.recipes.one_method import kaiming, keep, orthogonal, xavier
 from initguide.recipes.residual import fixup, gpt2, zero_gamma
 from initguide.recipes.torch_defaults import torch_defaults
 

@@ -7,14 +7,14 @@ from itertools import count
 import torch
 from torch import Tensor
 
-from initguide.model.distributions import critical
+from initguide.model.distributions import critical_value
 from initguide.testing.adapters import Initializer, Shape
 
 # The chance of any false alarm in one call. Each of its tests gets an equal share.
 FALSE_ALARM = 1e-6
 TESTS = 32
 P = FALSE_ALARM / TESTS
-LIMIT = critical(P)
+LIMIT = critical_value(P)
 
 # This many numbers at each shape show a std that is off by 2 %.
 VALUES = 48_000

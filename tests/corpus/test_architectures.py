@@ -72,7 +72,7 @@ def test_the_plan_covers_every_parameter_or_names_it(built):
             init.plan(model)
         named = str(error.value).partition(":")[0]
         assert all(key in named for key in UNKNOWN[name])
-        assert "'keep' behind it" in str(error.value)
+        assert "'keep' after it" in str(error.value)
     rows = {row["parameter"]: row for row in init.plan(model, recipe(name)).rows}
     held = {id(p): n for n, p in model.named_parameters()}
     parametrized = {n for n in held.values() if ".parametrizations." in n}
@@ -86,14 +86,14 @@ def test_the_plan_covers_every_parameter_or_names_it(built):
     assert_unchanged(before, state(model))
 
 
-def test_what_was_planned_is_drawn(built):
+def test_the_drawn_std_is_the_planned_one(built):
     name, model, _ = built
     random = torch.get_rng_state()
     done = init.initialize_(model, recipe(name), seed=0)
     assert torch.equal(torch.get_rng_state(), random)
     for entry in done.entries:
-        if entry.law.std and entry.slot.tensor.numel() >= 1000:
-            std = entry.slot.tensor.std().item()
+        if entry.sampler.std and entry.param.tensor.numel() >= 1000:
+            std = entry.param.tensor.std().item()
             # Four standard errors of the std of a normal sample, and a row of padding.
             slack = 4 / (2 * entry.slot.tensor.numel()) ** 0.5 + 0.01
             assert std == pytest.approx(entry.law.std, rel=slack), entry.slot.name
@@ -138,14 +138,14 @@ def test_lsuv_brings_layers_to_unit_std(built):
 
 def test_residual_branches_and_activations_are_found():
     found = {name: trace(ARCHITECTURES[name][0]()) for name in ("GPT-2", "BERT", "ViT", "Whisper")}
-    assert {name: each.branches for name, each in found.items()} == {
+    assert {name: each.branch_count for name, each in found.items()} == {
         "GPT-2": 4,
         "BERT": 4,
         "ViT": 4,
         "Whisper": 10,
     }
-    gpt2 = found["GPT-2"].places
-    assert {name for name, place in gpt2.items() if place.ends} == {
+    gpt2 = found["GPT-2"].layers
+    assert {name for name, info in gpt2.items() if info.ends} == {
         f"transformer.h.{i}.{part}.c_proj" for i in (0, 1) for part in ("attn", "mlp")
     }
     # GPT-2's GELU is a formula of its own, with tanh.
@@ -194,7 +194,7 @@ class Experts(nn.Module):
         return torch.bmm(x, self.inner if self.turned else self.inner.transpose(1, 2))
 
 
-def test_a_layer_is_what_it_does():
+def test_custom_layers_are_recognized_by_what_they_compute():
     model = nn.Sequential(Flipped(400, 100), nn.ReLU(), FromZero(100), nn.Linear(100, 10))
     rows = {row["parameter"]: row for row in init.initialize_(model, seed=0).rows}
     # He's number by hand: sqrt(2 / 400).
@@ -212,10 +212,10 @@ def test_stacked_weights_are_read_along_the_axis_that_is_summed_over(turned):
     (row,) = init.plan(Experts(turned)).rows
     assert row["fan_in"] == 16
     assert row["std"] == pytest.approx(0.25)
-    assert row["note"] == f"taken as 4 weights ({'in, out' if turned else 'out, in'})"
+    assert row["note"] == f"treated as 4 weights ({'in, out' if turned else 'out, in'})"
 
 
-def test_what_a_model_holds_itself_is_told_by_its_use():
+def test_parameters_outside_layers_get_a_role_from_the_forward():
     class Held(nn.Module):
         def __init__(self):
             super().__init__()
@@ -229,7 +229,9 @@ def test_what_a_model_holds_itself_is_told_by_its_use():
             x = torch.cat([self.token.expand(len(x), -1, -1), x], 1) + self.places
             return (x * self.factor + self.shift) * torch.exp(self.rate)
 
-    with pytest.raises(ValueError, match=r"got none for rate: .*\(the forward's exp tells no law"):
+    with pytest.raises(
+        ValueError, match=r"got none for rate: .*\(the forward uses it in exp, which suggests"
+    ):
         init.plan(Held())
     rows = {row["parameter"]: row for row in init.plan(Held(), ["auto", "keep"]).rows}
     laws = {name: row["law"] for name, row in rows.items()}
@@ -240,4 +242,4 @@ def test_what_a_model_holds_itself_is_told_by_its_use():
         "shift": "zeros_",
         "rate": "keep_",
     }
-    assert rows["factor"]["note"] == "taken as a factor"
+    assert rows["factor"]["note"] == "treated as a scale"

@@ -13,14 +13,20 @@ import initguide as init
 from initguide import Rule
 from initguide.diagnostics.audit import FALSE_ALARM, TESTS, audit, limits_for
 from initguide.model import distributions
-from initguide.model.distributions import Spread
+from initguide.model.distributions import EntryDistribution
 
 LAWS = {
-    "normal": (Spread("normal", 0.5, 2.0), stats.norm(0.5, 2)),
-    "uniform": (Spread("uniform", 1.0, 3.0, -1.0, 1.0), stats.uniform(-2, 6)),
-    "cut": (Spread("normal", 0.5, 2.0, -2.0, 2.0), stats.truncnorm(-2, 2, 0.5, 2)),
-    "lopsided": (Spread("normal", 0.5, 2.0, -0.5, 3.0), stats.truncnorm(-0.5, 3, 0.5, 2)),
-    "a tail": (Spread("normal", 0.5, 2.0, 2.0, math.inf), stats.truncnorm(2, math.inf, 0.5, 2)),
+    "normal": (EntryDistribution("normal", 0.5, 2.0), stats.norm(0.5, 2)),
+    "uniform": (EntryDistribution("uniform", 1.0, 3.0, -1.0, 1.0), stats.uniform(-2, 6)),
+    "cut": (EntryDistribution("normal", 0.5, 2.0, -2.0, 2.0), stats.truncnorm(-2, 2, 0.5, 2)),
+    "lopsided": (
+        EntryDistribution("normal", 0.5, 2.0, -0.5, 3.0),
+        stats.truncnorm(-0.5, 3, 0.5, 2),
+    ),
+    "a tail": (
+        EntryDistribution("normal", 0.5, 2.0, 2.0, math.inf),
+        stats.truncnorm(2, math.inf, 0.5, 2),
+    ),
 }
 
 
@@ -446,20 +452,20 @@ def test_a_spread_has_the_moments_and_the_distribution_of_its_law(spread, law):
     assert spread.std == pytest.approx(math.sqrt(variance), rel=1e-6)
     assert spread.kurtosis == pytest.approx(excess + 3, rel=1e-4)
     x = torch.linspace(-6, 8, 57, dtype=torch.float64)
-    torch.testing.assert_close(spread.below(x), torch.from_numpy(law.cdf(x.numpy())))
-    scaled = spread.times(-0.5)
+    torch.testing.assert_close(spread.cdf(x), torch.from_numpy(law.cdf(x.numpy())))
+    scaled = spread.multiplied(-0.5)
     assert (scaled.mean, scaled.std) == pytest.approx((-0.5 * mean, 0.5 * math.sqrt(variance)))
     torch.testing.assert_close(
-        scaled.below(-0.5 * x), torch.from_numpy(law.sf(x.numpy())), atol=1e-7, rtol=0
+        scaled.cdf(-0.5 * x), torch.from_numpy(law.sf(x.numpy())), atol=1e-7, rtol=0
     )
-    moved = spread.like(7.0, 0.1)
+    moved = spread.with_moments(7.0, 0.1)
     assert (moved.mean, moved.std) == pytest.approx((7.0, 0.1))
 
 
 def test_the_distance_is_scipys():
     values = torch.randn(500, generator=generator(), dtype=torch.float64)
     want = stats.kstest(values.numpy(), "norm").statistic
-    assert distributions.distance(Spread("normal"), values) == pytest.approx(want)
+    assert distributions.distance(EntryDistribution("normal"), values) == pytest.approx(want)
 
 
 def test_limits_count_the_tests():

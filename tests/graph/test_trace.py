@@ -9,8 +9,7 @@ from torch.nn import functional as F
 from zoo import BRANCHES, NORMED, ZOO, NanoGPT, ResNet, Seq2Seq, WaveNet, encoder
 
 import initguide as init
-from initguide.graph.trace import trace
-from initguide.graph.tracer import Tracer
+from initguide.graph.trace import LayerTracer, trace
 
 
 class Between(nn.Module):
@@ -48,15 +47,15 @@ FOUND = {
     "a function by its keyword": (lambda x: F.relu(input=x), "relu"),
     "a method": (lambda x: x.relu_(), "relu"),
     "torch's name": (torch.tanh, "tanh"),
-    "behind a norm and dropout": (
+    "after a norm and dropout": (
         lambda x: F.gelu(F.dropout(F.layer_norm(x, (8,)), 0.1)),
         "gelu",
     ),
-    "behind reshapes": (lambda x: x.view(2, 4).transpose(0, 1).reshape(1, 8).relu(), "relu"),
-    "behind a split": (lambda x: x.chunk(2, -1)[1].sigmoid(), "sigmoid"),
-    "behind a residual sum": (lambda x: F.relu(x + x.mean()), "relu"),
-    "behind a scale": (lambda x: torch.relu(x * 0.5 / 3), "relu"),
-    "behind pooling": (lambda x: F.elu(F.max_pool1d(x, 2)), "elu"),
+    "after reshapes": (lambda x: x.view(2, 4).transpose(0, 1).reshape(1, 8).relu(), "relu"),
+    "after a split": (lambda x: x.chunk(2, -1)[1].sigmoid(), "sigmoid"),
+    "after a residual sum": (lambda x: F.relu(x + x.mean()), "relu"),
+    "after a scale": (lambda x: torch.relu(x * 0.5 / 3), "relu"),
+    "after pooling": (lambda x: F.elu(F.max_pool1d(x, 2)), "elu"),
     "swish by hand": (lambda x: x * torch.sigmoid(x), "silu"),
     "swish the other way around": (lambda x: x.sigmoid() * x, "silu"),
     "sine": (torch.sin, "sin"),
@@ -67,9 +66,9 @@ FOUND = {
 
 
 @pytest.mark.parametrize(("between", "label"), FOUND.values(), ids=FOUND)
-def test_what_follows_is_found(between, label):
-    place = trace(Between(between)).place("a")
-    assert (place.label, place.note) == (label, "")
+def test_the_next_activation_is_found(between, label):
+    info = trace(Between(between)).layer("a")
+    assert (info.label, info.note) == (label, "")
 
 
 MODULES = {
@@ -83,10 +82,10 @@ MODULES = {
 
 
 @pytest.mark.parametrize(("module", "label", "gain"), MODULES.values(), ids=MODULES)
-def test_modules_that_follow_are_found_with_their_gain(module, label, gain):
-    place = trace(Between(lambda x, f: f(x), module)).place("a")
-    assert (place.label, place.note) == (label, "")
-    assert init.gain(place.nonlinearity) == pytest.approx(gain, rel=1e-5)
+def test_activation_modules_are_found_with_their_gain(module, label, gain):
+    info = trace(Between(lambda x, f: f(x), module)).layer("a")
+    assert (info.label, info.note) == (label, "")
+    assert init.gain(info.nonlinearity) == pytest.approx(gain, rel=1e-5)
 
 
 def test_options_of_functions_reach_the_gain():
@@ -96,8 +95,8 @@ def test_options_of_functions_reach_the_gain():
         (lambda x: F.leaky_relu(input=x, negative_slope=0.5), 1.26491),
         (lambda x: F.gelu(x, approximate="tanh"), init.gain("gelu_tanh")),
     ):
-        place = trace(Between(between)).place("a")
-        assert init.gain(place.nonlinearity) == pytest.approx(want, rel=1e-5)
+        info = trace(Between(between)).layer("a")
+        assert init.gain(info.nonlinearity) == pytest.approx(want, rel=1e-5)
 
 
 def test_a_slope_that_the_model_computes():
@@ -110,37 +109,37 @@ def test_a_slope_that_the_model_computes():
         def forward(self, x):
             return F.prelu(self.a(x), self.slope)
 
-    assert trace(Sloped()).place("a").nonlinearity == "prelu"
+    assert trace(Sloped()).layer("a").nonlinearity == "prelu"
 
 
 NOTES = {
-    "unknown": (lambda x: torch.clamp(x, min=0), "clamp is not known, and taken as linear"),
-    "GLU": (lambda x: F.glu(torch.cat([x, x])), "glu is not known, and taken as linear"),
+    "unknown": (lambda x: torch.clamp(x, min=0), "clamp is unknown and treated as linear"),
+    "GLU": (lambda x: F.glu(torch.cat([x, x])), "glu is unknown and treated as linear"),
     "a gate": (
         lambda x: x * torch.exp(x).detach().mean(),
-        "exp is not known, and taken as linear",
+        "exp is unknown and treated as linear",
     ),
 }
 
 
 @pytest.mark.parametrize(("between", "note"), NOTES.values(), ids=NOTES)
-def test_what_is_not_known_is_said(between, note):
-    place = trace(Between(between)).place("a")
-    assert (place.nonlinearity, place.note) == ("linear", note)
+def test_an_unknown_operation_is_noted(between, note):
+    info = trace(Between(between)).layer("a")
+    assert (info.nonlinearity, info.note) == ("linear", note)
 
 
-def test_a_module_of_gates_is_not_taken_for_an_activation():
+def test_a_gated_module_is_no_activation():
     model = nn.Sequential(nn.Linear(8, 16), nn.GLU(), nn.Linear(8, 2))
-    assert trace(model).place("0").note == "glu is not known, and taken as linear"
+    assert trace(model).layer("0").note == "glu is unknown and treated as linear"
     init.initialize_(model)
 
 
-def test_products_and_several_followers():
+def test_products_and_several_activations():
     found = trace(ZOO["swiglu"]())
-    assert found.place("gate").label == "silu"
-    assert found.place("up").note == "multiplied by another signal, and taken as linear"
-    place = trace(Between(lambda x: torch.relu(x) + torch.tanh(x))).place("a")
-    assert (place.label, place.note) == ("relu", "also followed by tanh")
+    assert found.layer("gate").label == "silu"
+    assert found.layer("up").note == "multiplied by another signal and treated as linear"
+    info = trace(Between(lambda x: torch.relu(x) + torch.tanh(x))).layer("a")
+    assert (info.label, info.note) == ("relu", "also followed by tanh")
 
 
 # Branches.
@@ -149,7 +148,7 @@ def test_products_and_several_followers():
 @pytest.mark.filterwarnings("ignore:enable_nested_tensor")
 @pytest.mark.parametrize("name", ZOO)
 def test_the_branches_of_known_networks(name):
-    assert trace(ZOO[name]()).branches == BRANCHES.get(name, 0)
+    assert trace(ZOO[name]()).branch_count == BRANCHES.get(name, 0)
 
 
 ENDS = {
@@ -168,26 +167,26 @@ ENDS = {
 
 @pytest.mark.filterwarnings("ignore:enable_nested_tensor")
 @pytest.mark.parametrize("name", ENDS)
-def test_what_ends_a_branch(name):
-    ends = {key for key, place in trace(ZOO[name]()).places.items() if place.ends}
+def test_the_ends_of_branches(name):
+    ends = {key for key, info in trace(ZOO[name]()).layers.items() if info.ends}
     assert ends == set(ENDS[name].split())
 
 
 def test_skips_with_and_without_a_projection():
     found = trace(ResNet())
-    assert found.place("layer2.0.downsample.0").branch is None
-    assert found.place("layer2.0.conv1").branch == found.place("layer2.0.conv2").branch == 2
-    assert found.place("conv1").branch is found.place("fc").branch is None
-    assert found.place("layer2.0.conv2").label == "relu"
+    assert found.layer("layer2.0.downsample.0").branch is None
+    assert found.layer("layer2.0.conv1").branch == found.layer("layer2.0.conv2").branch == 2
+    assert found.layer("conv1").branch is found.layer("fc").branch is None
+    assert found.layer("layer2.0.conv2").label == "relu"
 
 
 def test_sums_that_are_no_residual():
     # WaveNet adds up its skips, additive attention two projections.
     found = trace(WaveNet())
-    assert all(found.place(f"units.{i}.skip").branch is None for i in range(3))
-    assert found.place("units.1.skip").label == "relu"
-    assert not any(place.ends for place in trace(Seq2Seq()).places.values())
-    assert trace(Between(lambda x: x + 1)).branches == 0
+    assert all(found.layer(f"units.{i}.skip").branch is None for i in range(3))
+    assert found.layer("units.1.skip").label == "relu"
+    assert not any(info.ends for info in trace(Seq2Seq()).layers.values())
+    assert trace(Between(lambda x: x + 1)).branch_count == 0
 
 
 class Blocks(nn.Module):
@@ -204,7 +203,7 @@ class Blocks(nn.Module):
 
 def ends(model):
     found = trace(model)
-    return found.branches, {k[-1] for k, place in found.places.items() if place.ends}
+    return found.branch_count, {k[-1] for k, info in found.layers.items() if info.ends}
 
 
 def test_post_norm_pre_norm_and_parallel_branches():
@@ -250,14 +249,14 @@ def test_an_inner_branch_keeps_its_own_layers():
         return x + d(h)
 
     found = trace(Blocks(nested))
-    branches = [found.place(f"layers.{name}").branch for name in "abcd"]
+    branches = [found.layer(f"layers.{name}").branch for name in "abcd"]
     assert branches == [1, 0, 0, 1]
     assert ends(Blocks(nested)) == (2, {"c", "d"})
 
 
-def test_what_has_no_layer_behind_it_is_last():
-    assert [k for k, place in trace(ResNet()).places.items() if place.last] == ["fc"]
-    assert [k for k, place in trace(ZOO["perceptron"]()).places.items() if place.last] == ["fc3"]
+def test_the_last_layer_has_no_layer_after_it():
+    assert [k for k, info in trace(ResNet()).layers.items() if info.last] == ["fc"]
+    assert [k for k, info in trace(ZOO["perceptron"]()).layers.items() if info.last] == ["fc3"]
 
 
 # What cannot be traced.
@@ -276,19 +275,19 @@ class Choosy(nn.Module):
         return self.head(x) if x.sum() > 0 else x
 
 
-def test_a_forward_that_cannot_be_traced_is_said_and_its_parts_are_traced():
+def test_a_forward_that_cannot_be_traced_is_noted_and_its_parts_are_traced():
     found = trace(nn.Sequential(Choosy()))
-    assert found.place("0.inner.0").label == "tanh"
-    assert found.place("0.inner.2").note == (
-        "what follows the submodule is not known, and taken as linear"
+    assert found.layer("0.inner.0").label == "tanh"
+    assert found.layer("0.inner.2").note == (
+        "the operation after the submodule is unknown and treated as linear"
     )
-    assert found.place("0.head").note == "forward of 0 cannot be traced: TraceError"
+    assert found.layer("0.head").note == "forward of 0 cannot be traced: TraceError"
     rows = {row["parameter"]: row for row in init.plan(Choosy()).rows}
     assert rows["head.weight"]["note"] == "forward of the model cannot be traced: TraceError"
     assert rows["inner.0.weight"]["law"] == "xavier_normal_"
 
 
-def test_a_layer_that_is_not_used_is_said():
+def test_a_layer_that_is_not_used_is_noted():
     class Idle(nn.Module):
         def __init__(self):
             super().__init__()
@@ -300,12 +299,12 @@ def test_a_layer_that_is_not_used_is_said():
     rows = {row["parameter"]: row for row in init.plan(Idle()).rows}
     assert (rows["idle.weight"]["before"], rows["idle.weight"]["note"]) == (
         "unknown",
-        "the trace did not reach it",
+        "the trace did not reach this layer",
     )
 
 
 def test_a_layer_alone_is_an_output():
-    assert trace(nn.Linear(3, 3)).place("").label == "output"
+    assert trace(nn.Linear(3, 3)).layer("").label == "output"
 
 
 def test_hooks_do_not_run():
@@ -313,24 +312,24 @@ def test_hooks_do_not_run():
     for module in model.modules():
         module.register_forward_hook(lambda *_: calls.append(1))
         module.register_forward_pre_hook(lambda *_: calls.append(1))
-    assert trace(model).branches == 4
+    assert trace(model).branch_count == 4
     assert calls == []
 
 
 def test_torchs_own_transformer_layers():
     for activation, label, gain in (("relu", "relu", 2**0.5), (nn.SiLU(), "silu", 1.67653)):
         found = trace(encoder(1, activation=activation))
-        assert found.place("layers.0.linear1").label == label
-        assert init.gain(found.place("layers.0.linear1").nonlinearity) == pytest.approx(
+        assert found.layer("layers.0.linear1").label == label
+        assert init.gain(found.layer("layers.0.linear1").nonlinearity) == pytest.approx(
             gain, rel=1e-5
         )
-    assert sum(place.ends for place in trace(encoder(3)).places.values()) == 6
+    assert sum(info.ends for info in trace(encoder(3)).layers.values()) == 6
 
 
 def test_a_model_that_asserts_is_traced_by_its_blocks():
     found = trace(NanoGPT())
-    assert found.branches == 4
-    assert found.place("h.1.c_fc").label == "gelu"
+    assert found.branch_count == 4
+    assert found.layer("h.1.c_fc").label == "gelu"
     assert set(NORMED) < set(BRANCHES)
 
 
@@ -347,17 +346,17 @@ class Read(nn.Module):
         return self.encoder(self.table(x) @ self.read.weight)
 
 
-def test_a_forward_is_traced_once_where_that_tells_all(monkeypatch):
+def test_a_forward_is_traced_once_if_that_reaches_all_layers(monkeypatch):
     """Each way to call it costs as much as the first."""
-    traced, trace_ = [], Tracer.trace
-    monkeypatch.setattr(Tracer, "trace", lambda self, m: traced.append(m) or trace_(self, m))
+    traced, trace_ = [], LayerTracer.trace
+    monkeypatch.setattr(LayerTracer, "trace", lambda self, m: traced.append(m) or trace_(self, m))
     model = Read()
     found = trace(model)
     assert traced == [model]
-    assert {name: use.kind for name, use in found.uses.items()} == {"read.weight": "weight"}
+    assert {name: role.kind for name, role in found.roles.items()} == {"read.weight": "weight"}
 
 
-def test_unpacking_a_symbol_takes_as_many_as_there_are_names():
+def test_unpacking_a_proxy_gives_one_value_for_each_name():
     class Unpacks(nn.Module):
         def __init__(self):
             super().__init__()
@@ -368,11 +367,11 @@ def test_unpacking_a_symbol_takes_as_many_as_there_are_names():
             return torch.relu(q) + torch.tanh(k) * v
 
     found = trace(Unpacks())
-    assert found.place("a").label == "relu"
-    assert found.place("b").label == "tanh"
+    assert found.layer("a").label == "relu"
+    assert found.layer("b").label == "tanh"
 
 
-def test_what_only_joins_a_branch_is_not_in_it():
+def test_a_layer_that_only_joins_a_branch_is_outside_it():
     class Joined(nn.Module):
         def __init__(self):
             super().__init__()
@@ -382,8 +381,8 @@ def test_what_only_joins_a_branch_is_not_in_it():
             h = self.stem(x)
             return h + self.branch(torch.relu(h * self.side(context)))
 
-    places = trace(Joined()).places
-    assert {name: place.branch for name, place in places.items()} == {
+    layers = trace(Joined()).layers
+    assert {name: info.branch for name, info in layers.items()} == {
         "stem": None,
         "side": None,
         "branch": 0,

@@ -133,7 +133,7 @@ FAULTS = {
         integer,
         recipe=[Rule("last.*", "normal_"), "auto"],
     ),
-    "integer weights under a law of fans": Fault(
+    "integer weights under a method with fans": Fault(
         {PLANNED: "must fit 'last.weight'; got: tensor must have a floating-point dtype; got"},
         integer,
         recipe=[Rule("last.weight", "lecun_normal_"), "auto"],
@@ -197,10 +197,10 @@ FAULTS = {
     ),
     "a loss that fails": Fault({"measure": "by zero"}, loss=lambda y: backward(y) / (1 // 0)),
     "a rule that matches nothing": Fault(
-        {PLANNED: "each rule must govern something; got none for Rule('lats.*', zeros_)"},
+        {PLANNED: "each rule must match a parameter; got none for Rule('lats.*', zeros_)"},
         recipe=[Rule("lats.*", "zeros_"), "auto"],
     ),
-    "a law that fails": Fault(
+    "a function that fails": Fault(
         {"initialize_": "raised by fails_ for 'last.bias'"},
         recipe=[Rule("last.bias", fails_), "auto"],
     ),
@@ -293,7 +293,7 @@ def test_an_error_says_where_and_changes_nothing(name, entry, words):
 
 
 @pytest.mark.parametrize("loss", [None, torch.sum, backward])
-def test_measure_changes_nothing_whatever_the_model_does(loss):
+def test_measure_changes_nothing_for_any_loss(loss):
     fault = Fault({}, loss=loss)
     model = prepared(fault)
     before = state(model)
@@ -301,7 +301,7 @@ def test_measure_changes_nothing_whatever_the_model_does(loss):
     assert state(model) == before
 
 
-def test_lsuv_changes_weights_and_its_own_draw_alone():
+def test_lsuv_changes_only_weights():
     fault = Fault({})
     model = prepared(fault)
     before = state(model)
@@ -324,12 +324,12 @@ LEFT = """\
 parameter       shape  layer   fan_in  before  law               std
 inner.0.weight  8 × 8  Linear       8  linear  lecun_normal_  0.3536
 biases, norms and their statistics: 2 × zeros_
-frozen, and left as they are: first.weight, first.bias, norm.weight, norm.bias
-torch.int8, and left as they are: last.weight"""
+frozen, left unchanged: first.weight, first.bias, norm.weight, norm.bias
+torch.int8, left unchanged: last.weight"""
 
 
 @pytest.mark.parametrize("recipe", ["auto", "torch", ["xavier", "keep"]])
-def test_a_recipe_leaves_what_is_frozen_or_quantized(recipe):
+def test_a_recipe_leaves_frozen_and_quantized_parameters(recipe):
     model = pretrained()
     before, versions = state(model), [p._version for p in (model.first.weight, model.last.weight)]
     done = init.initialize_(model, recipe, seed=0)
@@ -342,12 +342,12 @@ def test_a_recipe_leaves_what_is_frozen_or_quantized(recipe):
     if recipe == "auto":
         assert str(done) == LEFT
     assert {row["note"] for row in done.rows if row["law"] == "keep_"} == {
-        "frozen, and left as it is",
-        "torch.int8, and left as it is",
+        "frozen, left unchanged",
+        "torch.int8, left unchanged",
     }
 
 
-def test_a_rule_of_ones_own_governs_what_is_frozen():
+def test_a_rule_of_the_caller_applies_to_frozen_parameters():
     model = pretrained()
     rules = [Rule("first.weight", "zeros_"), Rule("last.weight", "constant_", val=2), "auto"]
     init.initialize_(model, rules, seed=0)
@@ -356,7 +356,7 @@ def test_a_rule_of_ones_own_governs_what_is_frozen():
     assert model.norm.running_mean.tolist() == [3.0] * 8
 
 
-def test_what_is_frozen_on_the_meta_device_must_have_a_rule():
+def test_a_frozen_parameter_on_the_meta_device_must_have_a_rule():
     with torch.device("meta"):
         model = Block()
     model.first.requires_grad_(requires_grad=False)
@@ -380,7 +380,7 @@ def test_quantized_weights_are_measured(dtype):
     assert init.audit(model).rows[0]["found"] == pytest.approx(5**0.5 / 6)
 
 
-def test_a_law_of_ones_own_is_seeded_whatever_it_draws_from():
+def test_a_custom_function_is_seeded_for_every_source_of_randomness():
     def fill_(tensor):
         numbers = [torch.rand(()).item(), NUMPY.rand(), random.random()]
         tensor.copy_(torch.tensor(numbers))

@@ -11,7 +11,7 @@ from zoo import NORMED, ZOO, MobileNet, NanoGPT, Plain, ResNet, encoder
 
 import initguide as init
 from initguide import Rule
-from initguide.graph.layer_info import Place
+from initguide.graph.layer_info import LayerInfo
 
 
 def rows(model, recipe):
@@ -88,7 +88,7 @@ def test_xavier_takes_no_gain():
         assert plan[f"{name}.weight"]["std"] == pytest.approx(math.sqrt(2 / fans))
 
 
-def test_kaiming_takes_the_gain_of_what_follows():
+def test_kaiming_takes_the_gain_of_the_next_activation():
     plan = stds(Plain(), "kaiming")
     assert plan["fc1.weight"] == pytest.approx(math.sqrt(2 / 64))
     assert plan["fc2.weight"] == pytest.approx(1.592537 / 10, rel=1e-5)
@@ -99,7 +99,7 @@ def test_kaiming_takes_the_gain_of_what_follows():
     assert stds(selu, "kaiming")["0.weight"] == pytest.approx(0.2, rel=1e-6)
 
 
-def test_orthogonal_takes_the_gain_of_what_follows():
+def test_orthogonal_takes_the_gain_of_the_next_activation():
     model = Plain()
     init.initialize_(model, "orthogonal", seed=0)
     for weight, gain in ((model.fc1.weight, 2**0.5), (model.fc2.weight, 1.592537)):
@@ -111,7 +111,7 @@ def test_orthogonal_takes_the_gain_of_what_follows():
 
 
 @pytest.mark.parametrize("name", NORMED)
-def test_zero_gamma_zeros_the_last_norm_of_each_branch_alone(name):
+def test_zero_gamma_zeros_only_the_last_norm_of_each_branch(name):
     model = ZOO[name]()
     init.initialize_(model, "zero_gamma", seed=0)
     zero = {key for key, p in model.named_parameters() if "weight" in key and not p.any()}
@@ -129,7 +129,7 @@ def test_zero_gamma_starts_blocks_as_identities():
     assert torch.equal(model.features(x), x)
 
 
-def test_zero_gamma_refuses_what_has_no_such_norm():
+def test_zero_gamma_refuses_models_without_such_a_norm():
     for name in ("mixer", "encoder", "perceptron"):
         with pytest.raises(ValueError, match="'zero_gamma' must find residual branches that end"):
             init.plan(ZOO[name](), "zero_gamma")
@@ -222,7 +222,7 @@ def test_fixups_scalars():
 
 
 @pytest.mark.parametrize("recipe", ["gpt2", "fixup", "zero_gamma"])
-def test_recipes_for_residual_networks_refuse_others(recipe):
+def test_residual_recipes_refuse_models_without_branches(recipe):
     with pytest.raises(ValueError, match=f"recipe '{recipe}' must find residual branches"):
         init.plan(Plain(), recipe)
 
@@ -230,7 +230,7 @@ def test_recipes_for_residual_networks_refuse_others(recipe):
 # "auto".
 
 
-def test_auto_divides_what_no_norm_follows_by_the_number_of_branches():
+def test_auto_divides_branches_without_a_norm_by_their_number():
     plan = stds(ZOO["mixer"](), "auto")
     assert plan["1.channel.2.weight"] == pytest.approx(1 / math.sqrt(64 * 4))
     # Behind a norm the scale does not matter, and stays He's.
@@ -295,4 +295,4 @@ def test_names_with_brackets_are_names():
     assert plan["b.x[0].weight"] == 0
     assert plan["b.x0.weight"] > 0
     assert stds(Odd(), "torch")["b.x[0].bias"] == pytest.approx(0.5 / math.sqrt(3))
-    assert Rule("b.x[[]0].weight", "zeros_").governs("b.x[0].weight", Odd(), Place())
+    assert Rule("b.x[[]0].weight", "zeros_").matches("b.x[0].weight", Odd(), LayerInfo())
