@@ -12,15 +12,15 @@ from torch import Tensor, nn
 
 from initguide._sharding import is_sharded
 from initguide._state import random_states_kept
-from initguide._tree import numbers
+from initguide._tree import dequantized
 from initguide.diagnostics.param_checks import check_param
 from initguide.diagnostics.report import Finding, Report, finding
 from initguide.graph.trace import Trace
 from initguide.initialize import Recipe, plan
 from initguide.model.distributions import Limits
-from initguide.model.params import parametrizations_at_rest, slots
-from initguide.model.plan import Entry, Plan
-from initguide.model.resolve import planned
+from initguide.model.params import parametrizations_in_eval_mode, params_of
+from initguide.model.plan import ParamPlan, Plan
+from initguide.model.resolve import make_plan
 from initguide.model.rule import Rule
 from initguide.recipes.torch_defaults import torch_defaults
 
@@ -83,7 +83,7 @@ def audit(model: nn.Module, recipe: Recipe = "auto") -> Report:
     """
     right = plan(model, recipe)
     right.check()
-    with parametrizations_at_rest(model):
+    with parametrizations_in_eval_mode(model):
         return _audit(model, right)
 
 
@@ -93,13 +93,13 @@ def limits_for(parameters: int) -> Limits:
 
 
 def _audit(model: nn.Module, right: Plan) -> Report:
-    defaults = {entry.slot.name: entry for entry in _defaults(model).entries}
+    defaults = {entry.param.name: entry for entry in _defaults(model).entries}
     limits = limits_for(len(right.entries))
     rows, findings = [], []
     seen: dict[Any, list[tuple[str, Tensor]]] = {}
     for entry in right.entries:
         values = _values(entry)
-        found = check_param(entry, values, defaults.get(entry.slot.name), limits)
+        found = check_param(entry, values, defaults.get(entry.param.name), limits)
         found += _identical(entry, values, seen)
         findings += found
         flat = values.flatten().double()
@@ -133,7 +133,7 @@ def _identical(
     entry: ParamPlan, values: Tensor, seen: dict[Any, list[tuple[str, Tensor]]]
 ) -> list[Finding]:
     """Return a finding if an earlier random parameter has the same values, bit for bit."""
-    if values.numel() < 2 or entry.law.std == 0 or not (values != values.flatten()[0]).any():
+    if values.numel() < 2 or entry.sampler.std == 0 or not (values != values.flatten()[0]).any():
         return []
     if entry.sampler.std is None and torch.equal(entry.draw_(values.clone(), 0), values):
         # Nothing is drawn.

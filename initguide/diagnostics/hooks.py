@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 from initguide._tree import tensors
 from initguide.activations import FUNCTIONS
 from initguide.diagnostics.statistics import counts, equal_units, moments, norm
-from initguide.graph.trace import LAYERS, NORMS, PACKED, Place, Trace
+from initguide.graph.trace import LAYERS, NORMS, PACKED, LayerInfo, Trace
 from initguide.layers.convolution import CONVOLUTIONS
 
 EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
@@ -165,16 +165,16 @@ def _layer(
             record.roots += reached
 
 
-def _place(found: Trace, name: str, module: nn.Module) -> Place:
+def _place(found: Trace, name: str, module: nn.Module) -> LayerInfo:
     """Return the place of a layer; the output of attention is the output of its projection."""
-    place = found.place(name)
+    place = found.layer(name)
     if isinstance(module, nn.MultiheadAttention):
         last = found.layer(f"{name}.out_proj" if name else "out_proj")
         return replace(place, ends=place.ends or last.ends)
     return place
 
 
-def _is_a_branch(record: Recording, place: Place) -> bool:
+def _is_a_branch(record: Recording, place: LayerInfo) -> bool:
     return place.ends and all(place.branch != layer.place.branch for layer in record.layers)
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from initguide._checks import check_memory, check_model
 from initguide._state import naming_the_layer, side_effects_undone
-from initguide._tree import given, tensors
+from initguide._tree import argument_tensors, tensors
 from initguide.diagnostics import depth_checks, layer_checks
 from initguide.diagnostics.hooks import Activations, Layer, Recording, recording
 from initguide.diagnostics.messages import hidden

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from initguide.fans import Fans, Mode
-from initguide.model.distributions import Spread
+from initguide.model.distributions import EntryDistribution
 
 Shape = tuple[float, ...]
 # The std at a shape `(out, in, *kernel)`; None where there is none.
@@ -24,9 +24,9 @@ NEAR = 0.025
 _ROOT_2, _ROOT_3 = math.sqrt(2), math.sqrt(3)
 
 DISTRIBUTIONS = {
-    "normal": Spread("normal"),
-    "uniform": Spread("uniform", low=-1.0, high=1.0),
-    "truncated": Spread("normal", low=-2.0, high=2.0),
+    "normal": EntryDistribution("normal"),
+    "uniform": EntryDistribution("uniform", low=-1.0, high=1.0),
+    "truncated": EntryDistribution("normal", low=-2.0, high=2.0),
 }
 
 

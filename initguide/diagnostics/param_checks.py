@@ -17,7 +17,7 @@ from initguide.model.plan import ParamPlan
 
 
 def check_param(
-    entry: Entry, values: Tensor, default: Entry | None, limits: Limits
+    entry: ParamPlan, values: Tensor, default: ParamPlan | None, limits: Limits
 ) -> list[Finding]:
     """Return the findings of a parameter, compared with its entry in the plan.
 
@@ -30,10 +30,12 @@ def check_param(
     if values.numel() == 0 or values.is_complex():
         return []
     found = _memory(entry, values)
-    if not found and entry.padding is not None:
-        if values[entry.padding].any():
-            return [_finding(entry, "padding", f"row {entry.padding} is padding and must be zero")]
-        keep = [row for row in range(len(values)) if row != entry.padding % len(values)]
+    if not found and entry.padding_row is not None:
+        if values[entry.padding_row].any():
+            return [
+                _finding(entry, "padding", f"row {entry.padding_row} is padding and must be zero")
+            ]
+        keep = [row for row in range(len(values)) if row != entry.padding_row % len(values)]
         values = values[keep]
     if found or values.numel() == 0:
         return found
@@ -46,17 +48,17 @@ def check_param(
     if values.numel() > 1 and bool((flat == flat[0]).all()):
         return _all_equal(entry, flat, default, limits)
     if spread is None:
-        kind, message = not_orthogonal(values, law.std, law.blocks)
+        kind, message = not_orthogonal(values, law.std, law.block_count)
         found = _default(entry, flat, default, limits) if kind == "not orthogonal" else []
         return found or ([_finding(entry, kind, message)] if kind else [])
     return _lines(entry, values) or _random(entry, spread, flat, default, limits)
 
 
-def _finding(entry: Entry, kind: str, message: str) -> Finding:
-    return finding(kind, message, where=entry.slot.name)
+def _finding(entry: ParamPlan, kind: str, message: str) -> Finding:
+    return finding(kind, message, where=entry.param.name)
 
 
-def _memory(entry: Entry, values: Tensor) -> list[Finding]:
+def _memory(entry: ParamPlan, values: Tensor) -> list[Finding]:
     """Find values that no initialization leaves: NaN, infinity, and those of untouched memory."""
     size = values.numel()
     if not values.is_floating_point():
@@ -64,7 +66,7 @@ def _memory(entry: Entry, values: Tensor) -> list[Finding]:
     bad = size - int(values.isfinite().sum())
     if bad:
         return [_finding(entry, "not finite", f"{bad} of {size} values are NaN or infinite")]
-    kind, largest, law = "untouched memory", values.abs().max().item(), entry.law
+    kind, largest, law = "untouched memory", values.abs().max().item(), entry.sampler
     if largest > 1e6 * max(abs(law.mean or 0.0) + (law.std or 0.0), 1e-2):
         message = f"values up to {largest:.1e}, as in memory that was never written"
         return [_finding(entry, kind, message)]
@@ -77,16 +79,18 @@ def _memory(entry: Entry, values: Tensor) -> list[Finding]:
     return []
 
 
-def _default(entry: Entry, flat: Tensor, default: Entry | None, limits: Limits) -> list[Finding]:
+def _default(
+    entry: ParamPlan, flat: Tensor, default: ParamPlan | None, limits: Limits
+) -> list[Finding]:
     """Return a finding if the values look like torch's default, and the plan draws others."""
-    spread = default.law.spread if default is not None else None
+    spread = default.sampler.distribution if default is not None else None
     if spread is None or not limits.fits(spread, flat):
         return []
     message = f"the values look like torch's own default, {described(spread)}; "
     return [_finding(entry, "torch default", f"{message}they must be {_right(entry)}")]
 
 
-def described(spread: Spread) -> str:
+def described(spread: EntryDistribution) -> str:
     """Return a distribution in a few signs, such as `N(0, 0.1²)` or `U(±0.1)`."""
     if spread.std == 0:
         return f"{spread.mean:.4g} throughout"
@@ -97,9 +101,9 @@ def described(spread: Spread) -> str:
     return f"N({spread.centre:.3g}, {spread.scale:.4g}²){cut}"
 
 
-def _right(entry: Entry) -> str:
-    spread = entry.law.spread
-    return described(spread) if spread is not None else entry.law.name
+def _right(entry: ParamPlan) -> str:
+    spread = entry.sampler.distribution
+    return described(spread) if spread is not None else entry.sampler.name
 
 
 def _constant(
@@ -118,9 +122,11 @@ def _constant(
     return found or [_finding(entry, "wrong values", message)]
 
 
-def _unknown(entry: Entry, values: Tensor, default: Entry | None, limits: Limits) -> list[Finding]:
+def _unknown(
+    entry: ParamPlan, values: Tensor, default: ParamPlan | None, limits: Limits
+) -> list[Finding]:
     """Check a parameter with an unknown distribution, whose values may still be fixed."""
-    if entry.law.keeps:
+    if entry.sampler.keeps_values:
         return []
     try:
         # If nothing is drawn, two different starts and two seeds lead to the same values.
@@ -135,13 +141,15 @@ def _unknown(entry: Entry, values: Tensor, default: Entry | None, limits: Limits
     return []
 
 
-def _all_equal(entry: Entry, flat: Tensor, default: Entry | None, limits: Limits) -> list[Finding]:
+def _all_equal(
+    entry: ParamPlan, flat: Tensor, default: ParamPlan | None, limits: Limits
+) -> list[Finding]:
     message = f"all {flat.numel()} values are {flat[0].item():.3g}; they must be {_right(entry)}"
     found = _default(entry, flat, default, limits)
     return found or [_finding(entry, "constant", message)]
 
 
-def _lines(entry: Entry, values: Tensor) -> list[Finding]:
+def _lines(entry: ParamPlan, values: Tensor) -> list[Finding]:
     """Find rows and columns of one value, which chance cannot make."""
     if values.ndim < 2:
         return []
@@ -190,15 +198,15 @@ def _random(
     return found
 
 
-def _std(entry: Entry, std: float, flat: Tensor, limits: Limits) -> Finding:
+def _std(entry: ParamPlan, std: float, flat: Tensor, limits: Limits) -> Finding:
     """Return the finding for a wrong std, with the mistakes that explain it."""
-    law, fans = entry.law, entry.fans
-    right, shape = law.std or 0.0, tuple(entry.slot.tensor.shape)
+    law, fans = entry.sampler, entry.fans
+    right, shape = law.std or 0.0, tuple(entry.param.tensor.shape)
     std_of, fan_shape, layer_shape = None, shape, None
-    if law.std_of is not None and fans is not None:
-        formula = law.std_of
+    if law.std_for_fans is not None and fans is not None:
+        formula = law.std_for_fans
         std_of = lambda shape: formula(fans_of(shape))  # noqa: E731
-        _, module, key = entry.slot.holders[0]
+        _, module, key = entry.param.holders[0]
         fan_shape, layer_shape = _as_shape(fans), _as_shape(layer_fans(module, key))
     # A formula of the form 1 / sqrt(fan) has no gain.
     plain = std_of is not None and abs(std_of((50, 50)) * math.sqrt(50) - 1) < NEAR
@@ -222,7 +230,7 @@ def _as_shape(fans: Fans) -> tuple[float, float]:
     return (fans.fan_out, fans.fan_in)
 
 
-def _name_of(spread: Spread) -> str:
+def _name_of(spread: EntryDistribution) -> str:
     """Return the name of a distribution, or an empty one for a rarer distribution."""
     if spread.kind != "normal" or (math.isinf(spread.high) and math.isinf(spread.low)):
         return spread.kind
@@ -236,7 +244,7 @@ def _looks(flat: Tensor, limits: Limits) -> tuple[str, ...]:
     part = flat[:: max(1, flat.numel() // distributions.SAMPLE)]
     limit = distributions.distance_limit(len(part), limits.p)
     far = {
-        name: distributions.distance(each.like(mean, std), part)
+        name: distributions.distance(each.with_moments(mean, std), part)
         for name, each in DISTRIBUTIONS.items()
     }
     looks = {name for name, distance in far.items() if distance <= limit}

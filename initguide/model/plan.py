@@ -105,8 +105,13 @@ class Plan:
         for reason in dict.fromkeys(param.skip_reason for param in skipped):
             names = [param.name for param in skipped if param.skip_reason == reason]
             more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-            lines.append(f"{reason}, and left as they are: {', '.join(names[:5])}{more}")
-        return "\n".join([*([table(shown, empty=(None, 0.0))] if shown else []), *lines])
+            lines.append(f"{reason}, left unchanged: {', '.join(names[:5])}{more}")
+        return lines
+
+    def __str__(self) -> str:
+        """Return the rows as a table, with conventional parameters counted below it."""
+        shown = self._shown_rows()
+        return "\n".join([*([table(shown, empty=(None, 0.0))] if shown else []), *self._summary()])
 
     def check(self) -> None:
         """Raise ValueError if a parameter has no memory of its own to write to."""

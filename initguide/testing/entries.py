@@ -128,7 +128,9 @@ def _standardized(draws: list[Draws], most: int) -> Tensor:
 def distribution_of(draws: list[Draws]) -> str:
     """Return the distribution that a sample looks like, or `"other"`."""
     values = _standardized(draws, 60_000)
-    far = {name: distance(each.like(0.0, 1.0), values) for name, each in DISTRIBUTIONS.items()}
+    far = {
+        name: distance(each.with_moments(0.0, 1.0), values) for name, each in DISTRIBUTIONS.items()
+    }
     name = min(far, key=lambda each: far[each])
     return name if far[name] < 0.0115 else "other"
 
