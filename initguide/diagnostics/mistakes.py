@@ -191,17 +191,17 @@ def _kernel_swapped(text: str, sizes: Callable[[Case], Shape], *possible: Condit
 
 
 def _number(kind: str, text: str, std: Factor, *possible: Condition) -> Mistake:
-    """Return a mistake in what is made of the right fans."""
+    """Return a mistake in the formula, with the right fans."""
     return Mistake((kind,), text, std=std, possible=possible)
 
 
 # The most usual mistakes come first: where several fit, the first one gives the kind.
 MISTAKES: tuple[Mistake, ...] = (
+    _fans("wrong fans", "the fans were those of the weight's shape", _same, base=_from_shape),
+    _fans("wrong fans", "the fans were those of the layer", _same, base=_from_layer),
     _fans("fans swapped", "fan_in and fan_out were swapped", _swapped),
     _fans("one fan", "only fan_in was used", _picked("fan_in"), _uses_mean),
     _fans("one fan", "only fan_out was used", _picked("fan_out"), _uses_mean),
-    _fans("wrong fans", "the fans were those of the weight's shape", _same, base=_from_shape),
-    _fans("wrong fans", "the fans were those of the layer", _same, base=_from_layer),
     _fans("fans swapped", "the fans of the shape were swapped", _swapped, base=_from_shape),
     _fans(
         "one fan",

@@ -70,11 +70,11 @@ class Report:
     Attributes:
         made_by: The name of the function that made it.
         rows: One dict for each layer (`measure`), parameter (`audit`) or shape
-            (`check_initializer`). `None` stands for a number that does not apply.
+            (`check_initializer`). `None` means that a number does not apply.
         findings: What is wrong, causes before their effects. Empty if nothing was found.
-        notes: What else a reader should know: layers that the batch did not reach, what was
-            checked, and how exactly.
-        title: What was compared, and the result; may be empty.
+        notes: Further facts: layers that the batch did not reach, the tests that were made, and
+            their limits.
+        title: The comparison and its result, or an empty text.
         printed: The rows and columns that are shown, where not all of them are.
     """
 
@@ -124,7 +124,7 @@ class Report:
         return "\n".join([*wrapped([self.title] if self.title else []), *tables, *lines])
 
     def to_markdown(self) -> str:
-        """Return the same as Markdown, for a comment or a log."""
+        """Return the same as Markdown."""
         parts = [f"**{markdown_text(self.title)}**"] if self.title else []
         parts += [markdown_table(self._shown, digits=_DIGITS)] if self._shown else []
         lines = [f"- {markdown_text(line)}" for line in (*self._lines, *self.notes)]

@@ -69,7 +69,7 @@ def _apart(module: Any) -> bool:
 
 
 def same(one: Weights, other: Weights) -> bool:
-    """Return whether two layers have equal weights, bit for bit, in memory of their own."""
+    """Return whether two layers have equal weights, bit for bit, that are not shared."""
     a, b = one.tensor, other.tensor
     if a.shape != b.shape or a.device != b.device or a.data_ptr() == b.data_ptr():
         return False

@@ -35,7 +35,7 @@ def check_initializer(
     shapes: Sequence[Sequence[int]] | None = None,
     seed: int = 0,
 ) -> Report:
-    r"""Check your own initializer: does it draw what a method draws, and if not, what is wrong?
+    r"""Check your own initializer: does it draw as a method does, and if not, where is the mistake?
 
     $$\left|\log \frac{s^2}{\sigma^2}\right| \le z \sqrt{(\kappa - 1)
     \left(\tfrac1n + \tfrac1m\right)}, \qquad
@@ -146,7 +146,7 @@ def _canonical(own: Shape, mine: Initializer) -> Shape:
 def _check(
     mine: Initializer, right: Initializer, shapes: list[Shape], seed: int
 ) -> tuple[list[dict[str, Any]], list[Finding], list[str]]:
-    """Return rows, findings with causes before their effects, and a list of what was checked."""
+    """Return rows, findings with causes before their effects, and the names of the tests."""
     base = 10_000 * seed
     findings, usable = [], []
     for shape in shapes:

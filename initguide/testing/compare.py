@@ -21,9 +21,9 @@ _ZEROS = 0.005
 def compare(
     found: list[Draws], right: list[Draws], source: Source, *, random: bool
 ) -> tuple[list[Finding], list[str]]:
-    """Return the findings of draws at several shapes, and a list of what was compared.
+    """Return the findings of draws at several shapes, and the names of the tests.
 
-    The right draws show what is special about their method: whether they are random at all, and
+    The right draws show the special properties of their method: whether they are random at all, and
     whether they have equal rows, zeros or equal singular values. All other values are compared as
     independent numbers.
 
