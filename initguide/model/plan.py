@@ -9,7 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from initguide._format import table
+from initguide._format import (
+    html_list,
+    html_table,
+    json_ready,
+    markdown_table,
+    markdown_text,
+    table,
+)
 from initguide._sharding import zero_row_
 from initguide.fans import Fans
 from initguide.model.params import Param
@@ -92,9 +99,16 @@ class Plan:
         ]
 
     def _shown_rows(self) -> list[dict[str, Any]]:
-        """Return the rows of the printed table, without conventional and skipped parameters."""
+        """Return the rows of the printed table.
+
+        Conventional and skipped parameters are left out, and so is a column without a number or a
+        word, or with zeros only.
+        """
         hidden = [entry.is_conventional or entry.is_skipped for entry in self.entries]
-        return [row for row, hide in zip(self.rows, hidden, strict=True) if not hide]
+        rows = [row for row, hide in zip(self.rows, hidden, strict=True) if not hide]
+        empty = (None, 0.0)
+        keys = [key for key in self.rows[0] if any(row[key] not in empty for row in rows)]
+        return [{key: row[key] for key in keys} for row in rows]
 
     def _summary(self) -> list[str]:
         """Return the lines below the printed table, about the parameters that it leaves out."""
@@ -111,7 +125,23 @@ class Plan:
     def __str__(self) -> str:
         """Return the rows as a table, with conventional parameters counted below it."""
         shown = self._shown_rows()
-        return "\n".join([*([table(shown, empty=(None, 0.0))] if shown else []), *self._summary()])
+        return "\n".join([*([table(shown)] if shown else []), *self._summary()])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all rows as a dict for JSON; NaN and infinity become strings."""
+        return json_ready({"made_by": "plan", "rows": self.rows})
+
+    def to_markdown(self) -> str:
+        """Return the printed table as Markdown, for a comment or a log."""
+        shown = self._shown_rows()
+        lines = [f"- {markdown_text(line)}" for line in self._summary()]
+        parts = [markdown_table(shown) if shown else "", "\n".join(lines)]
+        return "\n\n".join(part for part in parts if part) + "\n"
+
+    def _repr_html_(self) -> str:
+        """Return the printed table as HTML, for a notebook."""
+        shown, lines = self._shown_rows(), self._summary()
+        return (html_table(shown) if shown else "") + (html_list(lines) if lines else "")
 
     def check(self) -> None:
         """Raise ValueError if a parameter has no memory of its own to write to."""

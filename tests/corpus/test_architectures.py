@@ -95,8 +95,8 @@ def test_the_drawn_std_is_the_planned_one(built):
         if entry.sampler.std and entry.param.tensor.numel() >= 1000:
             std = entry.param.tensor.std().item()
             # Four standard errors of the std of a normal sample, and a row of padding.
-            slack = 4 / (2 * entry.slot.tensor.numel()) ** 0.5 + 0.01
-            assert std == pytest.approx(entry.law.std, rel=slack), entry.slot.name
+            slack = 4 / (2 * entry.param.tensor.numel()) ** 0.5 + 0.01
+            assert std == pytest.approx(entry.sampler.std, rel=slack), entry.param.name
     init.audit(model, recipe(name)).assert_ok()
 
 
