@@ -15,20 +15,17 @@ WIDTH = 100
 _CELL = 48
 
 
-def table(
-    rows: Sequence[Row], *, digits: int = 4, width: float = math.inf, empty: tuple = (None,)
-) -> str:
-    """Return rows as text, with numbers at the right.
+def table(rows: Sequence[Row], *, digits: int = 4, width: float = math.inf) -> str:
+    """Return rows as text, with numbers at the right and without columns that hold only None.
 
     Args:
         rows: Dicts with the same keys, at least one.
         digits: The significant digits of a float.
         width: If the table is wider, it is split into tables one below the other. Each of them
             begins with the first column.
-        empty: A column is left out if all its values are among these.
     """
-    names = [name for name in rows[0] if any(row[name] not in empty for row in rows)]
-    columns = [[name, *(_cell(row[name], digits) for row in rows)] for name in names]
+    names, cells = _filled(rows, digits)
+    columns = [list(column) for column in zip(names, *cells, strict=True)]
     if width < math.inf:
         columns = [[_shortened(cell) for cell in column] for column in columns]
     numeric = [
