@@ -193,7 +193,7 @@ SILENT = {
 # What LSUV then cannot scale.
 UNSCALABLE = {"DETR": r"layer 'model\.decoder.*v_proj' must vary over"}
 # The decoder's first norm divides what is nearly zero.
-VERDICTS = {"DETR": ["gradient explodes"]}
+FINDINGS = {"DETR": ["gradient explodes"]}
 # Of any other architecture the largest rms of a layer is 3.4 over three seeds, of Mamba 11 to 22
 # over ten: its scan sums, over positions, products of three projections.
 LARGEST = {"Mamba": 25}

@@ -23,6 +23,7 @@ from initguide.graph.residual import find_branches
 
 # After so many choices of arguments without progress, no further one is tried.
 PATIENCE = 6
+_UNREACHED = LayerInfo(label="unknown", note="the trace did not reach this layer")
 
 
 @dataclass
@@ -41,8 +42,7 @@ class Trace:
 
     def layer(self, name: str) -> LayerInfo:
         """Return the information on a layer."""
-        unreached = LayerInfo(label="unknown", note="the trace did not reach this layer")
-        return self.layers.get(name, unreached)
+        return self.layers.get(name, _UNREACHED)
 
     def fans(self, name: str, module: nn.Module, key: str) -> Fans:
         """Return the fans of a parameter, by its layer or by its role in the forward.

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from architectures import ARCHITECTURES, LARGEST, SILENT, UNKNOWN, UNSCALABLE, VERDICTS
+from architectures import ARCHITECTURES, FINDINGS, LARGEST, SILENT, UNKNOWN, UNSCALABLE
 from torch import nn
 
 import initguide as init
@@ -97,7 +97,7 @@ def test_the_drawn_std_is_the_planned_one(built):
             # Four standard errors of the std of a normal sample, and a row of padding.
             slack = 4 / (2 * entry.param.tensor.numel()) ** 0.5 + 0.01
             assert std == pytest.approx(entry.sampler.std, rel=slack), entry.param.name
-    init.audit(model, recipe(name)).assert_clean()
+    init.audit(model, recipe(name)).assert_ok()
 
 
 def test_no_signal_vanishes_or_explodes(built):
@@ -112,7 +112,7 @@ def test_no_signal_vanishes_or_explodes(built):
         if row["layer"] not in silent:
             assert 0.05 < row["rms"] < LARGEST.get(name, 5), row["layer"]
         assert row["gradient_rms"] is None or row["gradient_rms"] < float("inf")
-    assert [verdict.kind for verdict in report.verdicts] == VERDICTS.get(name, [])
+    assert [finding.kind for finding in report.findings] == FINDINGS.get(name, [])
 
 
 def test_lsuv_brings_layers_to_unit_std(built):
