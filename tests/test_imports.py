@@ -47,7 +47,7 @@ LARGE = {
 
 
 def name_of(path: Path) -> str:
-    """Return a module's name within the package, with dots; a package stands for its `__init__`."""
+    """Return a module's name within the package; an `__init__` has its package's name."""
     parts = path.relative_to(PACKAGE).with_suffix("").parts
     return ".".join(part for part in parts if part != "__init__")
 

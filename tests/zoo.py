@@ -424,7 +424,7 @@ PAIRS = [(name, recipe) for name in ZOO for recipe in init.RECIPES if fits(name,
 
 
 def recipe_for(name, recipe):
-    """The recipe, with rules for what a model holds itself."""
+    """The recipe, with rules for the parameters outside layers."""
     own = [
         init.Rule("cls_token", "zeros_"),
         init.Rule("pos_embed", "truncated_normal_", std=0.02),

@@ -19,7 +19,7 @@ from initguide.graph.layer_info import LayerInfo
 from initguide.graph.trace import trace
 from initguide.lsuv.solve import Function
 
-# Operations that move values, and neither mix nor drop any.
+# Operations that move values, and do not mix or drop any.
 _MOVES = {"view", "reshape", "flatten", "unflatten", "permute", "transpose", "movedim"}
 _MOVES |= {"contiguous", "squeeze", "unsqueeze", "mT", "T", "to", "float", "type", "clone"}
 _MOVES |= {"detach", "pixel_shuffle", "Identity", "Flatten", "Unflatten"}
@@ -33,7 +33,7 @@ class NextActivation:
     Attributes:
         function: The activation; None if the layer must be measured before it.
         label: Its name.
-        note: Where the std is measured and why, for the report.
+        note: Where the std is measured, and why.
     """
 
     function: Function | None = None

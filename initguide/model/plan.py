@@ -80,8 +80,8 @@ class Plan:
         """One dict for each parameter.
 
         The keys are `parameter`, `shape`, `layer`, `fan_in`, `before` (the activation that
-        follows), `law` (the method), `mean`, `std` and `note`. None stands for what is not known or
-        does not apply.
+        follows), `law` (the method), `mean`, `std` and `note`. A value is None if it is not
+        known or does not apply.
         """
         return [
             {
@@ -132,14 +132,14 @@ class Plan:
         return json_ready({"made_by": "plan", "rows": self.rows})
 
     def to_markdown(self) -> str:
-        """Return the printed table as Markdown, for a comment or a log."""
+        """Return the printed table as Markdown."""
         shown = self._shown_rows()
         lines = [f"- {markdown_text(line)}" for line in self._summary()]
         parts = [markdown_table(shown) if shown else "", "\n".join(lines)]
         return "\n\n".join(part for part in parts if part) + "\n"
 
     def _repr_html_(self) -> str:
-        """Return the printed table as HTML, for a notebook."""
+        """Return the printed table as HTML, which notebooks show."""
         shown, lines = self._shown_rows(), self._summary()
         return (html_table(shown) if shown else "") + (html_list(lines) if lines else "")
 

@@ -44,5 +44,5 @@ def orthogonal(model: nn.Module, trace: Trace) -> list[Rule]:
 
 
 def keep(model: nn.Module, trace: Trace) -> list[Rule]:
-    """Return one rule, which leaves unchanged what no earlier rule matches."""
+    """Return one rule, which leaves all parameters unchanged that no earlier rule matches."""
     return [Rule("*", keep_)]
