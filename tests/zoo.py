@@ -378,6 +378,20 @@ def encoder(layers=2, **options):
     return nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
 
 
+class Between(nn.Module):
+    """Two layers with an operation between them."""
+
+    def __init__(self, between, *modules):
+        super().__init__()
+        self.a = nn.Linear(8, 8)
+        self.b = nn.Linear(8, 8)
+        self.between = between
+        self.more = nn.ModuleList(modules)
+
+    def forward(self, x):
+        return self.b(self.between(self.a(x), *self.more))
+
+
 ZOO = {
     "perceptron": Plain,
     "resnet": ResNet,

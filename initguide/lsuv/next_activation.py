@@ -17,7 +17,7 @@ from initguide._sharding import is_sharded
 from initguide.activations import FUNCTIONS, LINEAR
 from initguide.graph.layer_info import LayerInfo
 from initguide.graph.trace import trace
-from initguide.lsuv.solve import Function
+from initguide.lsuv.solve import TensorFunction
 
 # Operations that move values, and do not mix or drop any.
 _MOVES = {"view", "reshape", "flatten", "unflatten", "permute", "transpose", "movedim"}
@@ -36,7 +36,7 @@ class NextActivation:
         note: Where the std is measured, and why.
     """
 
-    function: Function | None = None
+    function: TensorFunction | None = None
     label: str = ""
     note: str = ""
 
