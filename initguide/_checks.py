@@ -1,4 +1,4 @@
-"""The checks that many functions share: each error says the rule, then the value."""
+"""Checks of arguments that many functions share. Each error says the rule, then the value."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 
 def check_model(model: nn.Module) -> None:
-    """Raise TypeError unless `model` is a module, ValueError where a tensor in it has no shape."""
+    """Raise TypeError if `model` is not a module, ValueError if a tensor in it has no shape."""
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be an nn.Module; got {type(model).__name__}")
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):
@@ -25,7 +25,7 @@ def check_model(model: nn.Module) -> None:
 
 
 def check_memory(model: nn.Module) -> None:
-    """Raise ValueError where a tensor of the model holds no values."""
+    """Raise ValueError if a tensor of the model is on the meta device, which holds no values."""
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):
         if tensor.is_meta:
             raise ValueError(f"{name!r} must hold values; got a meta tensor")
@@ -43,7 +43,9 @@ def check_real(tensor: Tensor) -> None:
     """Raise TypeError unless `tensor` is a tensor of real floating-point numbers."""
     if not (isinstance(tensor, Tensor) and tensor.dtype.is_floating_point):
         check_tensor(tensor)
-        raise TypeError(f"tensor must be real: this law has no complex form; got {tensor.dtype}")
+        raise TypeError(
+            f"tensor must be real: this distribution has no complex form; got {tensor.dtype}"
+        )
 
 
 def check_dimensions(tensor: Tensor, *allowed: int) -> None:
@@ -67,8 +69,16 @@ def check_number(name: str, value: float) -> float:
     return value
 
 
+def check_not_negative(name: str, value: float) -> float:
+    """Return `value` as a finite number that is at least 0."""
+    value = check_number(name, value)
+    if value < 0:
+        raise ValueError(f"{name} must be at least 0; got {value}")
+    return value
+
+
 def check_std(value: float, *, zero: bool = True) -> float:
-    """Return a standard deviation: finite, and not negative (or positive)."""
+    """Return a standard deviation: finite, at least 0, or positive if `zero` is False."""
     value = check_number("std", value)
     if value < 0 or (value == 0 and not zero):
         raise ValueError(f"std must be {'at least 0' if zero else 'positive'}; got {value}")

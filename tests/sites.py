@@ -17,19 +17,19 @@ ROOT = Path(__file__).resolve().parents[1]
 def make(
     root: Path,
     files: Mapping[str, str],
-    hooks: Sequence[str] = ("pages",),
+    modules: Sequence[str] = ("pages",),
     extensions: Sequence[str] = (),
     settings: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write files, by their paths, below `root` beside our site's scripts and settings.
 
-    The settings are the site's own, but for the nav and what `settings` names; `initguide` is what
-    `files` make of it.
+    Of the site's stages those of `modules` run. The settings are the site's own, but for the nav
+    and what `settings` names; `initguide` is what `files` make of it.
     """
     # As MkDocs reads it, so that what the environment decides has its value.
     config = yaml_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
     del config["nav"], config["watch"]
-    config["hooks"] = [f"scripts/site/{hook}.py" for hook in hooks]
+    config["hooks"] = ["scripts/site/stages.py"]
     config["markdown_extensions"] += extensions
     config |= settings or {}
     # The small site needs neither, and loading them takes longer than all else.
@@ -39,7 +39,14 @@ def make(
     ignored = shutil.ignore_patterns("__pycache__", "theme")
     shutil.copytree(ROOT / "scripts" / "site", root / "scripts" / "site", ignore=ignored)
     (root / "scripts" / "site" / "theme").mkdir()
+    write(root, {"scripts/site/stages.py": hook(*modules)})
     return root
+
+
+def hook(*modules: str, folder: Path | None = None) -> str:
+    """Return a hook for MkDocs with the stages of these modules, which may be in another folder."""
+    path = f"import sys\n\nsys.path.insert(0, {str(folder)!r})\n" if folder else ""
+    return f"{path}import plugin\n\nglobals().update(plugin.events{modules!r})\n"
 
 
 def write(root: Path, files: Mapping[str, str]) -> None:
@@ -51,9 +58,9 @@ def write(root: Path, files: Mapping[str, str]) -> None:
 
 
 def copy_theme(root: Path) -> None:
-    """Give the small site our templates and the scripts of reading, which `make` leaves out."""
-    for name in ("site/theme", "reading"):
-        shutil.copytree(ROOT / "scripts" / name, root / "scripts" / name, dirs_exist_ok=True)
+    """Give the small site our templates, which `make` leaves out."""
+    theme = Path("scripts", "site", "theme")
+    shutil.copytree(ROOT / theme, root / theme, dirs_exist_ok=True)
 
 
 def build(root: Path) -> tuple[int, str]:

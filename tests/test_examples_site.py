@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import sites
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -29,7 +30,7 @@ markdown_extensions:
 validation:
   nav: {omitted_files: warn, not_found: warn}
   links: {not_found: warn, anchors: warn, unrecognized_links: warn}
-hooks: [scripts/site/examples.py]
+hooks: [stages.py]
 """
 
 PACKAGE = '''"""A small package."""
@@ -111,6 +112,7 @@ class Site:
             ignore=shutil.ignore_patterns("__pycache__", "node_modules"),
         )
         self.write("mkdocs.yml", CONFIG)
+        self.write("stages.py", sites.hook("examples", folder=folder / "scripts/site"))
         self.write("docs/index.md", "# Start\n\n[a claim](examples/good.py)\n\n::: initguide\n")
         self.write("docs/examples/good.py", GOOD)
         self.write("initguide/__init__.py", PACKAGE)

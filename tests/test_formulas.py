@@ -10,21 +10,22 @@ import sys
 from pathlib import Path
 
 import pytest
+import sites
 from fontTools.ttLib import TTFont
 
 ROOT = Path(__file__).resolve().parents[1]
 
-CONFIG = f"""
+CONFIG = """
 site_name: Formulas
-theme: {{name: material, font: false}}
+theme: {name: material, font: false}
 extra_css: [assets/katex/katex.min.css]
-hooks: [{ROOT}/scripts/site/formulas.py]
+hooks: [stages.py]
 markdown_extensions:
-  - toc: {{permalink: true}}
-  - pymdownx.arithmatex: {{generic: true}}
+  - toc: {permalink: true}
+  - pymdownx.arithmatex: {generic: true}
 plugins:
   - search
-  - mkdocstrings: {{handlers: {{python: {{paths: [.]}}}}}}
+  - mkdocstrings: {handlers: {python: {paths: [.]}}}
 """
 HOME = r"""
 # The gain $\sqrt{2} < 2$
@@ -61,6 +62,7 @@ class Site:
         self.folder = folder
         self.environment = {**ENVIRONMENT, "INITGUIDE_CACHE": str(folder / "cache")}
         self.write("mkdocs.yml", CONFIG)
+        self.write("stages.py", sites.hook("formulas", folder=ROOT / "scripts/site"))
         self.write("docs/index.md", HOME)
         self.write("docs/api.md", API)
         self.write("initguide/law.py", LAW)

@@ -138,7 +138,7 @@ def test_a_random_network_agrees():
 def test_relu_strays_by_five_depths_over_width():
     """E relu(z)⁴ / (E relu(z)²)² = (3/2) / (1/4) = 6, so that each layer adds 5 / width."""
     he = init.propagate("relu", math.sqrt(2), depth=20)
-    np.testing.assert_allclose(he.wobble, 5 * he.layer)
+    np.testing.assert_allclose(he.finite_width_variance, 5 * he.layer)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_finite_networks_stray_as_predicted(f, sigma_w, sigma_b):
         h = f(q.sqrt() * torch.randn(draws, width, generator=generator))
         logs.append(h.square().mean(1).log())
     measured = torch.stack(logs).var(1).numpy() * width
-    predicted = init.propagate(f, sigma_w, sigma_b, depth).wobble
+    predicted = init.propagate(f, sigma_w, sigma_b, depth).finite_width_variance
     # The standard error of a variance is sqrt(2 / draws) of it; the rest is of second order.
     np.testing.assert_allclose(measured, predicted, rtol=4 * math.sqrt(2 / draws) + 0.05)
 
@@ -195,7 +195,7 @@ def test_the_default_forgets_its_input():
     np.testing.assert_allclose(shrinkage[-10:], math.sqrt(1 / 6), rtol=1e-3)
     assert default.rms[-1] == pytest.approx(math.sqrt(1 / (3 * width) * 1.2 / 2))
     np.testing.assert_allclose(
-        default.spread[:5],
+        default.variance[:5],
         default.activation[:5]
         - (default.second_moment * default.correlation - (3 * width) ** -1)[1:6] * 3,
         rtol=1e-6,

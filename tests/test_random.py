@@ -10,7 +10,7 @@ from scipy import stats
 
 import initguide as init
 from initguide.haar import by_panels, by_qr, by_reflectors, haar_
-from initguide.random import normal_from
+from initguide.random import normal_sampler
 
 SHAPES = [
     (5, 5),
@@ -37,20 +37,20 @@ def test_orthogonal_is_orthonormal(shape, dtype, tolerance):
 
 
 # Panels of one column, of some and a rest, and of more than there are.
-WAYS = {
+ALGORITHMS = {
     "qr": by_qr,
     "reflectors": by_reflectors,
     **{f"panels of {n}": functools.partial(by_panels, width=n) for n in (1, 3, 9)},
 }
-ways = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+algorithms = pytest.mark.parametrize("algorithm", ALGORITHMS.values(), ids=ALGORITHMS)
 
 
-def haar_draws(draws, rows, columns, way, dtype=torch.float64):
-    """Draw many matrices one way."""
+def haar_draws(draws, rows, columns, algorithm, dtype=torch.float64):
+    """Draw many matrices by one algorithm."""
     generator = torch.Generator().manual_seed(0)
     q = torch.empty(draws, rows, columns, dtype=dtype)
     for one in q:
-        haar_(one, lambda out: out.normal_(generator=generator), way=way)
+        haar_(one, lambda out: out.normal_(generator=generator), algorithm=algorithm)
     return q.numpy()
 
 
@@ -59,14 +59,14 @@ def assert_mean(values, expected):
     assert abs(values.mean() - expected) < 4 * error
 
 
-@ways
+@algorithms
 @pytest.mark.parametrize("shape", [(4, 4), (6, 4), (4, 6)], ids=str)
-def test_haar_moments(way, shape):
+def test_haar_moments(algorithm, shape):
     """E tr Q = 0, E (tr Q)^2 = 1, E (tr Q)^4 = 3, E det = 0 (Diaconis, Shahshahani 1994).
 
     QR without the signs folded in has E tr Q = -1.3 and det Q = ±1 always the same.
     """
-    q = haar_draws(2000, *shape, way)
+    q = haar_draws(2000, *shape, algorithm)
     size = max(shape)
     for row, column in [(0, 0), (1, 2), (3, 3), (-1, 0), (0, -1)]:
         entry = q[:, row, column]
@@ -81,10 +81,10 @@ def test_haar_moments(way, shape):
             assert_mean(values, expected)
 
 
-@ways
-def test_eigenvalue_angles(way):
+@algorithms
+def test_eigenvalue_angles(algorithm):
     """For 2 x 2 with det 1, Q is a rotation by a uniform angle; the angle follows from q00, q10."""
-    q = haar_draws(3000, 2, 2, way)
+    q = haar_draws(3000, 2, 2, algorithm)
     angles = np.arctan2(q[:, 1, 0], q[:, 0, 0])
     for sign in (-1, 1):
         chosen = angles[np.linalg.det(q) * sign > 0]
@@ -92,10 +92,10 @@ def test_eigenvalue_angles(way):
         assert stats.kstest(chosen, stats.uniform(-math.pi, 2 * math.pi).cdf).pvalue > 1e-4
 
 
-@pytest.mark.parametrize("way", list(WAYS.values())[1:], ids=list(WAYS)[1:])
-def test_unitary_moments(way):
+@pytest.mark.parametrize("algorithm", list(ALGORITHMS.values())[1:], ids=list(ALGORITHMS)[1:])
+def test_unitary_moments(algorithm):
     """E tr U = 0, E |tr U|^2 = 1, E |tr U|^4 = 2; the phase of each entry is uniform."""
-    q = haar_draws(1500, 4, 4, way, torch.complex128)
+    q = haar_draws(1500, 4, 4, algorithm, torch.complex128)
     np.testing.assert_allclose(q[0].conj().T @ q[0], np.eye(4), atol=1e-12)
     trace = np.trace(q, axis1=1, axis2=2)
     for values, expected in [
@@ -128,7 +128,7 @@ def test_the_same_vectors_give_the_same_matrix(shape, dtype):
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(columns, rows, dtype=dtype, generator=generator)
 
-    def draw(way):
+    def draw(algorithm):
         left = list(x)
 
         def normal_(out):
@@ -136,7 +136,7 @@ def test_the_same_vectors_give_the_same_matrix(shape, dtype):
             block = [left.pop() for _ in range(len(out))][::-1]
             out.copy_(torch.stack([column[-out.shape[1] :] for column in block]))
 
-        return haar_(torch.empty(shape, dtype=dtype), normal_, -2.0, way)
+        return haar_(torch.empty(shape, dtype=dtype), normal_, -2.0, algorithm)
 
     # One reflector after the other, in matrices.
     q = torch.eye(rows, columns, dtype=dtype)
@@ -147,20 +147,22 @@ def test_the_same_vectors_give_the_same_matrix(shape, dtype):
         v[j] += length
         q[:, j] *= 2 * length.sgn()
         q -= 2 * torch.outer(v, v.conj() @ q) / v.norm() ** 2
-    for name, way in WAYS.items():
+    for name, algorithm in ALGORITHMS.items():
         if name != "qr":
-            torch.testing.assert_close(draw(way), q if len(q) == shape[0] > shape[1] else q.mT)
+            torch.testing.assert_close(
+                draw(algorithm), q if len(q) == shape[0] > shape[1] else q.mT
+            )
 
 
-@ways
-def test_a_normal_of_exactly_zero_has_a_sign(way):
+@algorithms
+def test_a_normal_of_exactly_zero_has_a_sign(algorithm):
     generator = torch.Generator().manual_seed(0)
 
     def normal_(out):
         out.normal_(generator=generator).diagonal().zero_()
         out[-1, -1] = 0
 
-    q = haar_(torch.empty(5, 5), normal_, way=way)
+    q = haar_(torch.empty(5, 5), normal_, algorithm=algorithm)
     torch.testing.assert_close(q.T @ q, torch.eye(5))
 
 
@@ -317,7 +319,7 @@ def test_truncated_normal_of_one_value_and_of_none():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_normals_of_numpy(count, dtype):
     values = torch.full((count,), math.nan, dtype=dtype)
-    normal_from(np.random.default_rng(0))(values)
+    normal_sampler(np.random.default_rng(0))(values)
     array = values.double().numpy()
     assert stats.kstest(array, stats.norm.cdf).pvalue > 1e-4
     if count == 1_000_000:
@@ -337,7 +339,7 @@ def test_normals_of_numpy_reach_far_into_the_tail():
             return np.zeros(size, dtype)
 
     values = torch.empty(2**14)
-    normal_from(Zeros(np.random.PCG64()))(values)
+    normal_sampler(Zeros(np.random.PCG64()))(values)
     assert values.max() == pytest.approx(math.sqrt(2 * 33 * math.log(2)))
 
 

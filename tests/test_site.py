@@ -102,7 +102,7 @@ BREAKS = [
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Return the log of one build of a site in which everything is broken."""
-    root = sites.make(tmp_path_factory.mktemp("broken"), BROKEN, hooks=("pages", "places"))
+    root = sites.make(tmp_path_factory.mktemp("broken"), BROKEN, modules=("pages", "places"))
     code, log = sites.build(root)
     assert (code, "in strict mode" in log) == (1, True), log
     return log

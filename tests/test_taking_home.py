@@ -185,14 +185,13 @@ def test_a_description_is_cut_at_a_word():
 
 
 def test_with_an_address_each_page_has_its_card(tmp_path: Path):
-    hooks = [f"../reading/{name}" for name in ("take_home", "cards")]
     pages = {"index": "# Home\n\nA page & its text.\n", "deep/er": "# Deeper\n\nOh.\n"}
     files = {f"docs/{name}.md": text for name, text in pages.items()}
     settings = {
         "site_url": "https://example.org/below/",
         "extra": {"feedback": "https://example.org/new?kind=page"},
     }
-    root = sites.make(tmp_path, files, hooks=("pages", *hooks), settings=settings)
+    root = sites.make(tmp_path, files, modules=("pages", "take_home", "cards"), settings=settings)
     sites.copy_theme(root)
     code, log = sites.build(root)
     assert code == 0, log

@@ -1,12 +1,9 @@
-"""What PyTorch, Keras, Flax, Equinox and Haiku draw where nobody says what to draw.
-
-The tests build every layer in the framework itself and hold each record against it.
-"""
+"""The records of all frameworks, and the layers that they describe."""
 
 from initguide.frameworks import equinox, flax, haiku, keras, pytorch
 from initguide.frameworks.record import Default
 
-# The layers, each with the sizes that its laws are written in.
+# For each kind of layer, the sizes that the formulas of its distributions use.
 LAYER_KINDS: dict[str, str] = {
     "Dense": "c inputs, o outputs",
     "Convolution": "c channels in, o out, kernel k × k",

@@ -1,1 +1,1 @@
-"""What a layer needs beyond a tensor: its true fans, its gates, its bias."""
+"""Initializers of whole layers: convolutions, recurrent layers, packed gates, output biases."""

@@ -1,7 +1,10 @@
 """The engine of the methods whose std comes from the fans: from that std to tensors and arrays."""
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -9,16 +12,16 @@ from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
 from initguide._checks import check_real, check_tensor
-from initguide._sharding import shards_alike
+from initguide._sharding import is_sharded, shards_alike
 from initguide.fans import Fans, Layout, fans, tensor_fans
 from initguide.methods.normal import draw_normal_, draw_uniform_, normal, uniform
 from initguide.methods.record import Distribution, Method
 from initguide.methods.truncated_normal import truncated_normal, truncated_normal_
 from initguide.papers import PAPERS
 
-StdOf = Callable[[Fans], float]
+Functions = tuple[Callable[..., Tensor], Callable[..., NDArray[Any]]]
 _ROOT = math.sqrt(3.0)
-# Fill a tensor, or draw an array, with mean 0 and a given std.
+# Draw with mean 0 and a given std: into a tensor, or as an array.
 DRAW: dict[Distribution, Callable[[Tensor, float, torch.Generator | None], Tensor]] = {
     "truncated_normal": lambda w, std, source: truncated_normal_(w, 0.0, std, generator=source),
     "normal": lambda w, std, source: draw_normal_(w, 0.0, std, source),
@@ -31,77 +34,86 @@ _ARRAY: dict[Distribution, Callable[..., NDArray[np.floating]]] = {
 }
 
 
-@shards_alike
 def fill_(
-    tensor: Tensor, std_of: StdOf, distribution: Distribution, generator: torch.Generator | None
+    tensor: Tensor,
+    distribution: Distribution,
+    generator: torch.Generator | None,
+    std_of: Callable[..., float],
+    *options: Any,
+    warn: bool = False,
 ) -> Tensor:
-    """Fill a weight from a distribution with mean 0 and the std that its fans give."""
+    """Fill a weight from a distribution with mean 0 and the std `std_of(fans, *options)`."""
+    if is_sharded(tensor):
+        # Faster for all other tensors than a decorator.
+        filled_ = shards_alike(fill_)
+        return filled_(tensor, distribution, generator, std_of, *options, warn=warn)
     check_tensor(tensor) if distribution == "normal" else check_real(tensor)
-    fans = tensor_fans(tensor)
     if tensor.numel():
-        return DRAW[distribution](tensor, std_of(fans), generator)
-    # An empty weight has no fans to divide by, but its options are checked.
-    std_of(Fans(1, 1))
+        return DRAW[distribution](tensor, std_of(tensor_fans(tensor), *options), generator)
+    if warn:
+        warnings.warn("Initializing zero-element tensors is a no-op", stacklevel=3)
+    else:
+        # There is no fan to divide by, but bad arguments are errors all the same.
+        tensor_fans(tensor)
+        std_of(Fans(1, 1), *options)
     return tensor
 
 
 def array(
     shape: Sequence[int],
-    std_of: StdOf,
     distribution: Distribution,
     layout: Layout,
     dtype: DTypeLike,
     rng: np.random.Generator | int | None,
+    std_of: Callable[..., float],
+    *options: Any,
 ) -> NDArray[np.floating]:
-    """Draw a weight array from a distribution with mean 0 and the std that its fans give."""
-    return _ARRAY[distribution](shape, std_of(fans(shape, layout)), dtype=dtype, rng=rng)
+    """Draw a weight array from a distribution with mean 0 and the std `std_of(fans, *options)`."""
+    return _ARRAY[distribution](shape, std_of(fans(shape, layout), *options), dtype=dtype, rng=rng)
 
 
 def pair(
     title: str,
     std_of: Callable[..., float],
-    functions: dict[Distribution, tuple[Callable[..., Tensor], Callable[..., NDArray]]],
+    uniform: Functions,
+    normal: Functions,
     *,
-    uniform: str,
-    normal: str,
-    paper: str,
-    use: str,
-    avoid: str,
+    bound: str,
+    std: str,
     elsewhere: str,
+    paper: str,
     page: str,
-) -> tuple[Method, ...]:
-    """Return the records of a uniform and a normal method that share the formula of their std.
+    use_when: str,
+    avoid_when: str,
+) -> tuple[Method, Method]:
+    """Return the records of a uniform and a normal method that share the formula of their std."""
 
-    Args:
-        title: What the titles of both begin with.
-        std_of: The std, from the fans and the functions' own options.
-        functions: The PyTorch and the NumPy function, by distribution.
-        uniform: The formula of the bound, in LaTeX, such as `b = …`.
-        normal: The formula of the std, in LaTeX.
-        paper: The key of the paper.
-        use: What both are good for.
-        avoid: Where both go wrong.
-        elsewhere: What their names in Keras and JAX begin with.
-        page: Their page, under `docs`.
-    """
-    laws = {"uniform": rf"\mathcal{{U}}(-{uniform[0]}, {uniform[0]}),\ {uniform}"}
-    laws["normal"] = rf"\mathcal{{N}}(0, \sigma^2),\ {normal}"
-    notes = {"uniform": "", "normal": " (both cut at ±2 std)"}
-
-    def record(kind: Distribution) -> Method:
-        tensor, array = functions[kind]
-        peers = f"Keras `{elsewhere.title()}{kind.title()}`, JAX `{elsewhere}_{kind}`{notes[kind]}"
+    def record(kind: Literal["uniform", "normal"], functions: Functions, law: str, note: str = ""):
         return Method(
             title=f"{title} {kind}",
-            tensor=tensor,
-            array=array,
-            law=laws[kind],
+            tensor=functions[0],
+            array=functions[1],
+            law=law,
             paper=PAPERS[paper],
-            use_when=use,
-            avoid_when=avoid,
-            elsewhere=peers,
+            use_when=use_when,
+            avoid_when=avoid_when,
+            elsewhere=f"Keras `{elsewhere.title()}{kind.title()}`, JAX `{elsewhere}_{kind}`{note}",
             page=page,
-            spread=lambda fans, **options: (kind, std_of(fans, **options)),
+            spread=partial(_spread, kind, std_of),
         )
 
-    return record("uniform"), record("normal")
+    return (
+        record("uniform", uniform, rf"\mathcal{{U}}(-{bound[0]}, {bound[0]}),\ {bound}"),
+        record(
+            "normal",
+            normal,
+            rf"\mathcal{{N}}(0, \sigma^2),\ \sigma = {std}",
+            " (both cut at ±2 std)",
+        ),
+    )
+
+
+def _spread(
+    kind: Distribution, std_of: Callable[..., float], fans: Fans, **options: Any
+) -> tuple[Distribution, float]:
+    return kind, std_of(fans, **options)

@@ -23,8 +23,14 @@ from initguide._checks import check_dtype, check_number, check_real, check_shape
 from initguide._sharding import shards_alike
 from initguide.methods.record import Entry, Method
 from initguide.papers import PAPERS
-from initguide.random import CHUNK, generator_from, normal_from, source_from, uniform_from
-from initguide.truncation import truncated_
+from initguide.random import (
+    CHUNK,
+    fast_generator,
+    fill_truncated_normal_,
+    generator_from,
+    normal_sampler,
+    uniform_sampler,
+)
 
 
 def truncated_moments(mean: float, std: float, a: float, b: float) -> tuple[float, float]:
@@ -104,12 +110,12 @@ def trunc_normal_(
     values = tensor.detach()
     out = values if values.is_contiguous() else values.new_empty(values.shape)
     if out.is_cpu and out.numel() >= CHUNK:
-        source = source_from(generator)
-        fills = normal_from(source), uniform_from(source)
+        source = fast_generator(generator)
+        fills = normal_sampler(source), uniform_sampler(source)
     else:
         normal_ = partial(Tensor.normal_, generator=generator)
         fills = normal_, partial(Tensor.uniform_, generator=generator)
-    truncated_(out, mean, std, a, b, *fills)
+    fill_truncated_normal_(out, mean, std, a, b, *fills)
     if out is not values:
         values.copy_(out)
     return tensor
@@ -125,7 +131,7 @@ def trunc_normal(
     dtype: DTypeLike = np.float64,
     rng: np.random.Generator | int | None = None,
 ) -> NDArray[np.floating]:
-    """Return an array from the distribution of [trunc_normal_][initguide.trunc_normal_].
+    """Draw an array from the distribution of [trunc_normal_][initguide.trunc_normal_].
 
     `shape`, `dtype` and `rng` are those of [normal][initguide.normal].
 
@@ -142,8 +148,8 @@ def trunc_normal(
     mean, std, a, b = _checked(mean, std, a, b)
     source = generator_from(rng)
     array = np.empty(sizes, kind)
-    fills = normal_from(source), uniform_from(source)
-    truncated_(torch.from_numpy(array), mean, std, a, b, *fills)
+    fills = normal_sampler(source), uniform_sampler(source)
+    fill_truncated_normal_(torch.from_numpy(array), mean, std, a, b, *fills)
     return array
 
 
@@ -201,7 +207,7 @@ def truncated_normal(
     dtype: DTypeLike = np.float64,
     rng: np.random.Generator | int | None = None,
 ) -> NDArray[np.floating]:
-    """Return an array from the distribution of [truncated_normal_][initguide.truncated_normal_].
+    """Draw an array from the distribution of [truncated_normal_][initguide.truncated_normal_].
 
     `shape`, `dtype` and `rng` are those of [normal][initguide.normal].
 

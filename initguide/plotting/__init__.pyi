@@ -1,6 +1,6 @@
-from .by_seed import curves as curves
-from .by_seed import gradients as gradients
-from .by_seed import signals as signals
+from .curves import curves as curves
+from .curves import gradients as gradients
+from .curves import signals as signals
 from .panels import histograms as histograms
 from .panels import matrix as matrix
 from .report import report as report

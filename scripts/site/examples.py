@@ -13,14 +13,12 @@ import export
 import figures
 import notebooks
 from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
 from mkdocs.utils import get_relative_url
 
 log = logging.getLogger("mkdocs.hooks.examples")
 
 
-@event_priority(-100)
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Give each script that mkdocs-jupyter made a page of (so: after it) its Markdown."""
     scripts = [file for file in files if file.is_documentation_page() and _is_script(file)]

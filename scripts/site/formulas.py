@@ -13,7 +13,6 @@ from pathlib import Path
 import katex
 from jinja2 import Environment
 from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from mkdocs.structure.toc import AnchorLink
@@ -46,7 +45,6 @@ def on_files(files: Files, config: MkDocsConfig) -> None:
         files.append(File.generated(config, f"{ASSETS}/{name}", content=content))
 
 
-@event_priority(-100)
 def on_env(env: Environment, config: MkDocsConfig, files: Files) -> None:
     """Render the formulas of all pages; leave readable text until the search index has read it."""
     _shown.clear()
@@ -61,8 +59,6 @@ def on_env(env: Environment, config: MkDocsConfig, files: Files) -> None:
         _put_text(page, rendered)
 
 
-# Later than the search plugin, which reads the content at the same event.
-@event_priority(-100)
 def on_page_context(context: dict, page: Page, config: MkDocsConfig, nav: object) -> None:
     """Put the rendered formulas into the page."""
     page.content = _PLACEHOLDER.sub(lambda match: _shown[int(match[1])], page.content or "")

@@ -1,4 +1,4 @@
-"""The papers' claims and the guide's sentences, as inequalities over several seeds."""
+"""The claims of papers and of the guide, as inequalities over several seeds."""
 
 import copy
 import math
@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 import initguide as init
 from initguide.experiments import INITIALIZATIONS, each_linear, mlp, signals_by_depth, train
-from initguide.experiments.claims import CLAIMS, Check, Claim, judge, verdict
+from initguide.experiments.claims import CLAIMS, Check, Claim, by_seed, evaluate, verdict
+from initguide.experiments.claims.claim import per_seed
 from initguide.experiments.claims.recorded import recorded
 from initguide.papers import PAPERS
 
@@ -22,10 +23,10 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: Path(claim.page).stem)
 class TestPapers:
     def test_each_inequality_holds_with_a_margin(self, claim: Claim):
-        findings = judge(claim, SEEDS)
-        assert [f for f in findings if not f.holds or f.margin < 3] == []
+        results = evaluate(claim, SEEDS)
+        assert [one for one in results if not one.holds or one.margin < 3] == []
 
-    def test_the_example_shows_it_and_the_paper_is_known(self, claim: Claim):
+    def test_the_example_shows_the_claim_and_the_paper_has_an_entry(self, claim: Claim):
         example = (DOCS / claim.page).read_text(encoding="utf-8")
         module = claim.run.__module__.rpartition(".")[2]
         assert f"table({module}.CLAIM)" in example
@@ -37,37 +38,57 @@ def claim_of(*checks: Check) -> Claim:
     return Claim("he2015", "", "", lambda _: rows, checks, "")
 
 
-def check(relation, bound, for_it=True):
-    return Check("x", lambda rows: [row["x"] for row in rows], relation, bound, for_it)
+def check(relation, bound, supports=True):
+    return Check("x", lambda rows: [row["x"] for row in rows], relation, bound, supports)
 
 
-class TestJudge:
-    def test_a_finding_has_mean_range_and_margin(self):
-        # 1, 2, 6: mean 3, variance 7, standard error sqrt(7 / 3).
-        below, above = judge(claim_of(check("<", 10), check(">", 1.5)), range(3))
+class TestEvaluate:
+    def test_a_result_has_mean_range_and_margin(self):
+        # The values 1, 2, 6 have mean 3, variance 7 and standard error sqrt(7 / 3).
+        below, above = evaluate(claim_of(check("<", 10), check(">", 1.5)), range(3))
         assert below[1:] == pytest.approx((3, 1, 6, 7 / math.sqrt(7 / 3), True))
         assert above[1:] == pytest.approx((3, 1, 6, 1.5 / math.sqrt(7 / 3), False))
 
-    def test_a_value_that_is_no_number_obeys_nothing(self):
+    def test_no_inequality_holds_for_nan(self):
         nan = Check("x", lambda rows: [math.nan] * 3, "<", 1)
-        assert not judge(claim_of(nan), range(3))[0].holds
+        assert not evaluate(claim_of(nan), range(3))[0].holds
 
-    def test_a_check_gives_one_value_a_seed(self):
+    def test_a_check_gives_one_value_per_seed(self):
         with pytest.raises(ValueError, match=r"one value for each of 2 seeds; got 3"):
-            judge(claim_of(check("<", 10)), range(2))
+            evaluate(claim_of(check("<", 10)), range(2))
 
     @pytest.mark.parametrize(
         ("checks", "expected"),
         [
             ([check("<", 10), check(">", 0)], "holds"),
             ([check("<", 10), check(">", 1.5)], "holds in part"),
-            ([check("<", 10), check(">", 0, for_it=False)], "holds in part"),
+            ([check("<", 10), check(">", 0, supports=False)], "holds in part"),
             ([check("<", 0)], "does not hold here"),
-            ([check("<", 10, for_it=False)], "does not hold here"),
+            ([check("<", 10, supports=False)], "does not hold here"),
         ],
     )
-    def test_the_verdict_weighs_what_speaks_for_and_against(self, checks, expected):
-        assert verdict(judge(claim_of(*checks), range(3))) == expected
+    def test_the_verdict_depends_on_supporting_and_opposing_checks(self, checks, expected):
+        assert verdict(evaluate(claim_of(*checks), range(3))) == expected
+
+
+def test_by_seed_averages_the_rows_that_match():
+    rows = [
+        {"name": name, "seed": seed, "step": step, "loss": 100.0 * seed + step}
+        for name in "ab"
+        for seed in (3, 1)
+        for step in (10, 20, 30)
+    ]
+    assert by_seed("loss", name="b", step=20)(rows) == [320, 120]
+    assert by_seed("loss", 20, name="a")(rows) == [325, 125]
+    assert by_seed("loss", name="a")(rows) == [320, 120]
+    # Rows that do not match, or without the column, do not change the last step.
+    longer = [{"name": "c", "seed": 3, "step": 90, "other": 1.0}]
+    assert by_seed("loss", 1, name="a")(rows + longer) == [330, 130]
+    assert by_seed("loss", 1)([*rows, *longer]) == [330, 130]
+    ratio = per_seed(lambda a, b: a / b, by_seed("loss", step=30), by_seed("loss", step=10))
+    assert ratio(rows) == [330 / 310, 130 / 110]
+    assert by_seed("loss", None, max, name="a")(rows) == [330, 130]
+    assert by_seed("loss", 20, min, name="a")(rows) == [320, 120]
 
 
 def generator(seed):
@@ -86,18 +107,18 @@ def signals():
 
 
 class TestSignals:
-    def test_he_keeps_the_size_and_the_others_do_not(self, signals):
+    def test_only_he_keeps_the_size(self, signals):
         assert all(0.3 < rms < 1.5 for rms in last(signals, "He", "rms"))
         assert all(rms < 2e-3 for rms in last(signals, "Xavier", "rms"))
         assert all(rms < 1e-15 for rms in last(signals, "std 0.01", "rms"))
         assert all(rms > 1e19 for rms in last(signals, "std 1.0", "rms"))
 
     def test_pytorchs_default_ignores_its_input(self, signals):
-        """Its rms looks healthy, fed by the biases; over the batch nothing moves."""
+        """The biases give it a healthy rms, but over the batch nothing changes."""
         assert all(rms > 0.01 for rms in last(signals, "PyTorch default", "rms"))
         assert all(std < 1e-7 for std in last(signals, "PyTorch default", "std"))
 
-    def test_without_its_bias_the_default_shrinks_by_root_six(self):
+    def test_without_its_bias_the_default_shrinks_by_the_root_of_six_per_layer(self):
         default = each_linear(
             lambda w, generator: init.kaiming_uniform_(w, 5**0.5, "fan_in", generator=generator)
         )
@@ -105,14 +126,14 @@ class TestSignals:
         for rms in last(rows, "default", "rms"):
             assert rms == pytest.approx(6**-10, rel=0.6)
 
-    def test_he_keeps_only_the_mean_in_a_narrow_deep_network(self):
+    def test_he_keeps_only_the_mean_of_narrow_deep_networks(self):
         he = {"He": INITIALIZATIONS["He"]}
         rows = signals_by_depth(he, depth=100, width=64, batch=2, seeds=range(40))
         squares = torch.tensor(last(rows, "He", "rms")).square()
         assert squares.median() < 0.1
         assert squares.log().std() > 2
 
-    def test_std_of_a_relu_is_not_its_rms(self):
+    def test_the_std_of_a_relu_is_not_its_rms(self):
         z = torch.randn(10**6, generator=generator(0)).relu()
         assert z.mean() == pytest.approx(0.399, abs=2e-3)
         assert z.var() == pytest.approx(0.341, abs=2e-3)
@@ -127,7 +148,7 @@ class TestSymmetry:
         return torch.autograd.grad(F.cross_entropy(model(x), y), list(model.parameters()))
 
     @pytest.mark.parametrize("nonlinearity", [nn.ReLU, nn.Tanh])
-    def test_zeros_leave_only_the_output_bias_a_gradient(self, nonlinearity, seed):
+    def test_with_zeros_only_the_output_bias_has_a_gradient(self, nonlinearity, seed):
         model = mlp([8, 16, 16, 5], nonlinearity)
         for parameter in model.parameters():
             init.zeros_(parameter)
@@ -135,11 +156,11 @@ class TestSymmetry:
         assert all((gradient == 0).all() for gradient in others)
         assert (output_bias != 0).any()
 
-    def test_a_constant_gives_all_units_one_gradient_but_not_all_entries(self, seed):
+    def test_a_constant_gives_all_units_the_same_gradient_but_not_all_entries(self, seed):
         model = mlp([8, 16, 5], nn.Tanh)
         each_linear(lambda weight, generator: init.constant_(weight, 0.1))(model, None)
-        # Softmax after equal logits: the sum of p - y over the classes is zero, so nothing comes
-        # back at the first step; an unequal head lets it through.
+        # With equal logits the sum of p - y over the classes is zero, so the hidden layer has no
+        # gradient at the first step. With an unequal head it has one.
         assert self.gradients(model, seed)[0].abs().max() < 1e-7
         init.normal_(model[-1].weight, generator=generator(seed))
         model[-1].weight.data[:] = model[-1].weight[:, :1]
@@ -147,7 +168,7 @@ class TestSymmetry:
         assert torch.allclose(first, first[:1].expand_as(first))
         assert first[0].std() > 1e-3
 
-    def test_the_rank_stays_one_under_sigmoid(self, seed):
+    def test_the_rank_stays_one_with_sigmoid(self, seed):
         model = mlp([8, 16, 5], nn.Sigmoid)
         for parameter in model.parameters():
             init.zeros_(parameter)
@@ -165,7 +186,7 @@ class TestSymmetry:
 
 @pytest.mark.parametrize("seed", SEEDS)
 class TestFrameworks:
-    def test_packed_attention_is_root_two_too_small(self, seed):
+    def test_packed_attention_is_too_small_by_the_root_of_two(self, seed):
         torch.manual_seed(seed)
         attention = nn.MultiheadAttention(128, 4)
         wanted = math.sqrt(2 / 256)
@@ -203,7 +224,7 @@ class TestFrameworks:
 
 @pytest.mark.parametrize("seed", SEEDS)
 class TestLayerNorm:
-    def test_scaling_the_weights_that_feed_it_divides_their_gradient(self, seed):
+    def test_scaling_the_weights_before_it_divides_their_gradient(self, seed):
         model = mlp([8, 32, 32, 5], layer_norm=True, generator=generator(seed)).double()
         for module in model:
             if isinstance(module, nn.LayerNorm):
@@ -227,7 +248,7 @@ class TestLayerNorm:
         growth = []
         for _ in range(10):
             branch = torch.empty(width, width)
-            # He keeps the second moment through the ReLU, 1 / fan_in through the second layer.
+            # He keeps the second moment after the ReLU, and 1 / fan_in in the second layer.
             init.kaiming_normal_(
                 branch, generator=(g := generator(1000 + 100 * seed + len(growth)))
             )
@@ -238,8 +259,8 @@ class TestLayerNorm:
         assert math.prod(growth) ** 0.1 == pytest.approx(2, rel=0.1)
 
 
-def test_layer_norm_rescues_in_part():
-    """Three layers: std 0.01 learns only with it; fifteen: not even then, at lr 0.01."""
+def test_layer_norm_helps_three_layers_but_not_fifteen():
+    """With std 0.01, three layers learn only with LayerNorm; fifteen do not at lr 0.01."""
     chosen = {"std 0.01": INITIALIZATIONS["std 0.01"]}
 
     def accuracies(**options):
@@ -252,7 +273,7 @@ def test_layer_norm_rescues_in_part():
     assert max(accuracies(lr=0.01, layer_norm=True, widths=deep)) < 0.3
 
 
-def test_an_experiment_runs_once_however_it_is_called(tmp_path, monkeypatch):
+def test_an_experiment_runs_once_for_equal_arguments(tmp_path, monkeypatch):
     calls = []
 
     def experiment(seeds, steps=3):

@@ -1,4 +1,4 @@
-"""The stacked recurrent networks: torch's own layers, one by one, and tasks worked by hand."""
+"""Stacked recurrent networks against the layers of torch, and their tasks by hand."""
 
 import math
 
@@ -15,23 +15,18 @@ from initguide.experiments.recurrent import (
     first_sign,
     fit_recurrent,
     lstm,
-    read,
+    readout,
     rnn,
-    streams,
+    task_batches,
 )
+
+pytestmark = pytest.mark.usefixtures("random_states_kept")
 
 INPUTS, HIDDEN, BATCH, STEPS = 3, 5, 4, 7
 
 
 def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
-
-
-@pytest.fixture(autouse=True)
-def _global_random_state_stays():
-    before = torch.get_rng_state()
-    yield
-    assert torch.equal(torch.get_rng_state(), before)
 
 
 def layer_of(kind, seed):
@@ -51,7 +46,7 @@ def stacked(layers):
     }
 
 
-def test_states_are_those_of_torch():
+def test_the_rnn_equals_that_of_torch():
     layers = [layer_of(nn.RNN, seed) for seed in range(2)]
     x = torch.randn(2, BATCH, STEPS, INPUTS, generator=seeded())
     ours = rnn(stacked(layers), x, torch.tanh)
@@ -60,7 +55,7 @@ def test_states_are_those_of_torch():
         torch.testing.assert_close(ours[:, i].transpose(0, 1), layer(x[i])[0])
 
 
-def test_the_lstm_is_torchs():
+def test_the_lstm_equals_that_of_torch():
     layers = [layer_of(nn.LSTM, seed) for seed in range(2)]
     x = torch.randn(2, BATCH, STEPS, INPUTS, generator=seeded())
     ours = lstm(stacked(layers), x)
@@ -68,29 +63,28 @@ def test_the_lstm_is_torchs():
         torch.testing.assert_close(ours[i], layer(x[i])[0][:, -1])
 
 
-def test_read_is_a_linear_layer_for_each_network():
+def test_readout_is_a_linear_layer_for_each_network():
     h = torch.randn(STEPS, 2, BATCH, HIDDEN, generator=seeded())
     weight = torch.randn(2, 3, HIDDEN, generator=seeded(1))
     bias = torch.randn(2, 1, 3, generator=seeded(2))
-    scores = read({"weight_out": weight, "bias_out": bias}, h)
+    scores = readout({"weight_out": weight, "bias_out": bias}, h)
     for i in range(2):
         torch.testing.assert_close(scores[:, i], F.linear(h[:, i], weight[i], bias[i, 0]))
 
 
 def test_training_is_adam_on_each_clipped_gradient():
-    start = torch.randn(3, 2, 2, generator=seeded())
-    # The second network's gradient is far above the norm of 1, the third's never is.
-    scale = torch.tensor([1.0, 100.0, 0.01])
-    targets = torch.randn(4, 3, 2, 2, generator=seeded(1))
+    start = torch.randn(4, 2, 2, generator=seeded())
+    # The gradients of the last two networks have norms below 1 and are not clipped.
+    scale = torch.tensor([1.0, 100.0, 0.01, 0.13])
+    targets = torch.randn(4, 4, 2, 2, generator=seeded(1))
 
     def losses_of(parameters, batch):
         return scale * (parameters["w"] - batch[0]).square().sum((1, 2))
 
     stack = {"w": start.clone()}
-    curves = fit_recurrent(
-        stack, losses_of, iter([(t, t) for t in targets]), lr=0.1, steps=4, every=3
-    )
-    for i in range(3):
+    ours = fit_recurrent(stack, losses_of, iter([(t, t) for t in targets]), lr=0.1, steps=4)
+    assert ours.shape == (4, 4)
+    for i in range(4):
         weight = nn.Parameter(start[i].clone())
         optimizer, losses = torch.optim.Adam([weight], lr=0.1), []
         for target in targets:
@@ -101,9 +95,7 @@ def test_training_is_adam_on_each_clipped_gradient():
             optimizer.step()
             losses.append(loss.item())
         torch.testing.assert_close(stack["w"][i].detach(), weight.detach(), rtol=1e-4, atol=1e-5)
-        assert [row["step"] for row in curves[i]] == [3, 4]
-        assert curves[i][0]["loss"] == pytest.approx(sum(losses[:3]) / 3, rel=1e-4)
-        assert curves[i][1]["loss"] == pytest.approx(losses[3], rel=1e-4)
+        assert ours[:, i].tolist() == pytest.approx(losses, rel=1e-4)
 
 
 def test_the_tasks_by_hand():
@@ -118,7 +110,7 @@ def test_the_tasks_by_hand():
     assert (x.sum(-1) == 1).all()
     assert codes.shape == (30, 10)
     assert torch.equal(codes[:, :2], symbols)
-    # Two symbols, five blanks, the signal as the sixth, two blanks for the answer.
+    # Two symbols, five blanks, the signal, and two blanks for the answer.
     assert (codes[:, 2:] == torch.tensor([8, 8, 8, 8, 8, 9, 8, 8])).all()
 
     x, classes = first_sign(30, 6, seeded())
@@ -128,8 +120,8 @@ def test_the_tasks_by_hand():
     assert (x[:, 1:, 0] != 0).all()
 
 
-def test_a_seed_has_the_same_batches_in_each_copy():
-    x, y = next(streams(first_sign, 8, 5, [3, 4], 2))
+def test_all_copies_of_a_seed_have_the_same_batches():
+    x, y = next(task_batches(first_sign, 8, 5, [3, 4], 2))
     assert x.shape == (4, 8, 5, 2)
     assert torch.equal(x[:2], x[2:])
     assert not torch.equal(x[0], x[1])
@@ -138,29 +130,29 @@ def test_a_seed_has_the_same_batches_in_each_copy():
     assert torch.equal(y[2], classes)
 
 
-def test_chrono_spreads_memories_over_the_length():
+def test_chrono_draws_memories_up_to_the_length():
     bias = jozefowicz_2015.chrono(4000, 50, seeded()).view(4, -1)
     assert torch.equal(bias[0], -bias[1])
     assert (bias[2:] == 0).all()
     times = bias[1].exp()
     assert times.min() >= 1
     assert times.max() <= 49.01
-    # Uniform on (1, 49): mean 25, std 48 / sqrt(12); five standard errors.
+    # Uniform on (1, 49): mean 25, std 48 / sqrt(12). The tolerance is five standard errors.
     assert times.mean().item() == pytest.approx(25, abs=5 * 48 / math.sqrt(12 * 4000))
 
 
-def test_siren_draws_the_paper_s_bounds():
+def test_siren_has_the_bounds_of_its_paper():
     first = nn.Linear(2, 400, device="meta").to_empty(device="cpu")
     last = nn.Linear(400, 90, device="meta").to_empty(device="cpu")
     sitzmann_2020.siren(nn.Sequential(first, nn.Tanh(), last), seeded())
-    # 1 / 2, and sqrt(6 / 400) / 30 = 0.0040825.
+    # The bounds are 1 / 2 and sqrt(6 / 400) / 30 = 0.0040825.
     assert 0.49 < first.weight.abs().max() < 0.5
     assert 0.00408 < last.weight.abs().max() < 0.0040826
     assert not first.bias.any()
     assert not last.bias.any()
 
 
-def test_the_wrong_order_has_icnr_s_kernels_elsewhere():
+def test_the_wrong_order_has_the_kernels_of_icnr_in_other_places():
     weight = aitken_2017.wrong_order_(torch.empty(12, 2, 3, 3), seeded())
     assert torch.equal(weight[:3], weight[3:6])
     assert not torch.equal(weight[0], weight[1])

@@ -1,4 +1,4 @@
-"""What each framework draws by itself is the law that its record states, and our call draws it."""
+"""Each framework's default has the distribution of its record, and our call has it too."""
 
 import importlib.metadata
 from pathlib import Path
@@ -13,7 +13,7 @@ import torch
 from scipy import stats
 
 import initguide as init
-from initguide.frameworks import DEFAULTS, LAYER_KINDS, Default, Law
+from initguide.frameworks import DEFAULTS, LAYER_KINDS, Default, Distribution
 
 ROOT = Path(__file__).resolve().parents[2]
 FRAMEWORKS = ["PyTorch", *built.ARRAYS]
@@ -24,23 +24,23 @@ def label(default):
     return f"{default.framework}, {default.name}, {default.parameter}"
 
 
-def scale(law, sizes):
-    return eval(law.square, dict(sizes)) ** 0.5
+def scale(distribution, sizes):
+    return eval(distribution.square, dict(sizes)) ** 0.5
 
 
-def scipys(law, sizes):
+def scipys(distribution, sizes):
     """Return scipy's distribution of an entry."""
-    size = scale(law, sizes)
+    size = scale(distribution, sizes)
     return {
         "uniform": stats.uniform(-size, 2 * size),
         "normal": stats.norm(0, size),
         "truncated normal": stats.truncnorm(-2, 2, scale=size / CUT),
         "cut normal": stats.truncnorm(-2, 2, scale=size),
-    }[law.kind]
+    }[distribution.kind]
 
 
 def check_orthogonal(array, gates):
-    """Check for one orthogonal matrix (h, gates * h), or for one in each gate, and for its law."""
+    """Check that the array, or each gate's block of it, is a uniformly drawn orthogonal matrix."""
     h, columns = array.shape
     blocks = np.split(np.asarray(array, float), 1 if gates else columns // h, axis=1)
     for block in blocks:
@@ -55,16 +55,16 @@ def check_orthogonal(array, gates):
         assert squares.max() > 2 * squares.min()
 
 
-def check(array, law, sizes):
-    if law.kind == "constant":
-        assert (array == float(law.square)).all()
-    elif law.kind == "forget gate":
+def check(array, distribution, sizes):
+    if distribution.kind == "constant":
+        assert (array == float(distribution.square)).all()
+    elif distribution.kind == "forget gate":
         h = sizes["h"]
-        np.testing.assert_array_equal(array, np.repeat([0, float(law.square), 0, 0], h))
-    elif law.kind.startswith("orthogonal"):
-        check_orthogonal(array, gates=law.kind == "orthogonal")
+        np.testing.assert_array_equal(array, np.repeat([0, float(distribution.square), 0, 0], h))
+    elif distribution.kind.startswith("orthogonal"):
+        check_orthogonal(array, gates=distribution.kind == "orthogonal")
     else:
-        expected, values = scipys(law, sizes), np.ravel(array).astype(float)
+        expected, values = scipys(distribution, sizes), np.ravel(array).astype(float)
         mean, variance, _, kurtosis = (float(m) for m in expected.stats("mvsk"))
         assert stats.kstest(values, expected.cdf).pvalue > 1e-4
         assert abs(values.mean() - mean) < 4 * np.sqrt(variance / values.size)
@@ -74,13 +74,13 @@ def check(array, law, sizes):
         low, high = expected.support()
         assert low * (1 + 1e-6) <= values.min()
         assert values.max() <= high * (1 + 1e-6)
-        if law.kind == "normal":
-            # One in eighty lies beyond 2.5 std, and none of a normal that was cut at two.
-            assert abs(values).max() > 2.5 * scale(law, sizes)
+        if distribution.kind == "normal":
+            # One entry in eighty exceeds 2.5 std, but no entry of a normal that was cut at two.
+            assert abs(values).max() > 2.5 * scale(distribution, sizes)
 
 
 def our_arrays(default):
-    """Run the record's call, as a reader would."""
+    """Return the arrays that the record's call draws."""
     sizes = built.SIZES[default.layer]
     if default.framework != "PyTorch":
         return [eval(default.ours, {"init": init, "rng": np.random.default_rng(0), **sizes})]
@@ -98,25 +98,25 @@ def our_arrays(default):
 
 
 @pytest.mark.parametrize("default", DEFAULTS, ids=label)
-def test_it_is_what_the_framework_draws(default):
+def test_the_framework_draws_the_recorded_distribution(default):
     arrays = built.their_arrays(default)
     for array in arrays:
-        check(array, default.law, built.SIZES[default.layer])
-    # Query, key and value are three draws; two classes may agree bit for bit.
-    if default.law.kind not in ("constant", "forget gate"):
+        check(array, default.distribution, built.SIZES[default.layer])
+    # Query, key and value are three draws; two classes may agree in every bit.
+    if default.distribution.kind not in ("constant", "forget gate"):
         draws = len({array.tobytes() for array in arrays})
         assert draws * len(built.classes(default.name)) >= len(arrays)
 
 
 @pytest.mark.parametrize("default", DEFAULTS, ids=label)
-def test_our_call_draws_the_same(default):
+def test_our_call_draws_the_recorded_distribution(default):
     theirs = built.their_arrays(default)
     for array in our_arrays(default):
-        check(array, default.law, built.SIZES[default.layer])
+        check(array, default.distribution, built.SIZES[default.layer])
         assert array.shape in {their.shape for their in theirs}
 
 
-def test_no_layer_and_no_parameter_is_left_out():
+def test_every_layer_and_parameter_has_a_record():
     recorded = {(default.framework, default.layer) for default in DEFAULTS}
     expected = {(framework, layer) for framework in FRAMEWORKS for layer in LAYER_KINDS}
     assert expected - recorded == {("Haiku", "Attention")}
@@ -133,16 +133,16 @@ def test_no_layer_and_no_parameter_is_left_out():
                     for d in DEFAULTS
                     if (d.framework, d.name) == (framework, default.name)
                 }
-                assert stated == built.drawn(framework, name, default.layer).keys()
+                assert stated == built.initial_arrays(framework, name, default.layer).keys()
 
 
-def test_haikus_attention_has_no_default():
+def test_the_attention_of_haiku_has_no_default():
     attention = haiku.transform(lambda x: haiku.MultiHeadAttention(2, 4)(x, x, x))
     with pytest.raises(ValueError, match="provide a weight initializer"):
         attention.init(jax.random.key(0), jnp.ones((1, 3, 8)))
 
 
-def test_haikus_lstm_adds_one_to_its_forget_gate():
+def test_the_lstm_of_haiku_adds_one_to_its_forget_gate():
     h = 4
 
     def step(x):
@@ -156,37 +156,45 @@ def test_haikus_lstm_adds_one_to_its_forget_gate():
     np.testing.assert_allclose(kept, 1 / (1 + np.exp(-1)), rtol=1e-6)
 
 
-def test_laws_are_written_as_they_are_computed():
-    assert str(Law("uniform", "1 / (c * k**2)")) == "U(±1/√(ck²))"
-    assert str(Law("uniform", "6 / (c + o)")) == "U(±√(6/(c+o)))"
-    assert str(Law("uniform", "0.0025")) == "U(±0.05)"
-    assert str(Law("uniform", "1 / k**2")) == "U(±1/k)"
-    assert str(Law("cut normal", "1 / c")) == "cN(0, 1/c)"
-    assert str(Law("constant", "0")) == "0"
+def test_distributions_print_their_formulas():
+    assert str(Distribution("uniform", "1 / (c * k**2)")) == "U(±1/√(ck²))"
+    assert str(Distribution("uniform", "6 / (c + o)")) == "U(±√(6/(c+o)))"
+    assert str(Distribution("uniform", "0.0025")) == "U(±0.05)"
+    assert str(Distribution("uniform", "1 / k**2")) == "U(±1/k)"
+    assert str(Distribution("cut normal", "1 / c")) == "cN(0, 1/c)"
+    assert str(Distribution("constant", "0")) == "0"
 
 
 WRONG = {
-    "the fan": Default("PyTorch", "Dense", "nn.Linear", "weight", Law("uniform", "1 / o"), ""),
-    "the mean of the fans": Default(
-        *("Keras", "Dense", "Dense", "kernel", Law("uniform", "3 / c"), "")
+    "the fan": Default(
+        "PyTorch", "Dense", "nn.Linear", "weight", Distribution("uniform", "1 / o"), ""
     ),
-    "the cut": Default("Haiku", "Dense", "Linear", "w", Law("truncated normal", "1 / c"), ""),
-    "the shape": Default("Flax nnx", "Dense", "nnx.Linear", "kernel", Law("normal", "1 / c"), ""),
-    "the gates": Default("Keras", "GRU", "GRU", "recurrent_kernel", Law("orthogonal gates"), ""),
+    "the mean of the fans": Default(
+        *("Keras", "Dense", "Dense", "kernel", Distribution("uniform", "3 / c"), "")
+    ),
+    "the cut": Default(
+        "Haiku", "Dense", "Linear", "w", Distribution("truncated normal", "1 / c"), ""
+    ),
+    "the shape": Default(
+        "Flax nnx", "Dense", "nnx.Linear", "kernel", Distribution("normal", "1 / c"), ""
+    ),
+    "the gates": Default(
+        "Keras", "GRU", "GRU", "recurrent_kernel", Distribution("orthogonal gates"), ""
+    ),
     "the scale, by two percent": Default(
-        *("Keras", "LSTM", "LSTM", "kernel", Law("uniform", "1.04 * 6 / (c + 4 * h)"), "")
+        *("Keras", "LSTM", "LSTM", "kernel", Distribution("uniform", "1.04 * 6 / (c + 4 * h)"), "")
     ),
 }
 
 
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
-def test_a_wrong_record_is_found(wrong):
+def test_a_wrong_record_fails(wrong):
     with pytest.raises(AssertionError):
-        test_it_is_what_the_framework_draws(wrong)
+        test_the_framework_draws_the_recorded_distribution(wrong)
 
 
 @pytest.mark.parametrize("name", ["torch", "keras", "flax", "equinox", "dm-haiku", "jax"])
-def test_the_frameworks_are_those_whose_versions_the_page_states(name):
+def test_the_installed_frameworks_have_the_pinned_versions(name):
     pinned = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     installed = importlib.metadata.version(name).partition("+")[0]
     assert f"{name}=={installed}" in pinned

@@ -1,4 +1,4 @@
-"""The figures: what is drawn is what the rows say, in settings that we did not choose."""
+"""The figures show the values of the rows, and keep the settings of matplotlib."""
 
 import math
 import subprocess
@@ -18,7 +18,7 @@ from initguide.plotting.style import MARKERS
 
 
 def signal_rows(values, name="He", y="rms"):
-    """Rows from a mapping of seeds to the values by layer."""
+    """Return rows from a mapping of seeds to their values by layer."""
     return [
         {"initialization": name, "seed": seed, "layer": layer, y: value}
         for seed, run in values.items()
@@ -32,7 +32,7 @@ def curve_rows(values, name="He", y="loss"):
 
 
 def line(ax, label):
-    """The line of that label in the legend."""
+    """Return the line with this label."""
     (found,) = [drawn for drawn in ax.lines if drawn.get_label() == label]
     return found
 
@@ -64,14 +64,14 @@ def test_curves_draw_the_mean():
 
 
 @pytest.mark.parametrize("lost", [0.0, math.inf, math.nan])
-def test_a_line_stops_where_it_is_lost(lost):
+def test_a_line_ends_before_values_that_cannot_be_drawn(lost):
     ax = plotting.signals(signal_rows({0: [1.0, 0.5, lost, lost], 1: [1.0, 0.5, lost, lost]}))
     assert line(ax, "He").get_xydata().tolist() == [[1, 1], [2, 0.5]]
     assert [point.tolist() for point in crosses(ax)] == [[2, 0.5], [2, 0.5]]
     assert words(ax) == ["He: zero" if lost == 0 else "He: diverged"]
 
 
-def test_the_mean_is_that_of_the_runs_that_are_left():
+def test_the_mean_is_over_the_finite_runs():
     ax = plotting.curves(curve_rows({0: [1, 4, math.inf], 1: [1, 1, 1], 2: [1, 2, 3.0]}))
     np.testing.assert_allclose(line(ax, "He").get_ydata(), [1, 2, math.sqrt(3)])
     assert [point.tolist() for point in crosses(ax)] == [[20, 4]]
@@ -79,7 +79,7 @@ def test_the_mean_is_that_of_the_runs_that_are_left():
 
 
 @pytest.mark.parametrize(("value", "label"), [(0.0, "always zero"), (math.nan, "never finite")])
-def test_a_line_without_points_is_in_the_legend(value, label):
+def test_the_legend_names_a_line_without_points(value, label):
     rows = signal_rows({0: [value, value]}, "Zero") + signal_rows({0: [1, 1]})
     ax = plotting.signals(rows)
     legend = ax.get_legend()
@@ -87,7 +87,7 @@ def test_a_line_without_points_is_in_the_legend(value, label):
     ax.figure.canvas.draw()
 
 
-def test_notes_at_one_place_are_written_one_above_the_other():
+def test_notes_at_the_same_point_do_not_overlap():
     rows = [
         row for name in ("He", "Xavier", "LSUV")
         for row in curve_rows({0: [1, 1, math.inf]}, name)
@@ -114,7 +114,16 @@ def test_theory_is_dotted_over_the_measurement():
     assert np.isnan(line(ax, "_theory").get_ydata()[1:]).all()
 
 
-def test_a_method_keeps_its_colour_and_marker():
+def test_theory_may_be_a_prediction_or_an_array_for_each_quantity():
+    prediction = init.propagate("tanh", 1.5, depth=2, c0=0.5)
+    for y in ("rms", "std", "gradient_rms"):
+        theory = {"He": prediction, "mine": np.array([3.0, 4.0])}
+        ax = plotting.signals(signal_rows({0: [1, 1]}, y=y), y=y, theory=theory)
+        np.testing.assert_allclose(line(ax, "theory").get_ydata(), getattr(prediction, y))
+        assert line(ax, "_theory").get_ydata().tolist() == [3, 4]
+
+
+def test_a_method_has_the_same_colour_and_marker_in_all_figures():
     for names in (["He", "mine", "Xavier"], ["mine", "Xavier", "He"], ["He"]):
         rows = [row for name in names for row in signal_rows({0: [1, 2]}, name)]
         ax = plotting.signals(rows)
@@ -154,7 +163,7 @@ SIGHTS = {
 
 
 @pytest.mark.parametrize("sight", SIGHTS)
-def test_the_five_differ_to_every_eye(sight):
+def test_the_five_colours_differ_with_every_kind_of_sight(sight):
     # Distances in CIELAB, in which 2.3 is just noticeable.
     def lab(colour):
         seen = np.clip(np.array(SIGHTS[sight]) @ linear(colour), 0, 1)
@@ -168,7 +177,7 @@ def test_the_five_differ_to_every_eye(sight):
     assert min(distances) > 15
 
 
-def test_text_and_axes_have_the_reader_s_colours():
+def test_text_and_axes_have_the_colours_of_the_settings():
     rows = curve_rows({0: [1, math.inf]}) + curve_rows({0: [1, 2], 1: [2, 3]}, "mine")
     settings = dict.fromkeys(
         ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), "#123456"
@@ -184,7 +193,7 @@ def test_text_and_axes_have_the_reader_s_colours():
     assert line(other, "theory").get_color() == "#123456"
 
 
-def test_a_log_axis_has_few_plain_ticks():
+def test_a_log_axis_has_few_ticks_with_plain_numbers():
     ax = plotting.signals(signal_rows({0: [1e-40, 1, 1e40]}))
     ax.figure.canvas.draw()
     low, high = ax.get_ylim()
@@ -199,7 +208,7 @@ def activation_row(layer, values):
     return {"layer": layer, "values": values, "mean": values.mean(), "std": values.std()}
 
 
-def test_histograms_say_mean_std_and_zeros():
+def test_histograms_note_mean_std_and_zeros():
     rows = [activation_row(n, [0, 0, 1, 3]) for n in (1, 2, 3)]
     rows[1] = activation_row(2, [-300, -300.5])
     axes = plotting.histograms({"He": rows, "mine": rows}, bins=5)
@@ -214,7 +223,7 @@ def test_histograms_say_mean_std_and_zeros():
 
 
 @pytest.mark.parametrize("values", [[0, 0], [2, 2], [1, math.nan], [math.inf, math.nan]])
-def test_histograms_of_what_has_no_spread(values):
+def test_histograms_of_equal_or_infinite_values(values):
     with np.errstate(invalid="ignore"):
         row = activation_row(1, values)
     (ax,) = plotting.histograms({"Zero": [row]})[0]
@@ -223,7 +232,7 @@ def test_histograms_of_what_has_no_spread(values):
         assert "not finite" in words(ax)[0]
 
 
-def test_a_matrix_is_shown_as_it_is():
+def test_a_matrix_image_has_the_values_of_the_matrix():
     weights = init.orthogonal((4, 6), rng=0)
     image = plotting.matrix(weights).images[0]
     np.testing.assert_array_equal(image.get_array(), weights)
@@ -267,7 +276,21 @@ def test_nothing_imports_matplotlib_before_it_plots():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_errors():
+def test_a_figure_of_signals_loads_no_theory_and_no_model_code():
+    """The site runs a page again when a file that it loads changes, so pages should load few."""
+    code = (
+        "import sys; from initguide.experiments import signals_by_depth; "
+        "from initguide import plotting; plotting.signals; "
+        "print(*(name for name in sys.modules if name.startswith('initguide.')))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    loaded = {name.split(".")[1] for name in run.stdout.split()}
+    assert {"experiments", "plotting", "methods"} <= loaded
+    unneeded = {"propagation", "graph", "model", "recipes", "initialize", "lsuv", "diagnostics"}
+    assert not loaded & (unneeded | {"testing", "frameworks"})
+
+
+def test_errors_name_the_rule_and_the_value():
     row = {"initialization": "He", "seed": 0, "layer": 1, "rms": 1.0}
     with pytest.raises(ValueError, match="rows must not be empty; got none"):
         plotting.signals([])

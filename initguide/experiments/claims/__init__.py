@@ -1,6 +1,6 @@
-"""The papers' claims that the guide runs again: one file each, one line each."""
+"""Claims of papers that the guide tests: one file per claim, one line in the registry."""
 
 import lazy_loader
 
-# The names stand in `__init__.pyi`, and each is loaded when it is first used.
+# `__init__.pyi` lists the names. Each is loaded when it is first used.
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

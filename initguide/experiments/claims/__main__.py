@@ -1,14 +1,14 @@
-"""Run all claims' experiments, so that what they give is kept: `python -m` this package."""
+"""Run the experiments of all claims, so that their rows are stored: `python -m` this package."""
 
 import os
 from concurrent.futures import ProcessPoolExecutor
 
-from initguide.experiments.claims import CLAIMS, judge
+from initguide.experiments.claims import CLAIMS, evaluate
 
 
 def _run(index: int) -> None:
-    # By its number: a claim's functions cannot travel between processes.
-    judge(CLAIMS[index])
+    # The index, because the functions of a claim cannot be pickled.
+    evaluate(CLAIMS[index])
 
 
 if __name__ == "__main__":

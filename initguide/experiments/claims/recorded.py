@@ -1,4 +1,4 @@
-"""Rows that are kept: one run serves an example, the table of claims and the tests."""
+"""Stored rows: the example, the table of claims and the tests share one run."""
 
 import inspect
 import os
@@ -11,10 +11,10 @@ T = TypeVar("T")
 
 
 def recorded(run: Callable[P, T]) -> Callable[P, T]:
-    """Keep what an experiment returns in the folder that `INITGUIDE_RECORDS` names, if it is set.
+    """Store the rows of an experiment in the folder `INITGUIDE_RECORDS`, if that variable is set.
 
-    Whoever sets it must name another folder for other sources or other versions of the libraries:
-    an entry's key knows the function and its arguments, not what the function calls.
+    The key of an entry depends on the function and its arguments, but not on the functions that it
+    calls. So other sources or other library versions need another folder.
     """
     signature = inspect.signature(run)
 
@@ -23,10 +23,10 @@ def recorded(run: Callable[P, T]) -> Callable[P, T]:
         folder = os.environ.get("INITGUIDE_RECORDS")
         if not folder:
             return run(*args, **kwargs)
-        # It comes with scikit-learn, whose digits the experiments train on.
+        # joblib is installed with scikit-learn, which the experiments need for the digits.
         from joblib import Memory
 
-        # A default that is written out, or a range instead of a list, is the same experiment.
+        # Defaults may be written out, and seeds may be a range: the experiment is the same.
         given = signature.bind(*args, **kwargs)
         given.apply_defaults()
         arguments = {

@@ -1,4 +1,4 @@
-"""All claims, in the order of their table."""
+"""The list of all claims."""
 
 from initguide.experiments.claims import (
     aitken_2017,

@@ -6,23 +6,17 @@ beside the page, as `index.md`, with the numbers and figures that the build made
 
 import posixpath
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import fences
 import griffe
+import outputs
 from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.plugins import event_priority
 from mkdocs.structure.files import Files
 from mkdocs.structure.nav import Navigation, Section
 from mkdocs.structure.pages import Page
-
-# MkDocs finds what stands beside a hook; this stands beside the other hooks.
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "site"))
-
-import fences
-import outputs
 
 _FIGURE = re.compile(
     r"^[ \t]*//// html \| figure\n(?P<shown>.*?)^[ \t]*/// html \| figcaption\n(?P<caption>.*?)"
@@ -49,8 +43,6 @@ def on_nav(nav: Navigation, config: MkDocsConfig, files: Files) -> None:
     _scripts.clear()
 
 
-# When the outputs are in.
-@event_priority(-100)
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> None:
     """Keep what the page says."""
     uri = page.file.src_uri

@@ -6,18 +6,12 @@ page to page lead within. It is no page of the nav, and neither the search nor r
 
 import posixpath
 import re
-import sys
 from pathlib import Path
 
+import lighten
 from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.plugins import event_priority
 from mkdocs.structure.nav import Navigation
 from mkdocs.structure.pages import Page
-
-# MkDocs finds what stands beside a hook; this stands beside the other hooks.
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "site"))
-
-import lighten
 
 FOLDER = "guide/"
 URL = "print/"
@@ -35,16 +29,12 @@ def on_config(config: MkDocsConfig) -> None:
     _contents.clear()
 
 
-# When the formulas are in.
-@event_priority(-200)
 def on_page_context(context: dict, page: Page, config: MkDocsConfig, nav: Navigation) -> None:
     """Keep the finished content of a page of the module."""
     if page.file.src_uri.startswith(FOLDER):
         _contents[nav.pages.index(page)] = (page, page.content or "")
 
 
-# Before the policy, which reads every page.
-@event_priority(50)
 def on_post_build(config: MkDocsConfig) -> None:
     """Write the page."""
     # Pages are built by the names of their files.

@@ -11,7 +11,6 @@ import re
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.plugins import event_priority
 
 FILE = "_headers"
 
@@ -19,8 +18,6 @@ _SCRIPT = re.compile(r"<script(?P<attributes>[^>]*)>(?P<text>.*?)</script>", re.
 _STYLE = re.compile(r"<style[^>]*>(?P<text>.*?)</style>", re.DOTALL)
 
 
-# When all pages are written.
-@event_priority(-100)
 def on_post_build(config: MkDocsConfig) -> None:
     """Write the policy for what is in the site's folder."""
     site = Path(config.site_dir)

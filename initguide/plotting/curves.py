@@ -1,4 +1,4 @@
-"""Lines over seeds: signals and gradients by layer, learning curves by step."""
+"""Signals and gradients by layer, and learning curves by step, averaged over seeds."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from numpy.typing import ArrayLike
 
 from initguide.plotting.lines import draw_lines
 from initguide.plotting.style import ink, legend_above, log_ticks
-from initguide.propagation import Propagation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from initguide.propagation import Propagation
 
 Rows = Iterable[Mapping[str, Any]]
 
@@ -29,18 +30,18 @@ def signals(
 ) -> Axes:
     r"""Draw a signal by layer on a logarithmic axis: mean and range over seeds, theory dotted.
 
-    The mean is that of the logarithms. A line ends where its values become zero or stop being
-    finite; a cross marks the place and says which.
+    The mean is the geometric mean. A line ends where its values become zero, inf or nan; a cross
+    and a label mark the place.
 
     Args:
         rows: As from [signals_by_depth][initguide.experiments.signals_by_depth].
-        y: Which quantity: `"rms"`, `"std"` or `"gradient_rms"`.
-        theory: Predictions by name, each a [Propagation][initguide.propagation.Propagation] or its
-            values from layer 1 on.
-        by: The key of the rows that tells the lines apart.
-        ax: Where to draw; None makes a figure.
-        legend: Whether to put the legend above; see
-            [shared_legend][initguide.plotting.shared_legend] for several panels.
+        y: The quantity: `"rms"`, `"std"` or `"gradient_rms"`.
+        theory: Predictions by name, each a [Propagation][initguide.propagation.Propagation] or an
+            array of values from layer 1 on.
+        by: The key of the rows that names the line.
+        ax: The Axes to draw on; None creates a figure.
+        legend: Whether to draw a legend above the axes. For several panels see
+            [shared_legend][initguide.plotting.shared_legend].
 
     Returns:
         The Axes.
@@ -64,7 +65,8 @@ def signals(
     ax = draw_lines(rows, "layer", y, by, ax, log=True)
     label = "theory"
     for prediction in (theory or {}).values():
-        values = getattr(prediction, y) if isinstance(prediction, Propagation) else prediction
+        # Arrays have a method `std`, but only a Propagation has a `gradient_rms`.
+        values = getattr(prediction, y) if hasattr(prediction, "gradient_rms") else prediction
         values = np.asarray(values, dtype=np.float64)
         values = np.where(np.isfinite(values) & (values > 0), values, np.nan)
         ax.plot(
@@ -91,15 +93,15 @@ def gradients(
     ax: Axes | None = None,
     legend: bool = True,
 ) -> Axes:
-    r"""Draw the gradient by layer, as [signals][initguide.plotting.signals] does the signal.
+    r"""Draw the gradient by layer, in the same way as [signals][initguide.plotting.signals].
 
     Args:
         rows: As from [signals_by_depth][initguide.experiments.signals_by_depth].
-        theory: Predictions by name, each a [Propagation][initguide.propagation.Propagation] or its
-            values from layer 1 on.
-        by: The key of the rows that tells the lines apart.
-        ax: Where to draw; None makes a figure.
-        legend: Whether to put the legend above.
+        theory: Predictions by name, each a [Propagation][initguide.propagation.Propagation] or an
+            array of values from layer 1 on.
+        by: The key of the rows that names the line.
+        ax: The Axes to draw on; None creates a figure.
+        legend: Whether to draw a legend above the axes.
 
     Returns:
         The Axes.
@@ -122,15 +124,16 @@ def curves(
 ) -> Axes:
     r"""Draw learning curves: mean and range over seeds.
 
-    On a logarithmic axis the mean is that of the logarithms. A run that diverges leaves the mean; a
-    cross marks its last finite value and says how many of the seeds diverged.
+    On a logarithmic axis the mean is the geometric mean. A run that diverges leaves the mean at
+    that step. A cross marks its last finite value, with the number of seeds that diverged.
 
     Args:
         rows: As from [train][initguide.experiments.train] or [fit][initguide.experiments.fit].
         y: `"loss"` or `"accuracy"`.
         by: The key of the rows that tells the lines apart.
-        log: Whether the axis is logarithmic; None: for the loss only.
-        chance: Where to draw the level of guessing, log 10 for the loss on ten classes.
+        log: Whether the axis is logarithmic; None chooses this for the loss only.
+        chance: The value that guessing reaches, drawn as a line: log 10 for the loss on ten
+            classes.
         ax: Where to draw; None makes a figure.
         legend: Whether to put the legend above; see
             [shared_legend][initguide.plotting.shared_legend] for several panels.
@@ -159,7 +162,7 @@ def curves(
             "chance",
             (1, chance),
             xycoords=ax.get_yaxis_transform(),
-            # Beside the axes: within, it would lie on the lines that are at chance.
+            # Beside the axes, because inside it would cover the curves at chance level.
             xytext=(3, 0),
             textcoords="offset points",
             va="center",

@@ -12,14 +12,10 @@ import sys
 from html import escape
 from pathlib import Path
 
-from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.structure.pages import Page
-
-# MkDocs finds what stands beside a hook; this stands beside the other hooks.
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "site"))
-
 import cache
 import pieces
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.pages import Page
 
 DRAW = Path(__file__).resolve().with_name("draw_cards.py")
 LONGEST = 155

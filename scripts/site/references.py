@@ -14,7 +14,6 @@ from typing import Any
 
 import pieces
 from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.plugins import event_priority
 from mkdocs.structure.files import Files
 from mkdocs.structure.pages import Page
 from mkdocs.utils import get_relative_url
@@ -33,8 +32,6 @@ def on_page_content(html: str, page: Page, files: Files, **_: object) -> str:
     return linked(html, get_relative_url(bibliography.url, page.url))
 
 
-# Before the formulas' placeholders: titles are the pages' own.
-@event_priority(50)
 def on_env(env: object, config: MkDocsConfig, files: Files) -> None:
     """List below each entry the pages that cite it."""
     bibliography = files.get_file_from_path(PAGE)

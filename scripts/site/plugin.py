@@ -1,0 +1,103 @@
+"""The site's plugin: the stages that MkDocs runs at each of its events, in their order.
+
+MkDocs loads this file as a hook, so its stages come after those of the plugins in `mkdocs.yml`.
+One event needs more than that, and says why.
+"""
+
+from collections.abc import Callable
+
+import cards
+import claims
+import copying
+import examples
+import formulas
+import glossary
+import landmarks
+import lighten
+import minutes
+import not_found
+import pages
+import places
+import playground
+import policy
+import printing
+import references
+import stylesheet
+import take_home
+from mkdocs.plugins import CombinedEvent, event_priority
+
+
+def _last(stage: Callable) -> Callable:
+    """Run a stage after every plugin's, whatever their priorities."""
+    return event_priority(-100)(stage)
+
+
+STAGES: dict[str, tuple[Callable, ...]] = {
+    "on_startup": (pages.on_startup,),
+    "on_config": (formulas.on_config, places.on_config, cards.on_config, printing.on_config),
+    # The examples need the pages that mkdocs-jupyter has made of the scripts.
+    "on_files": (
+        claims.on_files,
+        pages.on_files,
+        formulas.on_files,
+        glossary.on_files,
+        playground.on_files,
+        examples.on_files,
+    ),
+    "on_nav": (take_home.on_nav,),
+    # The reading time and the downloads are those of the page with its outputs.
+    "on_page_markdown": (
+        pages.on_page_markdown,
+        minutes.on_page_markdown,
+        take_home.on_page_markdown,
+    ),
+    "on_page_content": (
+        copying.on_page_content,
+        references.on_page_content,
+        glossary.on_page_content,
+    ),
+    # mkdocs-autorefs resolves references at this event, with priority -50, and writes titles into
+    # links. The bibliography lists titles as the pages have them, so it comes before the formulas.
+    "on_env": (_last(references.on_env), _last(formulas.on_env)),
+    # The search has read the page's plain text by now. The card takes that text too; the printed
+    # page needs the formulas.
+    "on_page_context": (
+        cards.on_page_context,
+        take_home.on_page_context,
+        formulas.on_page_context,
+        printing.on_page_context,
+    ),
+    "on_post_page": (
+        formulas.on_post_page,
+        lighten.on_post_page,
+        stylesheet.on_post_page,
+        landmarks.on_post_page,
+        playground.on_post_page,
+    ),
+    # The policy reads every page that the others have written.
+    "on_post_build": (
+        printing.on_post_build,
+        formulas.on_post_build,
+        take_home.on_post_build,
+        cards.on_post_build,
+        stylesheet.on_post_build,
+        landmarks.on_post_build,
+        playground.on_post_build,
+        not_found.on_post_build,
+        policy.on_post_build,
+    ),
+}
+
+
+def events(*modules: str) -> dict[str, CombinedEvent]:
+    """Return what MkDocs calls at each event: the stages of the named modules, or all stages.
+
+    The tests build small sites with a few of them.
+    """
+    return {
+        event: CombinedEvent(*(f for f in stages if not modules or f.__module__ in modules))
+        for event, stages in STAGES.items()
+    }
+
+
+globals().update(events())
