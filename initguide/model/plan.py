@@ -71,6 +71,19 @@ class Plan:
 
     Attributes:
         entries: One for each parameter, and for each buffer that a rule matches.
+
+    Examples:
+        ```python
+        from torch import nn
+
+        import initguide as init
+
+        plan = init.plan(nn.Sequential(nn.Linear(50, 10), nn.ReLU(), nn.Linear(10, 1)))
+        print([(row["parameter"], row["law"]) for row in plan.rows if row["fan_in"]])
+        #> [('0.weight', 'kaiming_normal_'), ('2.weight', 'lecun_normal_')]
+        print(plan.rows[0]["std"])  # sqrt(2 / 50) = 0.2
+        #> 0.2
+        ```
     """
 
     entries: tuple[ParamPlan, ...]
