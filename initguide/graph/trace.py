@@ -80,7 +80,7 @@ def trace(model: nn.Module) -> Trace:
         if isinstance(module, TRANSFORMER):
             _add_transformer(module, prefix, found)
         elif isinstance(module, nn.MultiheadAttention) and f"{prefix}out_proj" not in found.layers:
-            # The output of attention is that of its projection, which is a module of its own.
+            # The output of attention is that of its projection, which is a separate module.
             info = found.layer(name)
             found.layers[f"{prefix}out_proj"] = info
             found.layers[name] = LayerInfo(branch=info.branch)
@@ -153,13 +153,13 @@ def _add_transformer(module: Any, prefix: str, found: Trace) -> None:
 
 
 def forward_graph(module: nn.Module) -> fx.Graph:
-    """Return the graph of a module's forward, for the arguments that reach the most layers.
+    """Return the graph of a module's forward, with the arguments that reach the most layers.
 
     Args:
         module: Any module.
 
     Raises:
-        Exception: The forward raises on proxies, for every choice of arguments.
+        Exception: The forward raises on proxies with every choice of arguments.
     """
     layers = _layers_to_reach(module)
     parameters = dict(module.named_parameters(remove_duplicate=False))

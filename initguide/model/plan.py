@@ -71,6 +71,19 @@ class Plan:
 
     Attributes:
         entries: One for each parameter, and for each buffer that a rule matches.
+
+    Examples:
+        ```python
+        from torch import nn
+
+        import initguide as init
+
+        plan = init.plan(nn.Sequential(nn.Linear(50, 10), nn.ReLU(), nn.Linear(10, 1)))
+        print([(row["parameter"], row["law"]) for row in plan.rows if row["fan_in"]])
+        #> [('0.weight', 'kaiming_normal_'), ('2.weight', 'lecun_normal_')]
+        print(plan.rows[0]["std"])  # sqrt(2 / 50) = 0.2
+        #> 0.2
+        ```
     """
 
     entries: tuple[ParamPlan, ...]
@@ -80,8 +93,8 @@ class Plan:
         """One dict for each parameter.
 
         The keys are `parameter`, `shape`, `layer`, `fan_in`, `before` (the activation that
-        follows), `law` (the method), `mean`, `std` and `note`. None stands for what is not known or
-        does not apply.
+        follows), `law` (the method), `mean`, `std` and `note`. A value is None if it is not
+        known or does not apply.
         """
         return [
             {
@@ -132,14 +145,14 @@ class Plan:
         return json_ready({"made_by": "plan", "rows": self.rows})
 
     def to_markdown(self) -> str:
-        """Return the printed table as Markdown, for a comment or a log."""
+        """Return the printed table as Markdown."""
         shown = self._shown_rows()
         lines = [f"- {markdown_text(line)}" for line in self._summary()]
         parts = [markdown_table(shown) if shown else "", "\n".join(lines)]
         return "\n\n".join(part for part in parts if part) + "\n"
 
     def _repr_html_(self) -> str:
-        """Return the printed table as HTML, for a notebook."""
+        """Return the printed table as HTML, which notebooks show."""
         shown, lines = self._shown_rows(), self._summary()
         return (html_table(shown) if shown else "") + (html_list(lines) if lines else "")
 

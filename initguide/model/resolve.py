@@ -140,7 +140,7 @@ def _ties(param: Param) -> str:
 
 
 def _with_activation(option: str, value: Any, info: LayerInfo) -> Any:
-    """Return the value of an option, where "auto" and "unit" stand for the activation."""
+    """Return the value of an option, with the activation in place of "auto" and "unit"."""
     if option in ("gain", "nonlinearity") and isinstance(value, str) and value == "auto":
         return info.nonlinearity
     if option == "gain" and isinstance(value, str) and value == "unit":

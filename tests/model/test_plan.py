@@ -1,4 +1,4 @@
-"""Plans worked by hand, and the moments of what is drawn."""
+"""Plans worked by hand, and the moments of the values drawn."""
 
 import copy
 import json
@@ -39,8 +39,7 @@ def test_grouped_and_transposed_convolutions_count_what_an_output_sums():
         nn.ConvTranspose1d(6, 8, 4, stride=2, groups=2),
     )
     plan = rows(model[:6])
-    # 32 / 4 channels of 3 x 3; one of 5 x 5; 64 channels of 4 x 4, of which a stride of 2 x 2
-    # leaves each output a quarter.
+    # 32 / 4 channels of 3 x 3; one of 5 x 5; 64 channels of 4 x 4, divided by the stride of 2 x 2.
     assert [plan[f"{i}.weight"]["fan_in"] for i in (0, 2, 4)] == [72, 25, 256]
     assert plan["0.weight"]["std"] == pytest.approx(math.sqrt(2 / 72))
     assert plan["2.weight"]["std"] == pytest.approx(math.sqrt(2 / (1 + 0.04) / 25))
