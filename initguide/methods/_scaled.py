@@ -3,7 +3,6 @@
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -17,7 +16,6 @@ from initguide.fans import Fans, Layout, fans, tensor_fans
 from initguide.methods.normal import draw_normal_, draw_uniform_, normal, uniform
 from initguide.methods.record import Distribution, Method
 from initguide.methods.truncated_normal import truncated_normal, truncated_normal_
-from initguide.papers import PAPERS
 
 Functions = tuple[Callable[..., Tensor], Callable[..., NDArray[Any]]]
 _ROOT = math.sqrt(3.0)
@@ -81,39 +79,26 @@ def pair(
     bound: str,
     std: str,
     elsewhere: str,
-    paper: str,
-    page: str,
-    use_when: str,
-    avoid_when: str,
+    **shared: Any,
 ) -> tuple[Method, Method]:
     """Return the records of a uniform and a normal method that share the formula of their std."""
 
-    def record(kind: Literal["uniform", "normal"], functions: Functions, law: str, note: str = ""):
+    def record(kind: Literal["uniform", "normal"], functions: Functions, law: str, note: str):
         return Method(
             title=f"{title} {kind}",
             tensor=functions[0],
             array=functions[1],
             law=law,
-            paper=PAPERS[paper],
-            use_when=use_when,
-            avoid_when=avoid_when,
             elsewhere=f"Keras `{elsewhere.title()}{kind.title()}`, JAX `{elsewhere}_{kind}`{note}",
-            page=page,
-            spread=partial(_spread, kind, std_of),
+            spread=lambda fans, **options: (kind, std_of(fans, **options)),
+            **shared,
         )
 
-    return (
-        record("uniform", uniform, rf"\mathcal{{U}}(-{bound[0]}, {bound[0]}),\ {bound}"),
-        record(
-            "normal",
-            normal,
-            rf"\mathcal{{N}}(0, \sigma^2),\ \sigma = {std}",
-            " (both cut at ±2 std)",
-        ),
+    laws = (
+        rf"\mathcal{{U}}(-{bound[0]}, {bound[0]}),\ {bound}",
+        rf"\mathcal{{N}}(0, \sigma^2),\ {std}",
     )
-
-
-def _spread(
-    kind: Distribution, std_of: Callable[..., float], fans: Fans, **options: Any
-) -> tuple[Distribution, float]:
-    return kind, std_of(fans, **options)
+    return (
+        record("uniform", uniform, laws[0], ""),
+        record("normal", normal, laws[1], " (both cut at ±2 std)"),
+    )

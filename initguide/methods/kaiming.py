@@ -17,6 +17,7 @@ from initguide._torch_internals import is_overridden, overridden
 from initguide.fans import Fans, Layout, Mode
 from initguide.gains import Nonlinearity, calculate_gain
 from initguide.methods._scaled import array, fill_, pair
+from initguide.papers import PAPERS
 
 
 def kaiming_std(
@@ -164,9 +165,9 @@ METHODS = pair(
     (kaiming_uniform_, kaiming_uniform),
     (kaiming_normal_, kaiming_normal),
     bound=r"b = g\sqrt{3 / \text{fan}_{in}}",
-    std=r"g / \sqrt{\text{fan}_{in}}",
+    std=r"\sigma = g / \sqrt{\text{fan}_{in}}",
     elsewhere="he",
-    paper="he2015",
+    paper=PAPERS["he2015"],
     use_when="ReLU and its variants",
     avoid_when="linear or output layers: the second moment doubles where no ReLU follows",
     page="guide/methods/he.md",

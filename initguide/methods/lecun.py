@@ -16,6 +16,7 @@ from torch import Tensor
 from initguide.fans import Fans, Layout
 from initguide.gains import Nonlinearity, as_gain
 from initguide.methods._scaled import array, fill_, pair
+from initguide.papers import PAPERS
 
 
 def lecun_std(fans: Fans, gain: float | Nonlinearity = 1.0) -> float:
@@ -126,9 +127,9 @@ METHODS = pair(
     (lecun_uniform_, lecun_uniform),
     (lecun_normal_, lecun_normal),
     bound=r"a = g\sqrt{3 / \text{fan}_{in}}",
-    std=r"g / \sqrt{\text{fan}_{in}}",
+    std=r"\sigma = g / \sqrt{\text{fan}_{in}}",
     elsewhere="lecun",
-    paper="lecun1998",
+    paper=PAPERS["lecun1998"],
     use_when="SELU, linear and output layers",
     avoid_when="deep ReLU networks: half the second moment is lost in each layer",
     page="guide/methods/xavier.md",

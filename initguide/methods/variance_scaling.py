@@ -1,4 +1,4 @@
-r"""Variance scaling: the general formula, of which Xavier, He and LeCun are special cases.
+r"""Variance scaling: the general formula, with Xavier, He and LeCun as special cases.
 
 All of them set the variance to a number divided by a fan. They differ in three choices: the
 number, the fan, and the shape of the distribution. Keras and JAX offer the three as arguments,
@@ -40,7 +40,7 @@ def variance_scaling_(
 
     $$\operatorname{Var} w_i = \frac{\text{scale}}{\text{fan}}$$
 
-    The variance is the same for each distribution: a normal that is cut at two of its standard
+    All three distributions have this variance: a normal that is cut at two of its standard
     deviations is drawn wider by 1/0.8796 first, as in Keras and JAX.
 
     Args:

@@ -17,6 +17,7 @@ from torch import Tensor
 from initguide.fans import Fans, Layout
 from initguide.gains import Nonlinearity, as_gain
 from initguide.methods._scaled import array, fill_, pair
+from initguide.papers import PAPERS
 
 
 def xavier_std(fans: Fans, gain: float | Nonlinearity = 1.0) -> float:
@@ -150,9 +151,9 @@ METHODS = pair(
     (xavier_uniform_, xavier_uniform),
     (xavier_normal_, xavier_normal),
     bound=r"a = g\sqrt{6 / (\text{fan}_{in} + \text{fan}_{out})}",
-    std=r"g\sqrt{2 / (\text{fan}_{in} + \text{fan}_{out})}",
+    std=r"\sigma = g\sqrt{2 / (\text{fan}_{in} + \text{fan}_{out})}",
     elsewhere="glorot",
-    paper="glorot2010",
+    paper=PAPERS["glorot2010"],
     use_when="tanh, sigmoid around zero, linear layers",
     avoid_when="deep ReLU networks: half the second moment is lost in each layer",
     page="guide/methods/xavier.md",

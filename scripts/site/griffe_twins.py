@@ -1,8 +1,8 @@
 """Complete the docstrings of twins: functions that say only how they differ from another one.
 
 A method is documented in full once, at its tensor function. A twin links to that function in its
-first line, `[xavier_normal_][initguide.xavier_normal_]`, and describes what is new. The API pages
-show the rest too: arguments by name, errors of the arguments that the twin has, and the source.
+first line, `[xavier_normal_][initguide.xavier_normal_]`, and describes only what differs. The API
+pages also show the rest: the arguments by name, the errors of those arguments, and the source.
 """
 
 import re
@@ -76,16 +76,16 @@ def complete(parts: Parts, parameters: Sequence[str], originals: Iterable[Parts]
     """Return the parts of a twin, completed from its originals; the first that has a part counts.
 
     An error comes with the description of the arguments that it names. If the twin describes an
-    argument itself, only the TypeErrors come: which values are right is then its own matter.
+    argument itself, only the TypeErrors come, because other values may be right for the twin.
     """
     own = dict(parts)
     described = {_name(item): item for item in _items(parts["Args"])}
-    raised, themes = _items(parts["Raises"]), set(described)
+    raised, kept = _items(parts["Raises"]), set(described)
     for original in originals:
         inherited = {_name(item): item for item in _items(original["Args"])}
         taken = (inherited.keys() & set(parameters)) - described.keys()
         for item in _items(original["Raises"]):
-            known = taken | themes if _name(item) == "TypeError" else taken
+            known = taken | kept if _name(item) == "TypeError" else taken
             if item not in raised and _names(item) & inherited.keys() <= known:
                 raised.append(item)
         if not own["Returns"] and _names(original["Returns"]) & inherited.keys() <= set(parameters):
@@ -106,9 +106,9 @@ def _items(body: str) -> list[str]:
 
 
 def _name(item: str) -> str:
-    return item.partition(":")[0].strip()
+    return item.partition(":")[0].strip().lstrip("*")
 
 
 def _names(text: str) -> set[str]:
-    """Return what a text names in backticks."""
+    """Return the words of a text that stand in backticks."""
     return set(re.findall(r"`(\w+)`", text))
