@@ -45,6 +45,9 @@ def on_post_build(config: MkDocsConfig) -> None:
     """Join each entry with the modules that it imports, and remove these."""
     folder = Path(config.site_dir, FOLDER)
     sources = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.js")}
+    if serving.is_on() and "constants.js" not in sources:
+        # The package's data are on their way: see `on_files`.
+        return
     for name in sources:
         if name in ENTRIES:
             (folder / name).write_text(modules.joined(name, sources), encoding="utf-8")
