@@ -32,8 +32,6 @@ ON_DEMAND = {
 }
 # Files below 40 lines, each with its reason.
 SMALL = {
-    "experiments/claims/__main__.py": "the command that runs all claims",
-    "experiments/claims/recorded.py": "imported by every claim",
     "frameworks/defaults.py": "the list of all frameworks, which imports them",
     "methods/registry.py": "the list of all methods, which imports them",
     "recipes/registry.py": "the list of all recipes, which imports them",
