@@ -239,5 +239,5 @@ def test_the_warning_for_an_empty_tensor_points_to_the_caller(name):
 def test_bad_arguments_are_errors_for_an_empty_tensor_too(name):
     with pytest.raises(ValueError, match=r"at least 2 dimensions to have fans; got shape \(0,\)"):
         getattr(init, name)(torch.empty(0))
-    with pytest.raises(ValueError, match="must be (positive|at least 0); got -1"):
+    with pytest.raises(ValueError, match=r"must be (positive|at least 0); got -1"):
         getattr(init, name)(torch.empty(0, 3), -1.0)
