@@ -1,9 +1,8 @@
-from .diagnostics.audit import Audit as Audit
 from .diagnostics.audit import audit as audit
+from .diagnostics.kinds import FINDINGS as FINDINGS
 from .diagnostics.measure import measure as measure
-from .diagnostics.messages import VERDICTS as VERDICTS
+from .diagnostics.report import Finding as Finding
 from .diagnostics.report import Report as Report
-from .diagnostics.report import Verdict as Verdict
 from .fans import Fans as Fans
 from .fans import _calculate_correct_fan as _calculate_correct_fan
 from .fans import _calculate_fan_in_and_fan_out as _calculate_fan_in_and_fan_out
@@ -76,6 +75,3 @@ from .propagation import critical as critical
 from .propagation import propagate as propagate
 from .recipes.registry import RECIPES as RECIPES
 from .testing.check_initializer import check_initializer as check_initializer
-from .testing.judgment import FAULTS as FAULTS
-from .testing.judgment import Fault as Fault
-from .testing.judgment import Judgment as Judgment

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 
 def on_gpus(tensors: Iterable[Tensor]) -> set[torch.device]:
-    """Return the GPUs that hold these tensors; each has a random state of its own."""
+    """Return the GPUs that hold these tensors; each has its own random state."""
     return {tensor.device for tensor in tensors if tensor.device.type == "cuda"}
 
 

@@ -36,7 +36,7 @@ _PLAIN_TORCH_FUNCTION = Tensor.__torch_function__.__func__  # pyright: ignore[re
 
 
 def is_overridden(tensor: Any) -> bool:
-    """Return whether the class of `tensor` has a `__torch_function__` of its own."""
+    """Return whether the class of `tensor` defines its own `__torch_function__`."""
     kind = type(tensor)
     if kind is Tensor or kind is nn.Parameter:
         return False
@@ -48,7 +48,7 @@ def is_overridden(tensor: Any) -> bool:
 def overridden(name: str, tensor: Any, **options: Any) -> Any:
     """Call the function `torch.nn.init.<name>` as the class of `tensor` overrides it.
 
-    Such a class knows the functions of torch and not ours, so it is given the function of torch.
+    The class knows the functions of torch, and does not know ours.
     """
     function = getattr(nn.init, name)
     return torch.overrides.handle_torch_function(function, (tensor,), tensor=tensor, **options)

@@ -30,8 +30,8 @@ def plan(model: nn.Module, recipe: Recipe = "auto") -> Plan:
 
     The first rule that matches a parameter decides. A tied weight appears once, by its first name,
     and a rule may match any of its names. To find the activation that follows a layer, the model's
-    forward is traced on proxies, through norms, dropout, reshapes and residual sums. A note says
-    what the trace did not find.
+    forward is traced on proxies, through norms, dropout, reshapes and residual sums. A note
+    names each operation that the trace does not know.
 
     A recipe leaves frozen and quantized parameters unchanged, such as pretrained weights beside a
     new head, and the plan says so. A frozen norm keeps its statistics as well. Your own rules apply
@@ -40,7 +40,7 @@ def plan(model: nn.Module, recipe: Recipe = "auto") -> Plan:
     Args:
         model: Any module; it may be on the meta device.
         recipe: A name from [RECIPES][initguide.RECIPES], or a list of rules and such names. A name
-            in a list stands for the rules of that recipe.
+            in a list adds the rules of that recipe.
 
     Returns:
         A [Plan][initguide.Plan], which prints as a table.

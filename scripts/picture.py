@@ -16,7 +16,7 @@ import figures  # noqa: E402 - the site's scripts are not a package
 
 
 def picture() -> str:
-    """Return the picture: a code host may be dark, so it brings its own white card."""
+    """Return the picture on a white background, because the page of a code host may be dark."""
     names = ["std 0.01", "Xavier", "He", "std 1.0"]
     chosen = {name: INITIALIZATIONS[name] for name in names}
     rows = signals_by_depth(chosen, depth=50, width=128, seeds=range(5))

@@ -1,7 +1,7 @@
 """Faults to plant in the package, each with the tests that must notice it.
 
-A fault is a wrong function made from the right one. So it depends on what the function does, and
-not on how it is written.
+A fault is a wrong function that is made from the right one. So it depends on the function's
+behaviour and not on its source text.
 """
 
 import functools
@@ -40,7 +40,7 @@ def fault(target: str, tests: str) -> Callable[[Any], Any]:
 
 
 def plant(name: str) -> None:
-    """Replace a function of the package in its module, before other modules import it from there."""
+    """Replace a function in its module, before other modules of the package import it."""
     target, _, wrong = FAULTS[name]
     module, _, path = target.partition(":")
     *owners, last = path.split(".")
@@ -52,7 +52,7 @@ def plant(name: str) -> None:
 # Fans: tests/test_fans.py, and the methods that use them.
 
 
-@fault("fans:tensor_fans", "methods/test_methods.py::test_std_by_hand")
+@fault("fans:tensor_fans", "methods/test_methods.py::test_std_by_hand[dense-LeCun normal]")
 def fans_swapped(right):
     return lambda tensor: type(fans := right(tensor))(fans.fan_out, fans.fan_in)
 
@@ -147,7 +147,7 @@ def negative_gain_accepted(right):
     return lambda value, signed=False: right(value, signed=True)
 
 
-@fault("gains:as_gain", "test_random.py::test_gain_is_a_factor")
+@fault("gains:as_gain", "test_haar.py::test_gain_is_a_factor[(5, 5)--2.0]")
 def sign_of_the_gain_lost(right):
     return lambda value, signed=False: abs(right(value, signed=signed))
 
@@ -170,7 +170,7 @@ def sign_of_the_correlation_lost(right):
 
 @fault(
     "moments:relative_variance_of_square",
-    "test_propagation.py::test_relu_strays_by_five_depths_over_width",
+    "test_propagation.py::test_relu_varies_by_five_depths_over_width",
 )
 def second_moment_for_variance(right):
     return lambda *args: right(*args) + 1
@@ -192,7 +192,7 @@ def rng_ignored_by_numpy_twins(right):
     return lambda rng: right(None)
 
 
-@fault("random:_box_muller", "test_random.py::test_normals_of_numpy")
+@fault("random:_box_muller", "test_random.py::test_normals_of_numpy[torch.float32-1000000]")
 def equal_pairs_of_normals(right):
     def box_muller(rng, out):
         right(rng, out)
@@ -216,17 +216,26 @@ def chunks_that_are_copies(right):
     return uniform_sampler
 
 
-@fault("random:fill_truncated_normal_", "test_random.py::test_truncated_normal_distribution")
+@fault(
+    "random:fill_truncated_normal_",
+    "test_random.py::test_truncated_normal_distribution[(2, 0.5, 1, 3)]",
+)
 def bounds_counted_from_the_mean(right):
     return lambda out, mean, std, a, b, *fills: right(out, mean, std, mean + a, mean + b, *fills)
 
 
-@fault("random:fill_truncated_normal_", "test_random.py::test_truncated_normal_distribution")
+@fault(
+    "random:fill_truncated_normal_",
+    "test_random.py::test_truncated_normal_distribution[(2, 0.5, 1, 3)]",
+)
 def truncated_normal_around_zero(right):
     return lambda out, mean, std, a, b, *fills: right(out, 0.0, std, a, b, *fills)
 
 
-@fault("random:_propose_until_accepted_", "test_random.py::test_truncated_normal_distribution")
+@fault(
+    "random:_propose_until_accepted_",
+    "test_random.py::test_truncated_normal_distribution[(0, 1, -1, 9)]",
+)
 def rejected_values_kept(right):
     return lambda out, propose_: propose_(out.view(-1))
 
@@ -239,10 +248,10 @@ def values_rounded_beyond_the_bounds(right):
     return lambda dtype, a, b: (a, b)
 
 
-# Orthogonal matrices: tests/test_random.py.
+# Orthogonal matrices: tests/test_haar.py.
 
 
-@fault("haar:by_qr", "test_random.py::test_haar_moments")
+@fault("haar:by_qr", "test_haar.py::test_haar_moments")
 def qr_without_signs(right):
     def by_qr(q, fill_normal_, gain):
         x = q.new_empty(q.shape)
@@ -252,7 +261,7 @@ def qr_without_signs(right):
     return by_qr
 
 
-@fault("haar:haar_", "test_random.py::test_orthogonal_is_orthonormal")
+@fault("haar:haar_", "test_haar.py::test_orthogonal_is_orthonormal[dtype0-1e-05-(30, 400)]")
 def transposition_forgotten(right):
     def haar_(q, *args, **options):
         right(q.view(q.shape[1], q.shape[0]), *args, **options)
@@ -261,7 +270,7 @@ def transposition_forgotten(right):
     return haar_
 
 
-@fault("haar:by_panels", "test_random.py::test_orthogonal_is_orthonormal")
+@fault("haar:by_panels", "test_haar.py::test_orthogonal_is_orthonormal[dtype0-1e-05-(385, 385)]")
 def last_panel_of_one_column_forgotten(right):
     def by_panels(q, fill_normal_, gain, width=0):
         right(q, fill_normal_, gain, width)
@@ -271,7 +280,7 @@ def last_panel_of_one_column_forgotten(right):
     return by_panels
 
 
-@fault("haar:_full_precision", "test_random.py::test_orthogonal_keeps_precision_under_autocast")
+@fault("haar:_full_precision", "test_haar.py::test_orthogonal_keeps_precision_under_autocast")
 def autocast_not_switched_off(right):
     return lambda device: nullcontext()
 
@@ -303,7 +312,9 @@ def std_as_bound(right):
     return lambda tensor, a, b, generator: right(tensor, a / 3**0.5, b / 3**0.5, generator)
 
 
-@fault("methods.normal:draw_normal_", "methods/test_methods.py::test_std_by_hand")
+@fault(
+    "methods.normal:draw_normal_", "methods/test_methods.py::test_std_by_hand[dense-LeCun normal]"
+)
 def variance_as_std(right):
     return lambda tensor, mean, std, generator: right(tensor, mean, std**2, generator)
 
@@ -402,7 +413,7 @@ def forget_bias_in_both_vectors(right):
     return forget_bias_
 
 
-@fault("layers.gates:per_gate_", "layers/test_layers.py::test_recurrent_gate_by_gate")
+@fault("layers.gates:per_gate_", "layers/test_layers.py::test_recurrent_gate_by_gate[lstm]")
 def packed_gates_drawn_as_one(right):
     return lambda tensor, init_, gates=4, generator=None: init_(tensor, generator=generator)
 

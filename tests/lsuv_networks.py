@@ -43,14 +43,14 @@ class Padded(nn.Module):
 
 
 class Equalized(nn.Linear):
-    """A forward of its own, linear in the weight."""
+    """A custom forward, linear in the weight."""
 
     def forward(self, x):
         return nn.functional.linear(x, self.weight * 0.1, self.bias)
 
 
 class Standardized(nn.Linear):
-    """A forward of its own, whose output does not scale with the weight."""
+    """A custom forward whose output does not scale with the weight."""
 
     def forward(self, x):
         return nn.functional.linear(x, self.weight / self.weight.norm(), self.bias)

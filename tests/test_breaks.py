@@ -9,8 +9,10 @@ import pytest
 from faults import FAULTS, plant
 
 ROOT = Path(__file__).resolve().parents[1]
-# Slow libraries that the tests import. They do not import the package, and are no plugins of pytest.
-SLOW_IMPORTS = ["torch", "scipy.stats", "playwright.sync_api"]
+# Everything slow that the tests import, except the package itself.
+SLOW_IMPORTS = ["torch", "scipy.stats", "hypothesis", "pytest_examples", "playwright.sync_api"]
+# Nothing is written, and assertions are not rewritten, which would take longer than most tests.
+OPTIONS = ["-x", "-q", "-p", "no:cacheprovider", "--assert=plain", f"--rootdir={ROOT}"]
 
 
 def run_tests(fault: str, output: Path) -> None:
@@ -19,8 +21,7 @@ def run_tests(fault: str, output: Path) -> None:
     sys.path.insert(0, str(ROOT))
     plant(fault)
     with output.open("w") as sys.stdout:
-        options = ["-x", "-q", "-p", "no:cacheprovider", f"--rootdir={ROOT}"]
-        code = pytest.main([*options, str(ROOT / "tests" / FAULTS[fault].tests)])
+        code = pytest.main([*OPTIONS, str(ROOT / "tests" / FAULTS[fault].tests)])
     os._exit(code)
 
 

@@ -474,7 +474,7 @@ def test_verdicts_are_those_of_measure(activation, layer_norm):
         generator = torch.Generator().manual_seed(5)
         x, top = (torch.randn(32, 16, generator=generator, dtype=torch.float64) for _ in range(2))
         report = init.measure(model, x, loss=lambda y, top=top: (y * top).sum())
-        wanted.append([verdict.kind for verdict in report.verdicts])
+        wanted.append([finding.kind for finding in report.findings])
         layers = [_layer(module) for module in model if isinstance(module, nn.Linear)]
         call = {"settings": chosen, "layers": layers}
         call |= {"inputs": x.ravel().tolist(), "gradients": top.ravel().tolist()}

@@ -1,4 +1,4 @@
-"""Each private name of torch and CPython that the package uses still does what it is used for.
+"""Each private name of torch and CPython that the package uses still serves its purpose.
 
 A failure names the version that broke it.
 """
@@ -81,7 +81,7 @@ def test_class_prefixes():
         assert kind.__name__ == f"{prefix}Linear", message
 
 
-# For each file of torch/nn/modules, one layer that stands in it.
+# One layer of each file of torch/nn/modules.
 PASSING = {
     "batchnorm": nn.BatchNorm2d,
     "normalization": nn.LayerNorm,

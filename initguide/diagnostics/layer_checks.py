@@ -1,63 +1,66 @@
-"""Faults that a layer shows by itself: its values, its weights, its units, its inputs."""
+"""Faults that one layer shows: in its values, its weights, its units or its inputs."""
 
 import math
 from collections.abc import Iterator
 
 from initguide.diagnostics.hooks import EMBEDDINGS, Layer
-from initguide.diagnostics.messages import cure, more, name_of, scale, std_of, verdict
-from initguide.diagnostics.report import Verdict
+from initguide.diagnostics.messages import more, name_of, remedy, scale, std_of
+from initguide.diagnostics.report import Finding, finding
 from initguide.diagnostics.weights import drawn, same
 
-# Weights of variance 1/fan_in hand the inputs' size on to everything above; pixels from 0 to 255
-# have an rms near 100. One-hot vectors of a thousand entries, which learn, have 1/30.
+# Weights of variance 1/fan_in pass the inputs' size on to all layers above. Pixels from 0 to 255
+# have an rms near 100. One-hot vectors of a thousand entries have 1/30, and networks learn from
+# them.
 INPUT_SCALE = 32.0
-# The mean's direction takes mean²/std² of the curvature of any other: 9 slow learning down.
+# In the mean's direction the curvature is mean²/std² times that of others: a factor of 9 slows
+# learning down.
 INPUT_SHIFT = 3.0
-# Of a normal signal of the size that gains are made for, tanh saturates 3 % and hardtanh 32 %.
+# Of a normal signal of the right size, tanh saturates 3 % and hardtanh 32 %.
 SATURATED = 0.5
-# Of random units, at most half are dead, even where all inputs look alike.
+# Of random units, at most half are dead, even if all inputs look alike.
 DEAD = 0.5
 
 
-def non_finite(layers: list[Layer], loss: float | None) -> Iterator[Verdict]:
-    """Find the first value that is no number: in weights, outputs, loss or gradients."""
+def non_finite(layers: list[Layer], loss: float | None) -> Iterator[Finding]:
+    """Find the first value that is not finite: in weights, outputs, the loss or gradients."""
+    kind = "non-finite values"
     for layer in layers:
         if not math.isfinite(layer.weights.rms):
-            words = f"{name_of(layer)} holds weights that are NaN or inf: initialize it"
+            message, hint = "the weights are NaN or infinite", "initialize this layer"
         elif not math.isfinite(layer.output[2]):
-            words = f"{name_of(layer)} gives NaN or inf: smaller weights, or a normalization"
+            message, hint = "the output is NaN or infinite", ""
         else:
             continue
-        yield verdict(layer, "non-finite values", words)
+        yield finding(kind, message, where=name_of(layer), hint=hint)
         return
     if loss is not None and not math.isfinite(loss):
-        yield verdict("loss", "non-finite values", f"the loss is {loss}: look at its arguments")
+        hint = "look at the arguments of the loss"
+        yield finding(kind, f"the loss is {loss}", where="loss", hint=hint)
         return
     for layer in reversed(layers):
         if layer.gradient is not None and not math.isfinite(layer.gradient):
-            words = f"the gradient at the output of {name_of(layer)} is NaN or inf: look behind it"
-            yield verdict(layer, "non-finite values", words)
+            message = "the gradient at the output is NaN or infinite"
+            hint = "look at the operations after this layer"
+            yield finding(kind, message, where=name_of(layer), hint=hint)
             return
 
 
-def inputs(first: Layer) -> Iterator[Verdict]:
-    """Find a mean or a scale of the data that the first layer hands on."""
-    # A norm right behind the first layer makes up for both.
+def inputs(first: Layer) -> Iterator[Finding]:
+    """Find data whose mean or scale is far off, and which the first layer passes on."""
+    # A norm right after the first layer makes up for both.
     if first.input is None or first.normed or first.fresh:
         return
     mean, _, rms = first.input
     std = math.sqrt(max(rms**2 - mean**2, 0.0))
     if not 1 / INPUT_SCALE <= rms <= INPUT_SCALE:
-        words = f"{name_of(first)} gets inputs of rms {rms:.2g}: divide them by their std"
-        yield verdict(first, "inputs badly scaled", words)
+        message = f"the inputs have rms {rms:.2g}"
+        yield finding("inputs badly scaled", message, where=name_of(first))
     if abs(mean) > INPUT_SHIFT * std and rms:
-        words = (
-            f"{name_of(first)} gets inputs of mean {mean:.2g} and std {std:.2g}: subtract the mean"
-        )
-        yield verdict(first, "inputs shifted", words)
+        message = f"the inputs have mean {mean:.2g} and std {std:.2g}"
+        yield finding("inputs shifted", message, where=name_of(first))
 
 
-def cloned(layers: list[Layer]) -> Iterator[Verdict]:
+def cloned(layers: list[Layer]) -> Iterator[Finding]:
     """Find layers with the same weights: torch's encoder copies the layer that it is given."""
     pairs = []
     for index, layer in enumerate(layers):
@@ -66,35 +69,32 @@ def cloned(layers: list[Layer]) -> Iterator[Verdict]:
             pairs.append((layer, twin))
     if pairs:
         layer, twin = pairs[0]
-        words = (
-            f"{name_of(layer)} has the weights of {name_of(twin)}, bit for bit{more(pairs)}: a "
-            "copied layer was not drawn anew; use initialize_"
-        )
-        yield verdict(layer, "cloned layers", words)
+        message = f"the weights are those of {name_of(twin)}, bit for bit{more(pairs)}"
+        yield finding("cloned layers", message, where=name_of(layer))
 
 
-def zero(layers: list[Layer]) -> Iterator[Verdict]:
-    """Find a layer of zeros that cuts the network; a head, or the end of a branch, may be zero."""
+def zero(layers: list[Layer]) -> Iterator[Finding]:
+    """Find a layer of zeros that cuts the network; a head or the end of a branch may be zero."""
     for index, layer in enumerate(layers[:-1]):
         if not layer.weights.zero or layer.place.ends or layer.output_of_model:
             continue
         if cut_off(layers[index + 1 :]):
-            words = (
-                f"{name_of(layer)} has zero weights and no skip around it, so nothing gets through "
-                f"and no weight has a gradient: {cure(layer)}"
+            message = (
+                "the weights are zero and no skip connection leads around the layer, so no signal "
+                "passes and no weight gets a gradient"
             )
-            yield verdict(layer, "zero layer", words)
+            yield finding("zero layer", message, where=name_of(layer), hint=remedy(layer))
             return
 
 
 def cut_off(above: list[Layer]) -> bool:
-    """Return whether no layer above sees the input; where a skip goes around, they do."""
-    # Rounding apart.
+    """Return whether no layer above sees the input; after a skip connection they do."""
+    # Apart from rounding.
     seen = (std_of(layer) > 1e-6 * layer.output[2] for layer in above if not layer.weights.zero)
     return not any(seen)
 
 
-def symmetric(layers: list[Layer]) -> Iterator[Verdict]:
+def symmetric(layers: list[Layer]) -> Iterator[Finding]:
     """Find layers whose units are copies of each other."""
     found = [
         layer
@@ -102,21 +102,21 @@ def symmetric(layers: list[Layer]) -> Iterator[Verdict]:
         if layer.units > 1
         and not layer.shuffled
         and not isinstance(layer.module, EMBEDDINGS)
-        # A copy or two may be meant; a layer where most units are copies is constant.
+        # One or two copies may be meant. A layer where most units are copies is constant.
         and (layer.equal or 2 * layer.weights.copies > layer.units)
     ]
     if found:
-        words = (
-            f"units of {name_of(found[0])} are copies of each other{more(found)}: they get the "
-            "same gradient and stay copies; draw the weights at random"
+        message = (
+            f"the units are copies of each other{more(found)}: they get the same gradient and "
+            "stay copies"
         )
-        yield verdict(found[0], "symmetric units", words)
+        yield finding("symmetric units", message, where=name_of(found[0]))
 
 
-def dead(layers: list[Layer]) -> Iterator[Verdict]:
-    """Find layers of which more units than chance explains are zero for every input."""
-    # Four standard errors of a share above one half, which fewer than 16 units cannot be. If they
-    # are all dead, and nothing else leads up, that counts as well.
+def dead(layers: list[Layer]) -> Iterator[Finding]:
+    """Find layers with more dead units than chance explains: units that are always zero."""
+    # Four standard errors of a share above one half, which fewer than 16 units cannot reach. If all
+    # units are dead and there is no other way to the output, that counts as well.
     found = [
         layer
         for index, layer in enumerate(layers)
@@ -128,20 +128,18 @@ def dead(layers: list[Layer]) -> Iterator[Verdict]:
     ]
     if found:
         layer = found[0]
-        words = (
-            f"{layer.dead:.0f} of {layer.units} units of {name_of(layer)} are zero for every input"
-            f"{more(found)}: {cure(layer, 'zero the bias')}"
-        )
-        yield verdict(layer, "dead units", words)
+        message = f"{layer.dead:.0f} of {layer.units} units are zero for every input{more(found)}"
+        hint = remedy(layer, "zero the bias")
+        yield finding("dead units", message, where=name_of(layer), hint=hint)
 
 
-def saturated(layers: list[Layer]) -> Iterator[Verdict]:
-    """Find layers whose activation is mostly where it is flat."""
+def saturated(layers: list[Layer]) -> Iterator[Finding]:
+    """Find layers where most outputs of the activation are in its flat parts."""
     found = [layer for layer in layers if (layer.saturated or 0.0) > SATURATED]
     if found:
         layer = found[0]
-        words = (
-            f"{layer.saturated:.0%} of {layer.place.label} behind {name_of(layer)} are saturated"
-            f"{more(found)}, where the slope is nearly zero: {scale(layer)}"
+        message = (
+            f"{layer.saturated:.0%} of the outputs of {layer.place.label} are saturated"
+            f"{more(found)}: the slope there is nearly zero"
         )
-        yield verdict(layer, "saturated units", words)
+        yield finding("saturated units", message, where=name_of(layer), hint=scale(layer))

@@ -1,103 +1,78 @@
-"""Say what is wrong: the kinds of verdict, the pages that explain them, the cure in numbers."""
+"""Describe a layer in messages: its name, how many others share a fault, and what to do."""
 
 import math
 from contextlib import suppress
 
 from initguide.diagnostics.hooks import EMBEDDINGS, Layer
-from initguide.diagnostics.report import Verdict
 from initguide.diagnostics.weights import kind
 from initguide.gains import unit_gain
 
-VERDICTS: dict[str, str] = {
-    "non-finite values": "guide/what-are-initializations.md",
-    "zero layer": "guide/methods/constant.md",
-    "cloned layers": "guide/methods/constant.md",
-    "inputs shifted": "guide/methods/lsuv.md",
-    "inputs badly scaled": "guide/methods/lsuv.md",
-    "dead units": "guide/best-practices.md",
-    "symmetric units": "guide/methods/constant.md",
-    "saturated units": "guide/methods/xavier.md",
-    "residual sums grow": "guide/best-practices.md",
-    "signal vanishes": "guide/methods/he.md",
-    "signal explodes": "guide/methods/random.md",
-    "input ignored": "guide/visualizing.md",
-    "gradient vanishes": "guide/what-are-initializations.md",
-    "gradient explodes": "guide/what-are-initializations.md",
-}
-"""The kinds of verdict, causes first, each with the page that explains it, a path below `docs`."""
-
-# Within which a gain is the right one: draws of small weights differ by as much.
+# A gain within this of the right one is right: draws of small weights differ by as much.
 RIGHT = 0.05
-# Of mean one half, which no gain mends.
+# Their mean is one half, which no gain removes.
 _OFFSET = ("sigmoid", "hardsigmoid")
 
 
-def verdict(layer: Layer | str, what: str, words: str) -> Verdict:
-    """Return a verdict of some kind, with its page."""
-    name = layer if isinstance(layer, str) else name_of(layer)
-    return Verdict(name, what, words, VERDICTS[what])
-
-
 def name_of(layer: Layer) -> str:
-    """Return the name of a layer; that of a model that is but a layer is empty."""
+    """Return the name of a layer; a model that is a single layer has an empty name."""
     return layer.name or "model"
 
 
 def more(found: list) -> str:
-    """Return how many others there are, in words."""
+    """Return how many other layers have the same fault, in words."""
     return f" (and {len(found) - 1} more)" if len(found) > 1 else ""
 
 
-def cure(layer: Layer, first: str = "") -> str:
-    """Return what to do about a signal that is lost at a layer; `first` helps if a gain does."""
+def remedy(layer: Layer, first: str = "") -> str:
+    """Return what to do about a lost signal; `first` is enough if the gain is right already."""
     label = layer.place.label
     if label in _OFFSET:
-        return f"no gain mends the mean of a {label}; use another activation, such as tanh"
+        return f"no gain removes the mean of a {label}; use another activation, such as tanh"
     gains = _gains(layer)
     if first and gains and _agree(*gains):
         return first
-    return f"{first}, {scale(layer)}" if first else scale(layer)
+    return f"{first}; {scale(layer)}" if first else scale(layer)
 
 
 def scale(layer: Layer) -> str:
-    """Return what to do about the scale of a layer, with numbers where a gain has a meaning."""
+    """Return what to do about the scale of a layer, in numbers where a gain has a meaning."""
     gains = _gains(layer)
     if gains is None:
         return "use initialize_ or a normalization"
-    have, wanted = gains
+    gain, right = gains
     subject = f"{kind(layer.module)} before {layer.place.label}"
-    if _agree(have, wanted):
+    if _agree(gain, right):
         return (
-            f"{subject} has the gain that it wants, {wanted:.3g}: "
-            "use a normalization or residual branches"
+            f"{subject} has the right gain, {right:.3g}: use a normalization or residual branches"
         )
     return (
-        f"{subject} has gain {have:.2g} and wants {wanted:.3g}; use initialize_ or a normalization"
+        f"{subject} has gain {gain:.2g}, and the right gain is {right:.3g}: use initialize_ or a "
+        "normalization"
     )
 
 
 def _gains(layer: Layer) -> tuple[float, float] | None:
-    """Return the gain that a layer has, and the one that it wants, where gains have a meaning."""
+    """Return the gain of a layer and the right gain, where gains have a meaning."""
     with suppress(ValueError, TypeError):
         if hasattr(layer.module, "weight") and not isinstance(layer.module, EMBEDDINGS):
-            wanted = unit_gain(layer.place.nonlinearity)
-            return layer.weights.rms * math.sqrt(layer.weights.fan_in), wanted
+            right = unit_gain(layer.place.nonlinearity)
+            return layer.weights.rms * math.sqrt(layer.weights.fan_in), right
     return None
 
 
-def _agree(have: float, wanted: float) -> bool:
-    return abs(have / wanted - 1) < RIGHT
+def _agree(gain: float, right: float) -> bool:
+    return abs(gain / right - 1) < RIGHT
 
 
 def std_of(layer: Layer) -> float:
-    """Return the std over the inputs; the rms where there is but one."""
+    """Return the std over the inputs; the rms if there is only one input."""
     return layer.output[1] if layer.batched else layer.output[2]
 
 
 def hidden(layers: list[Layer]) -> list[Layer]:
-    """Return the layers whose size must be kept: no head and no end of a branch is among them.
+    """Return the layers that must keep the size of the signal.
 
-    Both may be as small as they like, or zero.
+    A head and the last layer of a branch are not among them: they may be small, or zero.
     """
     return [
         layer

@@ -1,4 +1,4 @@
-"""Sums over large tensors in few reads: moments, shares of zeros, units that are copies."""
+"""Sums over large tensors in few passes: moments, shares of zeros, units that are copies."""
 
 import math
 
@@ -11,8 +11,9 @@ Moments = tuple[float, float, float] | Tensor
 def moments(y: Tensor, axis: int | None) -> Moments:
     """Return mean, std over the inputs and root mean square.
 
-    The std is that of each unit over the inputs (the positions along `axis`), squares averaged over
-    units; NaN without an axis. Elsewhere than on a CPU it is a tensor, so that nothing waits.
+    The std is taken over the inputs (the positions along `axis`) for each unit, and its square is
+    averaged over the units. Without an axis it is NaN. The result is a tensor unless `y` is on a
+    CPU, so that the device need not be waited for.
     """
     y = y.detach()
     wide = y if y.dtype.itemsize >= 4 else y.float()
@@ -22,8 +23,8 @@ def moments(y: Tensor, axis: int | None) -> Moments:
         return torch.stack([wide.mean(), centred.mean().sqrt(), size])
     found = _from_sums(wide, axis)
     _, std, rms = found
-    # Squares of huge and of tiny numbers leave single precision; a difference of two nearly equal
-    # sums has lost its digits.
+    # Squares of huge and of tiny numbers leave the range of single precision, and a difference of
+    # two nearly equal sums loses its digits.
     if not 1e-15 < rms < 1e15 or std < 1e-2 * rms:
         return _centred(wide.double(), axis)
     return found
@@ -55,33 +56,33 @@ def norm(gradient: Tensor) -> float | Tensor:
     if wide.device.type != "cpu":
         return found
     value = found.item()
-    # As above.
+    # The range of single precision, as in `moments`.
     safe = 1e-18 < value < 1e18 or wide.dtype == torch.float64
     return value if safe else torch.linalg.vector_norm(wide.double()).item()
 
 
 def counts(mask: Tensor, axis: int) -> Tensor:
-    """Return the sum for each position along an axis."""
+    """Return the sum at each position along an axis."""
     others = [i for i in range(mask.ndim) if i != axis % mask.ndim]
     return mask.sum(others) if others else mask.clone()
 
 
 def equal_units(y: Tensor, batch: int, axis: int) -> Tensor:
     """Return whether all units see the same difference between two inputs, and there is one."""
-    # Where no signal arrives, units that differ agree in their biases; they see no difference.
+    # If no signal arrives, the outputs are the biases, and there is no difference.
     y = y.detach()
     change = y.select(batch, 0) - y.select(batch, -1)
     axis = axis % y.ndim
     axis -= axis > batch
     spread = (change - change.narrow(axis, 0, 1)).abs().max()
-    # Rounding: a sum's order may differ from unit to unit.
+    # Apart from rounding: the order of a sum may differ from unit to unit.
     return spread < 1e-6 * change.abs().max()
 
 
 def copies(rows: Tensor) -> int:
-    """Return how many rows repeat another one; those that are all zero do not count."""
+    """Return how many rows repeat another row; rows of zeros do not count."""
     rows = rows.detach().flatten(1)
-    # Equal rows have equal sums; only those that agree in them are compared.
+    # Equal rows have equal sums, so only rows with equal sums are compared.
     sums, order = rows.sum(1, dtype=torch.float64).sort()
     near = (sums[1:] == sums[:-1]).nonzero().flatten()
     these, others = rows[order[near]], rows[order[near + 1]]

@@ -1,4 +1,4 @@
-"""What the weights of a layer are, whatever the layer calls them."""
+"""The weights of a layer, under whichever name the layer holds them."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,14 +15,14 @@ from initguide.model.params import full_name
 
 @dataclass(frozen=True)
 class Weights:
-    """A layer's main weight, and what judging it takes.
+    """A layer's main weight, and the facts that the checks need.
 
     Attributes:
-        shape: Its shape, for people.
-        fan_in: Its fan-in; of packed gates and projections, that of one block.
+        shape: Its shape as text.
+        fan_in: Its fan-in; for packed gates and projections, the fan-in of one block.
         rms: Its root mean square.
-        zero: Whether it, or what ends the layer, is zero throughout.
-        copies: How many units have the weights of another one.
+        zero: Whether it, or the last weight of the layer, is zero everywhere.
+        copies: How many units have the same weights as another unit.
         tensor: The weight.
     """
 
@@ -35,12 +35,12 @@ class Weights:
 
 
 def weights_of(name: str, module: Any, found: Trace) -> Weights:
-    """Return the weights of a layer; to read parametrized ones may move their buffers."""
+    """Return the weights of a layer; reading parametrized weights may change their buffers."""
     keys = _names(module)
     parts = [dequantized(getattr(module, key).detach()) for key in keys]
     main = parts[0]
     last = module.out_proj.weight if isinstance(module, nn.MultiheadAttention) else main
-    # Of recurrent layers, units are copies if they also read the state alike.
+    # Units of a recurrent layer are copies only if they also read the state in the same way.
     rows = torch.cat(parts, 1) if isinstance(module, (nn.RNNBase, nn.RNNCellBase)) else main
     transposed = getattr(module, "transposed", False) or custom_layer(module).layout == "in_out"
     rms = moments(main, None)[2]
@@ -63,13 +63,13 @@ def _names(module: Any) -> list[str]:
 
 
 def _apart(module: Any) -> bool:
-    """Return whether equal rows see different inputs, or are no units."""
+    """Return whether equal rows see different inputs, or are not units."""
     embedding = isinstance(module, (nn.Embedding, nn.EmbeddingBag))
     return embedding or getattr(module, "groups", 1) > 1
 
 
 def same(one: Weights, other: Weights) -> bool:
-    """Return whether two layers' weights are bit-identical though each has its own."""
+    """Return whether two layers have equal weights, bit for bit, that are not shared."""
     a, b = one.tensor, other.tensor
     if a.shape != b.shape or a.device != b.device or a.data_ptr() == b.data_ptr():
         return False
@@ -77,10 +77,10 @@ def same(one: Weights, other: Weights) -> bool:
 
 
 def drawn(weights: Weights) -> bool:
-    """Return whether a weight holds more than zeros and ones, as identities and constants do."""
+    """Return whether a weight was drawn: identities and constants hold only one or two values."""
     return len(weights.tensor.flatten()[:1000].unique()) > 2
 
 
 def kind(module: nn.Module) -> str:
-    """Return the class's name as its user knows it."""
+    """Return the name of the class, without the prefix of a parametrization."""
     return type(module).__name__.removeprefix("Parametrized")

@@ -1,4 +1,4 @@
-"""Recognize the norms and linear layers of other libraries by what they compute.
+"""Recognize the norms and linear layers of other libraries by their output.
 
 Many libraries write their own: an RMS norm whose weight is an offset from one, or a linear layer
 that stores its weight as (in, out). Names differ, so each module is tried on a random input, or its
@@ -41,7 +41,7 @@ _NEITHER = CustomLayer()
 
 
 def custom_layer(module: nn.Module) -> CustomLayer:
-    """Return what a module computes, if it is outside torch and holds no other module."""
+    """Recognize a module that is outside torch and holds no other module."""
     # A subclass of one of torch's layers is a layer of torch.
     bases = (kind.__module__ for kind in type(module).__mro__ if kind is not nn.Module)
     if any(name.startswith("torch.nn.") for name in bases):

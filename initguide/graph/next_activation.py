@@ -30,7 +30,7 @@ _TORCH_ACTIVATIONS = ("sin", "cos", "erf", "abs")
 
 
 def layer_info(node: fx.Node, modules: Modules, *, whole_model: bool) -> LayerInfo:
-    """Return what the graph tells about a layer: the activation that follows, and what is unknown.
+    """Return the activation that follows a layer in the graph, and a note on unknown operations.
 
     Args:
         node: The node that calls the layer.
@@ -134,7 +134,7 @@ def _classify_module(module: nn.Module) -> tuple[str, str, Any]:
     if isinstance(module, (nn.Softmax, nn.LogSoftmax, nn.Softmin, nn.Softmax2d)):
         return "attention", "softmax", None
     if isinstance(module, nn.PReLU):
-        # Every recipe sets the slope to torch's default, whatever it is now.
+        # Every recipe sets the slope to torch's default, so its present value does not matter.
         return "activation", "prelu", "prelu"
     return classify_elementwise(module) or "unknown", name.lower(), without_hooks(module)
 

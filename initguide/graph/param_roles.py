@@ -1,6 +1,6 @@
 """The role of a parameter, read from how the forward uses it: weight, table, scale or shift.
 
-A parameter outside torch's own layers does not say what it is. The forward does: a weight is
+The forward tells the role of a parameter outside torch's own layers. For example, a weight is
 multiplied as a matrix, and the axis that is summed over is its input axis.
 """
 
@@ -52,7 +52,7 @@ def role_of(node: fx.Node, parameter: Tensor) -> Role:
 
     Args:
         node: The node at which the graph reads the parameter.
-        parameter: The parameter itself, for its shape.
+        parameter: The parameter, whose shape is needed.
     """
     roles: list[Role] = []
     # The user, the node that it reads, whether that is transposed, whether rows were picked.

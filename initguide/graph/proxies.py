@@ -159,7 +159,7 @@ class ProxyTracer(fx.Tracer):
         return lambda model: root_fn(model, **proxies), [self.root]
 
     def create_arg(self, a: Any) -> Any:
-        """Return what the graph stores for a value, or None if it cannot store it."""
+        """Return the form in which the graph stores a value, or None if it cannot store it."""
         # Torch stores numbers and containers of numbers, and refuses other objects.
         with suppress(NotImplementedError):
             return super().create_arg(a)

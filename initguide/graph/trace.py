@@ -23,6 +23,7 @@ from initguide.graph.residual import find_branches
 
 # After so many choices of arguments without progress, no further one is tried.
 PATIENCE = 6
+_UNREACHED = LayerInfo(label="unknown", note="the trace did not reach this layer")
 
 
 @dataclass
@@ -41,8 +42,7 @@ class Trace:
 
     def layer(self, name: str) -> LayerInfo:
         """Return the information on a layer."""
-        unreached = LayerInfo(label="unknown", note="the trace did not reach this layer")
-        return self.layers.get(name, unreached)
+        return self.layers.get(name, _UNREACHED)
 
     def fans(self, name: str, module: nn.Module, key: str) -> Fans:
         """Return the fans of a parameter, by its layer or by its role in the forward.
@@ -80,7 +80,7 @@ def trace(model: nn.Module) -> Trace:
         if isinstance(module, TRANSFORMER):
             _add_transformer(module, prefix, found)
         elif isinstance(module, nn.MultiheadAttention) and f"{prefix}out_proj" not in found.layers:
-            # The output of attention is that of its projection, which is a module of its own.
+            # The output of attention is that of its projection, which is a separate module.
             info = found.layer(name)
             found.layers[f"{prefix}out_proj"] = info
             found.layers[name] = LayerInfo(branch=info.branch)
@@ -153,13 +153,13 @@ def _add_transformer(module: Any, prefix: str, found: Trace) -> None:
 
 
 def forward_graph(module: nn.Module) -> fx.Graph:
-    """Return the graph of a module's forward, for the arguments that reach the most layers.
+    """Return the graph of a module's forward, with the arguments that reach the most layers.
 
     Args:
         module: Any module.
 
     Raises:
-        Exception: The forward raises on proxies, for every choice of arguments.
+        Exception: The forward raises on proxies with every choice of arguments.
     """
     layers = _layers_to_reach(module)
     parameters = dict(module.named_parameters(remove_duplicate=False))

@@ -113,10 +113,11 @@ def lsuv_(
     Raises:
         TypeError: `model` is not a module, or `generator` not a generator.
         ValueError: `measure_at` is unknown, `tol` is negative or not finite, an input holds NaN, or
-            a parameter is lazy or on the meta device. Or no layer can be scaled. Or, for a layer
-            that the error names: its output is constant or not finite; its output cannot reach unit
-            variance with its bias, or after its activation (tanh stays below 1); its weight cannot
-            be set (spectral norm, tensor parallelism). Or the generators of the processes differ.
+            a parameter is lazy or on the meta device. Or no layer can be scaled. Or a layer has a
+            fault, and the error names the layer: its output is constant or not finite, or cannot
+            reach unit variance with its bias or after its activation (tanh stays below 1), or its
+            weight cannot be set (spectral norm, tensor parallelism). Or the generators of the
+            processes differ.
         RuntimeError: The model failed in another process.
 
     On any error the model, its buffers and the random state are as they were before. Buffers, such

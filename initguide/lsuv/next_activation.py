@@ -17,9 +17,9 @@ from initguide._sharding import is_sharded
 from initguide.activations import FUNCTIONS, LINEAR
 from initguide.graph.layer_info import LayerInfo
 from initguide.graph.trace import trace
-from initguide.lsuv.solve import Function
+from initguide.lsuv.solve import TensorFunction
 
-# Operations that move values, and neither mix nor drop any.
+# Operations that move values, and do not mix or drop any.
 _MOVES = {"view", "reshape", "flatten", "unflatten", "permute", "transpose", "movedim"}
 _MOVES |= {"contiguous", "squeeze", "unsqueeze", "mT", "T", "to", "float", "type", "clone"}
 _MOVES |= {"detach", "pixel_shuffle", "Identity", "Flatten", "Unflatten"}
@@ -33,10 +33,10 @@ class NextActivation:
     Attributes:
         function: The activation; None if the layer must be measured before it.
         label: Its name.
-        note: Where the std is measured and why, for the report.
+        note: Where the std is measured, and why.
     """
 
-    function: Function | None = None
+    function: TensorFunction | None = None
     label: str = ""
     note: str = ""
 

@@ -20,7 +20,7 @@ from initguide.layers.convolution import CONVOLUTIONS
 from initguide.lsuv.distributed import Total
 from initguide.lsuv.layers import scales_with_weight, unscaled_weights, weight_id, weight_owner
 from initguide.lsuv.next_activation import NextActivation
-from initguide.lsuv.solve import at_least_float32, moments, solve, solve_after_activation
+from initguide.lsuv.solve import at_least_float32, centred_moments, solve, solve_after_activation
 from initguide.methods.orthogonal import orthogonal_
 
 
@@ -121,7 +121,7 @@ def scaling_layers(
         if activation.function is not None:
             # An activation may work in place.
             measured = activation.function(at_least_float32(measured).clone())
-        std_after = math.sqrt(moments(measured, total)[1])
+        std_after = math.sqrt(centred_moments(measured, total)[1])
         if not abs(std_after - 1) <= calibration.tol:
             raise ValueError(
                 f"layer {name!r} must reach std 1 within tol={calibration.tol}; got {std_after}"

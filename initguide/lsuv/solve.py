@@ -17,7 +17,7 @@ _STEP = math.log(4)
 # The variance of so many values is right to about one percent.
 _SAMPLE = 2**15
 
-Function = Callable[[Tensor], Tensor]
+TensorFunction = Callable[[Tensor], Tensor]
 
 
 def at_least_float32(tensor: Tensor) -> Tensor:
@@ -42,7 +42,7 @@ def solve(
     Raises:
         ValueError: The output is not finite or does not vary, or no scale reaches variance one.
     """
-    mean, variance, centred = moments(y, total)
+    mean, variance, centred = centred_moments(y, total)
     if not math.isfinite(variance):
         raise ValueError(f"layer {name!r} must have a finite output; got NaN or inf")
     # Rounding makes a constant output vary by so much of its mean.
@@ -73,7 +73,7 @@ def solve_after_activation(
     y: Tensor,
     bias: Tensor | None,
     axis: int,
-    function: Function,
+    function: TensorFunction,
     label: str,
     total: Total,
 ) -> tuple[float, float]:
@@ -102,7 +102,7 @@ def solve_after_activation(
         else:
             torch.add(bias, values, alpha=scale, out=scratch)
         # The activation may work in place.
-        result = moments(function(scratch), total)[1]
+        result = centred_moments(function(scratch), total)[1]
         if not math.isfinite(result):
             raise ValueError(
                 f"layer {name!r} must have a finite output after {label}; got {result}"
@@ -129,7 +129,7 @@ def solve_after_activation(
     return scale, math.sqrt(before)
 
 
-def _is_homogeneous(function: Function, like: Tensor) -> bool:
+def _is_homogeneous(function: TensorFunction, like: Tensor) -> bool:
     """Return whether f(c z) = c f(z) for positive c; then the variance grows with c squared."""
     z = torch.linspace(-3, 3, 31, device=like.device, dtype=at_least_float32(like[:0]).dtype)
     unit = function(z.clone())
@@ -199,7 +199,7 @@ def _between(
     return math.exp(other[0])
 
 
-def moments(y: Tensor, total: Total) -> tuple[float, float, Tensor]:
+def centred_moments(y: Tensor, total: Total) -> tuple[float, float, Tensor]:
     """Return the mean, the variance and `y` roughly centred; much faster than torch.var_mean."""
     centred = at_least_float32(y)
     mean, variance = _sums(centred, total)

@@ -109,7 +109,7 @@ def mean_error(distribution: EntryDistribution, values: Tensor) -> float:
 
 
 def std_error(distribution: EntryDistribution, values: Tensor) -> float:
-    r"""Return how many standard errors the std of a sample is off, whatever its size.
+    r"""Return how many standard errors the std of a sample of any size is off.
 
     The mean of $n$ squares has the relative variance $(\kappa - 1) / n$, with the kurtosis
     $\kappa$; that is the variance of a chi-square over its $\nu = 2 n / (\kappa - 1)$ degrees of

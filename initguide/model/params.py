@@ -82,7 +82,7 @@ def _skip_reason(model: nn.Module, holder: tuple[str, Any, str]) -> str:
     if isinstance(tensor, nn.Parameter):
         kind = str(tensor.dtype) if is_quantized(tensor) else ""
         return kind or ("" if tensor.requires_grad else "frozen")
-    # A norm without parameters may stand in a frozen part of the model.
+    # A norm without parameters may belong to a frozen part of the model.
     names = owner.split(".")
     for depth in range(len(names), -1, -1):
         beside = [*model.get_submodule(".".join(names[:depth])).parameters()]

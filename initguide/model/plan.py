@@ -9,6 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from initguide._format import (
+    html_list,
+    html_table,
+    json_ready,
+    markdown_table,
+    markdown_text,
+    table,
+)
 from initguide._sharding import zero_row_
 from initguide.fans import Fans
 from initguide.model.params import Param
@@ -63,6 +71,19 @@ class Plan:
 
     Attributes:
         entries: One for each parameter, and for each buffer that a rule matches.
+
+    Examples:
+        ```python
+        from torch import nn
+
+        import initguide as init
+
+        plan = init.plan(nn.Sequential(nn.Linear(50, 10), nn.ReLU(), nn.Linear(10, 1)))
+        print([(row["parameter"], row["law"]) for row in plan.rows if row["fan_in"]])
+        #> [('0.weight', 'kaiming_normal_'), ('2.weight', 'lecun_normal_')]
+        print(plan.rows[0]["std"])  # sqrt(2 / 50) = 0.2
+        #> 0.2
+        ```
     """
 
     entries: tuple[ParamPlan, ...]
@@ -72,8 +93,8 @@ class Plan:
         """One dict for each parameter.
 
         The keys are `parameter`, `shape`, `layer`, `fan_in`, `before` (the activation that
-        follows), `law` (the method), `mean`, `std` and `note`. None stands for what is not known or
-        does not apply.
+        follows), `law` (the method), `mean`, `std` and `note`. A value is None if it is not
+        known or does not apply.
         """
         return [
             {
@@ -91,9 +112,16 @@ class Plan:
         ]
 
     def _shown_rows(self) -> list[dict[str, Any]]:
-        """Return the rows of the printed table, without conventional and skipped parameters."""
+        """Return the rows of the printed table.
+
+        Conventional and skipped parameters are left out, and so is a column without a number or a
+        word, or with zeros only.
+        """
         hidden = [entry.is_conventional or entry.is_skipped for entry in self.entries]
-        return [row for row, hide in zip(self.rows, hidden, strict=True) if not hide]
+        rows = [row for row, hide in zip(self.rows, hidden, strict=True) if not hide]
+        empty = (None, 0.0)
+        keys = [key for key in self.rows[0] if any(row[key] not in empty for row in rows)]
+        return [{key: row[key] for key in keys} for row in rows]
 
     def _summary(self) -> list[str]:
         """Return the lines below the printed table, about the parameters that it leaves out."""
@@ -111,6 +139,22 @@ class Plan:
         """Return the rows as a table, with conventional parameters counted below it."""
         shown = self._shown_rows()
         return "\n".join([*([table(shown)] if shown else []), *self._summary()])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all rows as a dict for JSON; NaN and infinity become strings."""
+        return json_ready({"made_by": "plan", "rows": self.rows})
+
+    def to_markdown(self) -> str:
+        """Return the printed table as Markdown."""
+        shown = self._shown_rows()
+        lines = [f"- {markdown_text(line)}" for line in self._summary()]
+        parts = [markdown_table(shown) if shown else "", "\n".join(lines)]
+        return "\n\n".join(part for part in parts if part) + "\n"
+
+    def _repr_html_(self) -> str:
+        """Return the printed table as HTML, which notebooks show."""
+        shown, lines = self._shown_rows(), self._summary()
+        return (html_table(shown) if shown else "") + (html_list(lines) if lines else "")
 
     def check(self) -> None:
         """Raise ValueError if a parameter has no memory of its own to write to."""
@@ -205,26 +249,3 @@ def _writes(param: Param, values: Tensor) -> list[tuple[Tensor, Tensor]]:
         raise ValueError(f"{param.name!r} must be a weight that can be set; got {kinds}")
     names = [f"original{index if len(parts) > 1 else ''}" for index in range(len(parts))]
     return [(getattr(chain, name), part) for name, part in zip(names, parts, strict=True)]
-
-
-def table(rows: list[dict[str, Any]]) -> str:
-    """Return rows as text, numbers at the right; a column that is empty throughout is left out."""
-    columns = [name for name in rows[0] if any(row[name] not in (None, 0.0) for row in rows)]
-    cells = [[_cell(row[name]) for name in columns] for row in rows]
-    numeric = [
-        all(isinstance(row[name], (int, float, type(None))) for row in rows) for name in columns
-    ]
-    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
-    return "\n".join(
-        "  ".join(
-            f"{cell:>{width}}" if right else f"{cell:<{width}}"
-            for cell, width, right in zip(line, widths, numeric, strict=True)
-        ).rstrip()
-        for line in (columns, *cells)
-    )
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

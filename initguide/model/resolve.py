@@ -79,13 +79,15 @@ def _skipping_rule(reason: str) -> Rule:
 
 
 def _match(param: Param, rules: Sequence[Rule], trace: Trace) -> _Match | None:
+    holders = []
+    for owner, module, key in param.holders:
+        name = full_name(owner, key)
+        holders.append((trace.layers.get(name) or trace.layer(owner), module, key, name))
     for rule in rules:
-        for owner, module, key in param.holders:
-            name = full_name(owner, key)
-            info = trace.layers.get(name) or trace.layer(owner)
-            allowed = param.is_parameter or rule.takes_buffers
-            if allowed and rule.matches(name, module, info):
-                return _Match(rule, info, module, key, name)
+        if param.is_parameter or rule.takes_buffers:
+            for info, module, key, name in holders:
+                if rule.matches(name, module, info):
+                    return _Match(rule, info, module, key, name)
     return None
 
 
@@ -138,7 +140,7 @@ def _ties(param: Param) -> str:
 
 
 def _with_activation(option: str, value: Any, info: LayerInfo) -> Any:
-    """Return the value of an option, where "auto" and "unit" stand for the activation."""
+    """Return the value of an option, with the activation in place of "auto" and "unit"."""
     if option in ("gain", "nonlinearity") and isinstance(value, str) and value == "auto":
         return info.nonlinearity
     if option == "gain" and isinstance(value, str) and value == "unit":

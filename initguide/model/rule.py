@@ -26,12 +26,12 @@ class Rule:
         times: A factor for the values.
         shape_fans: Whether to take the fans from the shape alone, as torch does, and not from the
             layer.
-        **options: Options of the method. `gain="auto"` and `nonlinearity="auto"` stand for the
-            activation that follows the layer, `gain="unit"` for the [gain][initguide.gain] that
+        **options: Options of the method. `gain="auto"` and `nonlinearity="auto"` take the
+            activation that follows the layer, `gain="unit"` takes the [gain][initguide.gain] that
             keeps a unit second moment (tanh has none, and takes its usual gain).
 
     Raises:
-        TypeError: `pattern` is not a string, `law` neither a string nor a function, or `times` not
+        TypeError: `pattern` is not a string, `law` is not a string or a function, or `times` is not
             a number.
 
     Source:

@@ -1,4 +1,4 @@
-"""The sampler of one parameter: what it will hold, and how it is drawn."""
+"""The sampler of one parameter: the distribution of its values, and how they are drawn."""
 
 import inspect
 import math

@@ -1,6 +1,6 @@
 """Draw each value of a parameter from the seed, the parameter's name and the position alone.
 
-Each block of the flattened full tensor has a random stream of its own, seeded by (seed, the
+Each block of the flattened full tensor has its own random stream, seeded by (seed, the
 parameter's name, the block's number). So values do not depend on the order in which parameters are
 filled, on their number, or on the part of a tensor that a process holds.
 """

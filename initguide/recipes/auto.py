@@ -17,9 +17,9 @@ from initguide.recipes.common import (
 from initguide.recipes.custom_params import custom_param_rules
 
 # Labels of a plan's column `before`, by the method that suits them.
-LINEAR = ("linear", "selu", "attention", "output", "unknown")
-RECTIFIERS = ("relu", "relu6", "leaky_relu", "leakyrelu", "prelu", "rrelu")
-SATURATING = ("tanh", "sigmoid", "softsign", "hardtanh", "hardsigmoid", "logsigmoid")
+LINEAR_LABELS = ("linear", "selu", "attention", "output", "unknown")
+RECTIFIER_LABELS = ("relu", "relu6", "leaky_relu", "leakyrelu", "prelu", "rrelu")
+SATURATING_LABELS = ("tanh", "sigmoid", "softsign", "hardtanh", "hardsigmoid", "logsigmoid")
 
 
 def auto(model: nn.Module, trace: Trace) -> list[Rule]:
@@ -46,10 +46,14 @@ def auto(model: nn.Module, trace: Trace) -> list[Rule]:
         *GATE_RULES,
         *ATTENTION_RULES,
         *branch_ends,
-        Rule("*weight", "xavier_normal_", on=LINEAR_LAYERS, before=SATURATING, gain="auto"),
-        Rule("*weight", "lecun_normal_", on=LINEAR_LAYERS, before=LINEAR),
+        Rule("*weight", "xavier_normal_", on=LINEAR_LAYERS, before=SATURATING_LABELS, gain="auto"),
+        Rule("*weight", "lecun_normal_", on=LINEAR_LAYERS, before=LINEAR_LABELS),
         Rule(
-            "*weight", "kaiming_normal_", on=LINEAR_LAYERS, before=RECTIFIERS, nonlinearity="auto"
+            "*weight",
+            "kaiming_normal_",
+            on=LINEAR_LAYERS,
+            before=RECTIFIER_LABELS,
+            nonlinearity="auto",
         ),
         # Smooth activations keep only one size of the signal: a unit second moment.
         Rule("*weight", "lecun_normal_", on=LINEAR_LAYERS, gain="unit"),

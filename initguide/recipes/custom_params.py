@@ -31,7 +31,7 @@ def custom_param_rules(
     Args:
         model: The model.
         trace: Its trace.
-        law: The method for weights.
+        law: The method that draws weights.
         **options: The options of that method.
     """
     rules = [

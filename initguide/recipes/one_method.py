@@ -5,7 +5,7 @@ from torch import nn
 from initguide.graph.trace import Trace
 from initguide.model.rule import Rule
 from initguide.model.samplers import keep_
-from initguide.recipes.auto import LINEAR, SATURATING
+from initguide.recipes.auto import LINEAR_LABELS, SATURATING_LABELS
 from initguide.recipes.common import (
     ATTENTION_RULES,
     GATE_RULES,
@@ -25,7 +25,7 @@ def xavier(model: nn.Module, trace: Trace) -> list[Rule]:
 
 def kaiming(model: nn.Module, trace: Trace) -> list[Rule]:
     """Return the rules: He's normal method with the gain of the activation that follows."""
-    exact = (*LINEAR, *SATURATING)
+    exact = (*LINEAR_LABELS, *SATURATING_LABELS)
     weights = [
         # He's method takes calculate_gain, which is a rule of thumb here and wrong for SELU.
         Rule("*weight", "lecun_normal_", on=LINEAR_LAYERS, before=exact, gain="auto"),
@@ -44,5 +44,5 @@ def orthogonal(model: nn.Module, trace: Trace) -> list[Rule]:
 
 
 def keep(model: nn.Module, trace: Trace) -> list[Rule]:
-    """Return one rule, which leaves unchanged what no earlier rule matches."""
+    """Return one rule, which leaves all parameters unchanged that no earlier rule matches."""
     return [Rule("*", keep_)]

@@ -1,1 +1,1 @@
-"""Judge a reader's own initializer: is it like the method that it is meant to be?"""
+"""Check an initializer of your own: does it draw what its method draws?"""

@@ -1,6 +1,6 @@
-"""Call an initializer of either style, and read what it gives in one form."""
+"""Call an initializer of either style, and return its values in one form."""
 
-# A reader may draw from NumPy's legacy global state, which is compared for that.
+# The function may draw from NumPy's legacy global state, so that state is compared.
 # ruff: noqa: NPY002
 
 import functools
@@ -40,12 +40,12 @@ class Initializer:
     """A function, and how it is called.
 
     Attributes:
-        function: It.
-        name: Its name, for people.
+        function: The function.
+        name: Its name.
         style: Whether it fills a tensor or returns an array.
-        parameters: Those of its signature.
+        parameters: The parameters of its signature.
         layout: How its shapes are read.
-        told: Whether the layout is to be handed on.
+        pass_layout: Whether the layout is passed to it.
     """
 
     function: Callable[..., Any]
@@ -53,7 +53,7 @@ class Initializer:
     style: Style
     parameters: dict[str, inspect.Parameter]
     layout: Layout
-    told: bool = False
+    pass_layout: bool = False
 
     @property
     def source(self) -> str | None:
@@ -66,21 +66,21 @@ class Initializer:
         return next((short for short in ("g", "gen", "source") if short in self.parameters), None)
 
     def own(self, shape: Shape) -> Shape:
-        """Return a shape `(out, in, *kernel)` as the function wants it."""
+        """Return a shape `(out, in, *kernel)` as the function takes it."""
         return shape if self.layout == "out_in" else (*shape[2:], shape[1], shape[0])
 
     def call(self, target: Any, source: Any, **options: Any) -> Any:
-        """Call it on a tensor or with a shape, with a generator, or a seed for one."""
+        """Call it with a tensor or a shape, and with a generator or the seed of one."""
         if isinstance(source, int):
             source = self.generator(source)
         if self.source is not None:
             options[self.source] = source
-        if self.told:
+        if self.pass_layout:
             options["layout"] = self.layout
         return self.function(target, **options)
 
     def generator(self, seed: int) -> Any:
-        """Return a generator of its style."""
+        """Return a generator for its style."""
         if self.style == "tensor":
             return torch.Generator().manual_seed(seed)
         return np.random.default_rng(seed)
@@ -90,7 +90,7 @@ class Initializer:
         if self.style == "tensor":
             tensor = torch.full(shape, torch.nan)
             result = self.call(tensor, source)
-            # Who returned a copy has been told; its values are still worth judging.
+            # If it returned a copy, that is a finding, and the values are still compared.
             unwritten = isinstance(result, Tensor) and bool(tensor.isnan().all())
             return (result if unwritten else tensor).detach().double()
         array = np.asarray(self.call(self.own(shape), source), np.float64)
@@ -100,7 +100,7 @@ class Initializer:
 
 
 def initializer(function: Any, like: "Initializer | None", layout: Layout | None) -> Initializer:
-    """Return a function with its style, from its signature or that of what it is to be like."""
+    """Return a function with its style, from its signature or from the right initializer's."""
     if not callable(function):
         raise TypeError(f"an initializer must be a function; got {function!r}")
     try:
@@ -119,12 +119,12 @@ def initializer(function: Any, like: "Initializer | None", layout: Layout | None
     if style == "tensor":
         return Initializer(function, name, style, parameters, "out_in")
     own = parameters["layout"].default if "layout" in parameters else "in_out"
-    told = layout is not None and "layout" in parameters
-    return Initializer(function, name, style, parameters, layout or own, told)
+    pass_layout = layout is not None and "layout" in parameters
+    return Initializer(function, name, style, parameters, layout or own, pass_layout)
 
 
 def reference(like: Any, function: Any, layout: Layout | None) -> Initializer:
-    """Return what an initializer is to be like: a method's name, its record, or a function."""
+    """Return the right initializer, from a method's name, its record, or a function."""
     if isinstance(like, str):
         if like not in _NAMED:
             raise ValueError(f"like must be {one_of(_NAMED)}, or a function; got {like!r}")
@@ -132,11 +132,11 @@ def reference(like: Any, function: Any, layout: Layout | None) -> Initializer:
     if isinstance(like, Method):
         return initializer(like.tensor, None, None)
     try:
-        # A lambda may show no style, where the reader's function does.
-        of_its_own = initializer(function, None, None)
+        # A lambda may show no style, where the function that is checked does.
+        checked = initializer(function, None, None)
     except TypeError:
-        of_its_own = None
-    found = initializer(like, of_its_own, None)
+        checked = None
+    found = initializer(like, checked, None)
     plain = found.style == "array" and "layout" not in found.parameters
     return replace(found, layout=layout or "in_out") if plain else found
 
@@ -150,7 +150,7 @@ def _style(parameters: dict[str, inspect.Parameter], name: str) -> Style | None:
 
 
 def name_of(function: Any) -> str:
-    """Return a function's name; of a partial one, that of what it calls."""
+    """Return a function's name; for a partial one, the name of the function that it calls."""
     while isinstance(function, functools.partial):
         function = function.func
     return getattr(function, "__name__", type(function).__name__)

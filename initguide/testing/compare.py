@@ -1,18 +1,18 @@
-"""Compare draws with what is right, whatever is special about that, peeled off layer by layer."""
+"""Compare draws with right ones: first their special structure, then the entries that remain."""
 
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 
 import torch
 from torch import Tensor
 
+from initguide.diagnostics.mistakes import Shape
+from initguide.diagnostics.report import Finding
 from initguide.testing import structure
-from initguide.testing.adapters import Shape
 from initguide.testing.draws import LIMIT, VALUES, Draws, Source
-from initguide.testing.entries import judge_entries, law_of
-from initguide.testing.judgment import Fault
+from initguide.testing.entries import compare_entries, distribution_of
 
 # A float32 draw may be zero once in ten million times.
 _ZEROS = 0.005
@@ -20,62 +20,64 @@ _ZEROS = 0.005
 
 def compare(
     found: list[Draws], right: list[Draws], source: Source, *, random: bool
-) -> tuple[list[Fault], str]:
-    """Return the faults of draws at several shapes, and what was compared.
+) -> tuple[list[Finding], list[str]]:
+    """Return the findings of draws at several shapes, and the names of the tests.
 
-    What is right is not looked up but looked at: whether it leaves anything to chance, has equal
-    rows, zeros, equal singular values. What is left is compared as independent numbers.
+    The right draws show the special properties of their method: whether they are random at all, and
+    whether they have equal rows, zeros or equal singular values. All other values are compared as
+    independent numbers.
 
     Args:
-        found: The reader's draws.
-        right: Those of what is right, at the same shapes.
-        source: Where more of those come from.
-        random: Whether chance has a say in them.
+        found: The draws of the function that is checked.
+        right: The draws of the right initializer, at the same shapes.
+        source: Where more of the right draws come from.
+        random: Whether they are random.
     """
     if not random:
-        return structure.judge_fixed(found, right), "every value is right"
+        return structure.compare_fixed(found, right), ["every value"]
     special = []
     pairs = list(zip(found, right, strict=True))
     blocks = [structure.block_of(other) for other in right]
     if any(block > 1 for block in blocks):
         special.append("equal outputs in each block")
         for (one, _), block in zip(pairs, blocks, strict=True):
-            if faults := structure.judge_blocks(one, block):
-                return faults, ""
+            if findings := structure.compare_blocks(one, block):
+                return findings, special
         pairs = [
             (_each(one, lambda d, b=block: d[::b]), _each(other, lambda d, b=block: d[::b]))
             for (one, other), block in zip(pairs, blocks, strict=True)
         ]
     random_zeros = any(structure.share_of_zeros(other) > _ZEROS for other in right)
     if random_zeros:
-        special.append("zeros where they are to be")
+        special.append("the places of zeros")
         fixed = all(_zeros_are_fixed(other) for other in right)
-        judge = structure.judge_places if fixed else structure.judge_sparsity
+        compare_zeros = structure.compare_places if fixed else structure.compare_sparsity
         for one, other in pairs:
-            if faults := judge(one, other):
-                return faults, ""
-        pairs = [(_others(one, fixed), _others(other, fixed)) for one, other in pairs]
+            if findings := compare_zeros(one, other):
+                return findings, special
+        pairs = [(_nonzero(one, fixed), _nonzero(other, fixed)) for one, other in pairs]
     mine, theirs = [one for one, _ in pairs], [other for _, other in pairs]
     gains = [gain for each in theirs if (gain := structure.gain_of(each.draws[0]))]
     if len(gains) == len(theirs):
         values = " or ".join(dict.fromkeys(f"{gain:.4g}" for gain in gains))
-        special.append(f"all singular values are {values}, and Q is uniformly distributed")
-        return structure.judge_orthogonal(mine, gains), ", ".join(special)
-
-    @cache
-    def std_of(shape: Shape) -> float | None:
-        try:
-            flat = source.draw(shape, 4 * VALUES, least=1).flat
-        except Exception:
-            # Not each law has every shape, and it may be anybody's function.
-            return None
-        return (flat[flat != 0] if random_zeros else flat).std().item()
-
+        special.append(f"all singular values, which must be {values}, and the distribution of Q")
+        return structure.compare_orthogonal(mine, gains), special
     near = LIMIT * math.sqrt(sum(1 / min(map(_count, side)) for side in (mine, theirs)) / 2)
-    special.append(f"mean and std, this within {near:.1%}")
-    law = law_of(theirs)
-    special.append("law" if law == "other" else f"law, {law}")
-    return judge_entries(mine, theirs, std_of, law), ", ".join(special)
+    special.append(f"mean and std, the std within {near:.1%}")
+    distribution = distribution_of(theirs)
+    special.append(f"distribution{'' if distribution == 'other' else f': {distribution}'}")
+    std_of = cache(partial(_std_of, source, random_zeros))
+    return compare_entries(mine, theirs, std_of, distribution), special
+
+
+def _std_of(source: Source, random_zeros: bool, shape: Shape) -> float | None:
+    """Return the std of a large right sample at a shape; None if there is none."""
+    try:
+        flat = source.draw(tuple(map(round, shape)), 4 * VALUES, least=1).flat
+    except Exception:
+        # Some methods do not take every shape, and anybody may have written the function.
+        return None
+    return (flat[flat != 0] if random_zeros else flat).std().item()
 
 
 def _count(draws: Draws) -> int:
@@ -91,7 +93,7 @@ def _zeros_are_fixed(draws: Draws) -> bool:
     return bool((zero.any(0) == zero.all(0)).all())
 
 
-def _others(draws: Draws, fixed: bool) -> Draws:
+def _nonzero(draws: Draws, fixed: bool) -> Draws:
     """Return the entries that are not zero: at fixed places of a kernel, or all in one line."""
     first = draws.draws[0]
     if fixed and first.ndim > 2:

@@ -1,4 +1,4 @@
-"""What every initializer must do, whatever its law: fill or return, and obey its generator."""
+"""What every initializer must do: fill or return, and obey its generator."""
 
 from typing import Any
 
@@ -7,51 +7,47 @@ import torch
 from torch import Tensor, nn
 
 from initguide._state import seed_global_states
-from initguide.testing.adapters import (
-    Initializer,
-    Shape,
-    global_states,
-)
-from initguide.testing.judgment import Fault, fault
+from initguide.diagnostics.report import Finding, finding
+from initguide.testing.adapters import Initializer, Shape, global_states
 
 
 def at(shape: Shape) -> str:
-    """Return a shape as it stands in a sentence."""
+    """Return a shape as part of a sentence."""
     return f"at shape {shape}"
 
 
-def contract(reader: Initializer, shape: Shape, seed: int) -> list[Fault]:
-    """Return what one call shows; the values are worth judging if none of FATAL is among it."""
+def contract(reader: Initializer, shape: Shape, seed: int) -> list[Finding]:
+    """Return the findings of one call; if one of FATAL is among them, no values can be compared."""
     check = _of_tensor if reader.style == "tensor" else _of_array
     try:
         return check(reader, shape, seed)
     except Exception as error:
-        # Whatever a reader's function raises, here and below, is a fault to report.
-        words = f"it must draw {at(reader.own(shape))}; it raised {said(error)}"
-        return [fault("raises", words)]
+        # Any error that the function raises, here and below, is a finding.
+        message = f"it must draw {at(reader.own(shape))}; it raised {described(error)}"
+        return [finding("raises", message)]
 
 
 FATAL = {"raises", "wrong return", "wrong shape", "not finite"}
 
 
-def said(error: Exception) -> str:
-    """Return an exception's type and words, the first line of them."""
+def described(error: Exception) -> str:
+    """Return an exception's type and the first line of its message."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
-def _of_tensor(reader: Initializer, shape: Shape, seed: int) -> list[Fault]:
+def _of_tensor(reader: Initializer, shape: Shape, seed: int) -> list[Finding]:
     tensor, found = torch.full(shape, torch.nan), []
     result: Any = reader.call(tensor, seed)
     if result is None:
-        found.append(fault("returns nothing", "it must return the tensor; it returns None"))
+        found.append(finding("returns nothing", "it must return the tensor; it returns None"))
     elif not isinstance(result, Tensor):
-        words = f"it must return the tensor; it returns {type(result).__name__}"
-        found.append(fault("wrong return", words))
+        message = f"it must return the tensor; it returns {type(result).__name__}"
+        found.append(finding("wrong return", message))
     elif result is not tensor:
         if tensor.isnan().all():
-            words = "it must fill the tensor that it is given; it returns another one"
-            found.append(fault("not in place", words))
+            message = "it must fill the tensor that it is given; it returns another one"
+            found.append(finding("not in place", message))
             tensor = result
         elif tuple(result.shape) != shape:
             found.append(_shape(shape, result.shape))
@@ -63,66 +59,66 @@ def _of_tensor(reader: Initializer, shape: Shape, seed: int) -> list[Fault]:
     return found
 
 
-def _dtype_kept(reader: Initializer, shape: Shape, seed: int) -> list[Fault]:
+def _dtype_kept(reader: Initializer, shape: Shape, seed: int) -> list[Finding]:
     tensor = torch.full(shape, torch.nan, dtype=torch.float64)
     rule = f"a float64 tensor must be filled as one {at(shape)}"
     try:
         result = reader.call(tensor, seed)
     except Exception as error:
-        return [fault("wrong dtype", f"{rule}; it raised {said(error)}")]
+        return [finding("wrong dtype", f"{rule}; it raised {described(error)}")]
     for each in (tensor, result):
         if isinstance(each, Tensor) and each.dtype != torch.float64:
-            return [fault("wrong dtype", f"{rule}; it became {each.dtype}")]
+            return [finding("wrong dtype", f"{rule}; it became {each.dtype}")]
     return []
 
 
-def _leaf_kept(reader: Initializer, shape: Shape, seed: int) -> list[Fault]:
+def _leaf_kept(reader: Initializer, shape: Shape, seed: int) -> list[Finding]:
     parameter = nn.Parameter(torch.full(shape, torch.nan))
     rule = "a Parameter must stay a leaf that requires a gradient"
     try:
         with torch.enable_grad():
             reader.call(parameter, seed)
     except Exception as error:
-        return [fault("gradient broken", f"{rule}; it raised {said(error)}")]
+        return [finding("gradient broken", f"{rule}; it raised {described(error)}")]
     if not (parameter.is_leaf and parameter.requires_grad):
-        state = "is no leaf" if parameter.requires_grad else "requires none"
-        return [fault("gradient broken", f"{rule}; afterwards it {state}")]
+        state = "is not a leaf" if parameter.requires_grad else "requires none"
+        return [finding("gradient broken", f"{rule}; afterwards it {state}")]
     return []
 
 
-def _of_array(reader: Initializer, shape: Shape, seed: int) -> list[Fault]:
+def _of_array(reader: Initializer, shape: Shape, seed: int) -> list[Finding]:
     own = reader.own(shape)
     array: Any = reader.call(own, seed)
     if not isinstance(array, np.ndarray):
-        words = f"it must return a NumPy array; it returns {type(array).__name__}"
-        return [fault("wrong return", words)]
+        message = f"it must return a NumPy array; it returns {type(array).__name__}"
+        return [finding("wrong return", message)]
     if array.shape != own:
         return [_shape(own, array.shape)]
     found = []
     if not np.issubdtype(array.dtype, np.floating):
-        words = f"an array of floating-point numbers must come back; its dtype is {array.dtype}"
-        found.append(fault("wrong dtype", words))
+        message = f"an array of floating-point numbers must come back; its dtype is {array.dtype}"
+        found.append(finding("wrong dtype", message))
     elif "dtype" in reader.parameters:
         asked = reader.call(own, seed, dtype=np.float32)
         if asked.dtype != np.float32:
-            words = f"dtype=np.float32 must be obeyed; it gave {asked.dtype}"
-            found.append(fault("wrong dtype", words))
+            message = f"dtype=np.float32 must be obeyed; it gave {asked.dtype}"
+            found.append(finding("wrong dtype", message))
     return found + _not_finite(int(np.isfinite(array).sum()), array.size, own)
 
 
-def _shape(wanted: Shape, found: Any) -> Fault:
-    return fault("wrong shape", f"the shape must be {wanted}; got {tuple(found)}")
+def _shape(right: Shape, found: Any) -> Finding:
+    return finding("wrong shape", f"the shape must be {right}; got {tuple(found)}")
 
 
-def _not_finite(finite: int, size: int, shape: Shape) -> list[Fault]:
+def _not_finite(finite: int, size: int, shape: Shape) -> list[Finding]:
     if finite == size:
         return []
-    words = f"all entries must be written, with numbers; {size - finite} of {size} are not"
-    return [fault("not finite", f"{words} {at(shape)}")]
+    message = f"all entries must be written and finite; {size - finite} of {size} are not"
+    return [finding("not finite", f"{message} {at(shape)}")]
 
 
-def randomness(reader: Initializer, shape: Shape, seed: int, *, random: bool) -> list[Fault]:
-    """Return whether the generator decides, and it alone; `random` says whether it is to."""
+def randomness(reader: Initializer, shape: Shape, seed: int, *, random: bool) -> list[Finding]:
+    """Return findings unless the values depend on the generator alone, if they are `random`."""
 
     def draw(source: Any, state: int) -> tuple[Tensor, bool]:
         seed_global_states(state)
@@ -139,21 +135,23 @@ def randomness(reader: Initializer, shape: Shape, seed: int, *, random: bool) ->
     if by_state:
         again = draw(seed, 1)[0]
         if reader.source is None:
-            words = f"it must take `{word}`; it takes none, and draws from the global state"
+            message = f"it must take `{word}`; it takes none, and draws from the global state"
         elif torch.equal(first, again):
-            words = f"one seed of `{word}` must give the same values; the global state decides them"
+            message = (
+                f"one seed of `{word}` must give the same values; the global state decides them"
+            )
         else:
-            words = f"one seed of `{word}` must give the same values; each call gives others"
-        return [fault("generator ignored", words)]
+            message = f"one seed of `{word}` must give the same values; each call gives others"
+        return [finding("generator ignored", message)]
     found = []
     if moved:
-        words = "the global random state must stay as it is; it was changed"
-        found.append(fault("global state moved", words))
+        message = "the global random state must stay as it is; it was changed"
+        found.append(finding("global state moved", message))
     if random:
         source = reader.generator(seed)
         twice = [draw(source, 1)[0] for _ in range(2)]
         if not by_source or torch.equal(*twice):
             which = "two calls with one generator" if by_source else "two seeds"
-            words = f"each call must draw anew; {which} gave the same values"
-            found.append(fault("same values each call", words))
+            message = f"each call must draw new values; {which} gave the same values"
+            found.append(finding("same values each call", message))
     return found

@@ -7,8 +7,8 @@ what is marked for that moment.
 import re
 from itertools import groupby
 
-import outputs
 import pieces
+import printed
 
 _BLOCK = re.compile(r"(<pre[^>]*>(?:<span></span>)?<code[^>]*>)(.*?)(</code></pre>)", re.DOTALL)
 
@@ -20,7 +20,7 @@ def on_page_content(html: str, **_: object) -> str:
 
 def marked(block: str) -> str:
     """Return a highlighted block; pygments closes every span at the end of its line."""
-    shown = outputs.lines(pieces.text(block))
+    shown = printed.lines(pieces.text(block))
     if not shown:
         return block
     numbered = enumerate(block.splitlines(keepends=True), 1)

@@ -24,8 +24,10 @@ def overview() -> str:
 
     laws: dict[str, dict[str, dict[str, None]]] = {}
     for default in DEFAULTS:
-        fixed = default.distribution.kind in ("constant", "forget gate")
-        if not fixed and "bias" not in default.parameter:
+        if (
+            default.distribution.kind not in ("constant", "forget gate")
+            and "bias" not in default.parameter
+        ):
             # The two APIs of Flax share a column: what they draw alike stands there once.
             cell = laws.setdefault(default.layer, {}).setdefault(default.framework.split()[0], {})
             cell[_law(default) + ("&nbsp;⚠" if default.fault else "")] = None

@@ -4,6 +4,7 @@ import logging
 import re
 from pathlib import Path
 
+import rendering
 from mkdocs.config.defaults import MkDocsConfig
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,6 +24,9 @@ def on_config(config: MkDocsConfig) -> None:
 
 def _add_place(record: logging.LogRecord) -> bool:
     message = record.getMessage()
+    if "cross-reference target" in message and not rendering.is_complete():
+        # Under `mkdocs serve`: the target may be on a page that is rendered later.
+        return False
     if found := _COMPLAINT.search(message):
         page = Path("docs", found["page"] or found["in"])
         link = found["link"] or found["target"]

@@ -12,7 +12,7 @@ from typing import Any
 
 import fences
 import griffe
-import outputs
+import printed
 from griffe_twins import Twins
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import Files
@@ -35,6 +35,8 @@ _HEADING = re.compile(r"^#+ (.+?)(?: \{.*\})?$", re.MULTILINE)
 _markdown: dict[str, str] = {}
 _scripts: dict[str, str] = {}
 _navigation: list[Navigation] = []
+# The package as griffe reads it, once per build.
+_package: list[Any] = []
 
 
 def on_nav(nav: Navigation, config: MkDocsConfig, files: Files) -> None:
@@ -42,6 +44,7 @@ def on_nav(nav: Navigation, config: MkDocsConfig, files: Files) -> None:
     _navigation[:] = [nav]
     _markdown.clear()
     _scripts.clear()
+    _package.clear()
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> None:
@@ -81,7 +84,7 @@ def script(markdown: str) -> str:
         if isinstance(part, str) and (found := _HEADING.findall(part)):
             heading, title = found[-1], title or found[0]
         elif isinstance(part, fences.Fence) and part.step:
-            cells.append(f"# %% {heading}\n{outputs.without(part.step.source)}")
+            cells.append(f"# %% {heading}\n{printed.without(part.step.source)}")
     if not cells:
         return ""
     if any("matplotlib.pyplot as plt" in cell for cell in cells):
@@ -146,9 +149,10 @@ def _script_name(uri: str) -> str:
 
 def _documented(name: str) -> str:
     """Return an object's signature and docstring, read from its source."""
-    root, extensions = Path(__file__).resolve().parents[2], griffe.load_extensions(Twins)
-    package = griffe.load("initguide", search_paths=[root], extensions=extensions)
-    found = package[name.removeprefix("initguide.")]
+    if not _package:
+        root, extensions = Path(__file__).resolve().parents[2], griffe.load_extensions(Twins)
+        _package.append(griffe.load("initguide", search_paths=[root], extensions=extensions))
+    found = _package[0][name.removeprefix("initguide.")]
     target = found.final_target if isinstance(found, griffe.Alias) else found
     short = name.rsplit(".", 1)[-1]
     signature = target.signature() if isinstance(target, griffe.Function) else short

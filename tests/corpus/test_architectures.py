@@ -1,10 +1,10 @@
-"""The model level on architectures that others wrote: each tool runs, or says what it cannot."""
+"""Plan, initialize, measure and scale published architectures."""
 
 import copy
 
 import pytest
 import torch
-from architectures import ARCHITECTURES, LARGEST, SILENT, UNKNOWN, UNSCALABLE, VERDICTS
+from architectures import ARCHITECTURES, FINDINGS, LARGEST, SILENT, UNKNOWN, UNSCALABLE
 from torch import nn
 
 import initguide as init
@@ -38,7 +38,7 @@ def tensors(output):
 
 
 def loss(output):
-    """Of each entry its product with a number: the gradient reaches whatever the output reads."""
+    """The mean of the output times random numbers, so that the gradient reaches every entry."""
     first = tensors(output)[0]
     return (first * torch.randn(first.shape, generator=torch.Generator().manual_seed(2))).mean()
 
@@ -97,7 +97,7 @@ def test_the_drawn_std_is_the_planned_one(built):
             # Four standard errors of the std of a normal sample, and a row of padding.
             slack = 4 / (2 * entry.param.tensor.numel()) ** 0.5 + 0.01
             assert std == pytest.approx(entry.sampler.std, rel=slack), entry.param.name
-    init.audit(model, recipe(name)).assert_clean()
+    init.audit(model, recipe(name)).assert_ok()
 
 
 def test_no_signal_vanishes_or_explodes(built):
@@ -112,7 +112,7 @@ def test_no_signal_vanishes_or_explodes(built):
         if row["layer"] not in silent:
             assert 0.05 < row["rms"] < LARGEST.get(name, 5), row["layer"]
         assert row["gradient_rms"] is None or row["gradient_rms"] < float("inf")
-    assert [verdict.kind for verdict in report.verdicts] == VERDICTS.get(name, [])
+    assert [finding.kind for finding in report.findings] == FINDINGS.get(name, [])
 
 
 def test_lsuv_brings_layers_to_unit_std(built):
@@ -148,7 +148,7 @@ def test_residual_branches_and_activations_are_found():
     assert {name for name, info in gpt2.items() if info.ends} == {
         f"transformer.h.{i}.{part}.c_proj" for i in (0, 1) for part in ("attn", "mlp")
     }
-    # GPT-2's GELU is a formula of its own, with tanh.
+    # GPT-2 writes its own GELU, with tanh.
     gain = init.gain(gpt2["transformer.h.0.mlp.c_fc"].nonlinearity)
     assert gain == pytest.approx(init.gain("gelu_tanh"), rel=1e-6)
 
@@ -161,7 +161,7 @@ def test_the_recipe_gpt2_gives_gpt2_its_published_numbers():
     assert stds["transformer.wte.weight"] == pytest.approx(0.02)
 
 
-class Flipped(nn.Module):
+class InOutLinear(nn.Module):
     """A linear layer with its weight as (in, out)."""
 
     def __init__(self, into, out):
@@ -174,7 +174,7 @@ class Flipped(nn.Module):
 
 
 class FromZero(nn.Module):
-    """An RMS norm whose weight is counted from zero, under a name of its own."""
+    """An RMS norm whose weight is an offset from one, under an unusual name."""
 
     def __init__(self, size):
         super().__init__()
@@ -195,7 +195,7 @@ class Experts(nn.Module):
 
 
 def test_custom_layers_are_recognized_by_what_they_compute():
-    model = nn.Sequential(Flipped(400, 100), nn.ReLU(), FromZero(100), nn.Linear(100, 10))
+    model = nn.Sequential(InOutLinear(400, 100), nn.ReLU(), FromZero(100), nn.Linear(100, 10))
     rows = {row["parameter"]: row for row in init.initialize_(model, seed=0).rows}
     # He's number by hand: sqrt(2 / 400).
     assert rows["0.weight"]["std"] == pytest.approx(0.0707107, rel=1e-5)

@@ -1,4 +1,4 @@
-"""Planted mistakes are each found by kind and name; what is right raises no alarm."""
+"""`audit` finds each planted mistake by kind and name, and finds nothing in right models."""
 
 import math
 
@@ -11,7 +11,7 @@ from zoo import PAIRS, ZOO, encoder, recipe_for
 
 import initguide as init
 from initguide import Rule
-from initguide.diagnostics.audit import FALSE_ALARM, TESTS, audit
+from initguide.diagnostics.audit import FALSE_ALARM, TESTS, audit, limits_for
 from initguide.model import distributions
 from initguide.model.distributions import EntryDistribution
 
@@ -87,52 +87,64 @@ HE = math.sqrt(2 / 48)
 
 # What is done to a model, to which parameter, and the kind of the finding.
 PLANTED = {
-    "fan_out": (lambda m: normal_(m.hidden.weight, math.sqrt(2 / 120)), "hidden.weight", "fan"),
+    "fan_out": (
+        lambda m: normal_(m.hidden.weight, math.sqrt(2 / 120)),
+        "hidden.weight",
+        "fans swapped",
+    ),
     "the swapped fans of a transposed convolution": (
         # (16 * 4 * 4) by the shape; the layer's is 64 * 4 * 4 / 4, the same: so fan_out, 64.
         lambda m: normal_(m.up.weight, math.sqrt(1 / (64 * 16))),
         "up.weight",
-        "fan",
+        "fans swapped",
     ),
     "fan_out without the groups": (
         lambda m: normal_(m.conv.weight, math.sqrt(2 / (64 * 9))),
         "conv.weight",
-        "fan",
+        "fans swapped",
     ),
     "the fans of three projections at once": (
         lambda m: uniform_(m.attn.in_proj_weight, math.sqrt(6 / (32 + 96)) * 1.0001),
         "attn.in_proj_weight",
         "torch default",
     ),
-    "a gain left out": (lambda m: normal_(m.hidden.weight, HE / 2**0.5), "hidden.weight", "gain"),
+    "a gain left out": (
+        lambda m: normal_(m.hidden.weight, HE / 2**0.5),
+        "hidden.weight",
+        "gain missing",
+    ),
     "a gain too many": (
         lambda m: normal_(m.head.weight, math.sqrt(2 / 120)),
         "head.weight",
-        "gain",
+        "gain wrong",
     ),
     "the std for a bound": (
         lambda m: uniform_(m.other.weight, HE),
         "other.weight",
-        "bound for std",
+        "std used as bound",
     ),
     "the bound for a std": (
         lambda m: normal_(m.other.weight, HE * 3**0.5),
         "other.weight",
-        "bound for std",
+        "bound used as std",
     ),
     "the variance for a std": (
         lambda m: normal_(m.other.weight, HE**2),
         "other.weight",
-        "variance for std",
+        "square root missing",
     ),
     "the std for a variance": (
         lambda m: normal_(m.other.weight, HE**0.5),
         "other.weight",
-        "variance for std",
+        "square root twice",
     ),
-    "a std from nowhere": (lambda m: normal_(m.head.weight, 0.4), "head.weight", "std"),
+    "a std from nowhere": (lambda m: normal_(m.head.weight, 0.4), "head.weight", "std wrong"),
     "a mean": (lambda m: normal_(m.head.weight, 1 / 120**0.5, 0.02), "head.weight", "mean"),
-    "another law": (lambda m: uniform_(m.hidden.weight, HE * 3**0.5), "hidden.weight", "law"),
+    "another distribution": (
+        lambda m: uniform_(m.hidden.weight, HE * 3**0.5),
+        "hidden.weight",
+        "uniform for normal",
+    ),
     "a layer left out": (lambda m: default_(m.hidden), "hidden.weight", "torch default"),
     "its bias left out": (lambda m: default_(m.hidden), "hidden.bias", "torch default"),
     "a convolution left out": (lambda m: default_(m.conv), "conv.weight", "torch default"),
@@ -168,17 +180,21 @@ PLANTED = {
     "gates with another gain": (
         lambda m: m.rnn.weight_hh_l0.mul_(0.5),
         "rnn.weight_hh_l0",
-        "gain",
+        "gain wrong",
     ),
     "not orthogonal": (
         lambda m: normal_(m.rnn.weight_hh_l0, 1 / 24**0.5),
         "rnn.weight_hh_l0",
         "not orthogonal",
     ),
-    "no forget bias": (lambda m: m.rnn.bias_ih_l0.zero_(), "rnn.bias_ih_l0", "value"),
-    "a forget bias of two": (lambda m: m.rnn.bias_hh_l0.fill_(1), "rnn.bias_hh_l0", "value"),
-    "a norm that shrinks": (lambda m: m.norm.weight.fill_(0.9), "norm.weight", "value"),
-    "statistics that moved": (lambda m: m.norm.running_var.fill_(2), "norm.running_var", "value"),
+    "no forget bias": (lambda m: m.rnn.bias_ih_l0.zero_(), "rnn.bias_ih_l0", "wrong values"),
+    "a forget bias of two": (lambda m: m.rnn.bias_hh_l0.fill_(1), "rnn.bias_hh_l0", "wrong values"),
+    "a norm that shrinks": (lambda m: m.norm.weight.fill_(0.9), "norm.weight", "wrong values"),
+    "statistics that moved": (
+        lambda m: m.norm.running_var.fill_(2),
+        "norm.running_var",
+        "wrong values",
+    ),
     "a padding row that is not zero": (
         lambda m: m.table.weight[0].fill_(1),
         "table.weight",
@@ -193,23 +209,33 @@ def test_a_planted_mistake_is_found(plant, name, kind, request):
     with torch.no_grad():
         plant(model)
     found = audit(model).findings
-    assert (name, kind) in [(each.parameter, each.kind) for each in found]
+    assert (name, kind) in [(each.where, each.kind) for each in found]
     # And nothing else; a module that is left out has several parameters.
-    assert {each.parameter.rpartition(".")[0] for each in found} == {name.rpartition(".")[0]}
+    assert {each.where.rpartition(".")[0] for each in found} == {name.rpartition(".")[0]}
     assert len(found) == 1 or "left out" in request.node.name
 
 
 WORDS = {
-    "fan_out": "std 0.129 is what fan_out (120) gives, not fan_in; the plan wants 0.204",
-    "a gain left out": "without the gain of relu, 1.414; the plan wants 0.204",
-    "the std for a bound": "what its std gives as the bound of a uniform law; the plan wants 0.204",
-    "a layer left out": "torch's own default, U(±0.1443), where the plan wants N(0, 0.2041²)",
-    "another law": "it looks uniform",
-    "dead units": "rows of a single value, where all should be random: 7",
-    "gates orthogonal as a whole": "orthogonal as a whole; the plan wants each of its 4 blocks",
-    "gates with another gain": "orthogonal with the gain 0.5; the plan wants 1",
-    "no forget bias": "24 of 96 values are not forget_gate_one_, by up to 1",
-    "a copy": "equal to hidden.weight bit for bit",
+    "fan_out": (
+        "the std must be 0.204; got 0.129, as if fan_in and fan_out were swapped",
+        "is 120",
+    ),
+    "a gain left out": (
+        "the std must be 0.204; got 0.144, as if the gain of relu, 1.414, was missing",
+    ),
+    "the std for a bound": (
+        "the std must be 0.204; got 0.117, as if the std was used as the bound of a uniform",
+    ),
+    "a layer left out": ("torch's own default, U(±0.1443); they must be N(0, 0.2041²)",),
+    "another distribution": (
+        "the distribution must be N(0, 0.2041²); distance ",
+        "the values look uniform",
+    ),
+    "dead units": ("all values must be random; each of these rows has a single value: 7",),
+    "gates orthogonal as a whole": ("each of the 4 blocks must be orthogonal; only the whole",),
+    "gates with another gain": ("all singular values must be 1; got 0.5",),
+    "no forget bias": ("24 of 96 values are not ", "the largest difference is 1."),
+    "a copy": ("the values are those of hidden.weight, bit for bit",),
 }
 
 
@@ -219,8 +245,8 @@ def test_a_finding_says_what_it_is(mistake):
     model = started()
     with torch.no_grad():
         plant(model)
-    words = next(each.words for each in audit(model).findings if each.parameter == name)
-    assert WORDS[mistake] in words
+    words = next(str(each) for each in audit(model).findings if each.where == name)
+    assert all(each in words for each in WORDS[mistake])
 
 
 def test_two_explanations_are_both_said():
@@ -229,12 +255,12 @@ def test_two_explanations_are_both_said():
     init.initialize_(model, seed=0)
     normal_(model[0].weight, math.sqrt(1 / 64))
     (found,) = audit(model).findings
-    assert found.kind == "fan"
-    assert "what fan_out (128) gives" in found.words
-    assert "without the gain of relu" in found.words
+    assert found.kind == "fans swapped"
+    assert "as if fan_in and fan_out were swapped, or as if the gain of relu" in found.message
+    assert "fan_in is 64 and fan_out is 128" in found.message
 
 
-def test_the_layers_own_fans_where_the_plan_wants_the_shapes():
+def test_the_fans_of_the_layer_where_the_plan_takes_those_of_the_shape():
     recipe = [Rule("*weight", "lecun_normal_", shape_fans=True), "auto"]
     model = nn.Sequential(nn.ConvTranspose2d(64, 8, 3))
     init.initialize_(model, recipe, seed=0)
@@ -242,7 +268,8 @@ def test_the_layers_own_fans_where_the_plan_wants_the_shapes():
     # 8 * 9 by the shape, 64 * 9 in fact.
     normal_(model[0].weight, math.sqrt(1 / (64 * 9)))
     (found,) = audit(model, recipe).findings
-    assert found.kind == "fan"
+    assert found.kind == "wrong fans"
+    assert "the fans were those of the layer" in found.message
 
 
 def test_a_gain_of_another_activation():
@@ -250,18 +277,19 @@ def test_a_gain_of_another_activation():
     init.initialize_(model, seed=0)
     normal_(model[0].weight, math.sqrt(2 / 164))
     (found,) = audit(model).findings
-    assert found.kind == "gain"
-    assert "without the gain of tanh, 1.593" in found.words
+    assert found.kind == "gain missing"
+    assert "as if the gain of tanh, 1.593, was missing" in found.message
 
 
-def test_a_normal_where_it_was_to_be_cut():
+def test_a_normal_where_the_plan_cuts_it():
     recipe = [Rule("*weight", "truncated_normal_", std=0.02), "auto"]
     model = nn.Sequential(nn.Linear(64, 100))
     init.initialize_(model, recipe, seed=0)
     assert not audit(model, recipe).findings
     normal_(model[0].weight, 0.02)
     (found,) = audit(model, recipe).findings
-    assert (found.kind, "it looks normal" in found.words) == ("law", True)
+    assert found.kind == "truncation absolute"
+    assert found.message.endswith("the values look normal")
 
 
 def test_gamma_that_was_not_zeroed():
@@ -269,7 +297,7 @@ def test_gamma_that_was_not_zeroed():
     init.initialize_(model, seed=0)
     found = audit(model, "zero_gamma").findings
     names = [f"layer{stage}.{block}.bn2.weight" for stage in (1, 2) for block in (0, 1)]
-    assert [each.parameter for each in found] == names
+    assert [each.where for each in found] == names
     assert {each.kind for each in found} == {"torch default"}
 
 
@@ -300,10 +328,10 @@ def test_a_model_that_nothing_has_initialized():
     with torch.no_grad():
         for tensor in (*model.parameters(), *model.buffers()):
             tensor.zero_()
-    found = {each.parameter: each.kind for each in audit(model).findings}
+    found = {each.where: each.kind for each in audit(model).findings}
     weights = [name for name, parameter in model.named_parameters() if parameter.ndim > 1]
     assert {found[name] for name in weights} == {"constant"}
-    assert found["norm.weight"] == "value"
+    assert found["norm.weight"] == "wrong values"
 
 
 MANY = ("resnet", "mobilenet", "nanogpt", "mixer", "wavenet", "swiglu", "encoder")
@@ -315,7 +343,7 @@ def test_what_a_recipe_draws_is_clean(name, recipe):
     model, recipe = ZOO[name](), recipe_for(name, recipe)
     for seed in range(5 if name in MANY else 1):
         init.initialize_(model, recipe, seed=seed)
-        audit(model, recipe).assert_clean()
+        audit(model, recipe).assert_ok()
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
@@ -324,7 +352,7 @@ def test_every_precision_is_clean(recipe, dtype):
     model = Network().to(dtype)
     for seed in range(3):
         init.initialize_(model, recipe, seed=seed)
-        audit(model, recipe).assert_clean()
+        audit(model, recipe).assert_ok()
 
 
 OTHER_LAWS = {
@@ -347,7 +375,7 @@ def test_other_laws_are_clean(law, options):
     recipe = [Rule("*weight", law, **options), "auto"]
     for seed in range(5):
         init.initialize_(model, recipe, seed=seed)
-        audit(model, recipe).assert_clean()
+        audit(model, recipe).assert_ok()
 
 
 @pytest.mark.parametrize("law", ["identity_", lambda w: w.copy_(torch.eye(*w.shape))])
@@ -358,8 +386,8 @@ def test_a_law_that_draws_nothing_fixes_every_value(law):
     with torch.no_grad():
         model[0].weight[0, 1] = 0.5
     (found,) = audit(model, recipe).findings
-    assert found.kind == "value"
-    assert "1 of 36 values" in found.words
+    assert found.kind == "wrong values"
+    assert "1 of 36 values" in found.message
 
 
 def test_parametrized_weights_are_read_without_a_trace():
@@ -387,19 +415,20 @@ def test_an_audit_changes_nothing():
 def test_an_audit_prints_its_rows_and_findings():
     clean = audit(started())
     assert str(clean).splitlines()[0].split() == ["parameter", "shape", "law", "std", "found"]
-    assert str(clean).splitlines()[-1].startswith(f"no finding in {len(clean.rows)} parameters")
+    assert str(clean).splitlines()[-2] == "nothing found wrong"
+    assert str(clean).splitlines()[-1].startswith(f"compared: {len(clean.rows)} parameters; ")
     assert "norm.weight" not in str(clean)
-    clean.assert_clean()
+    clean.assert_ok()
     model = started()
     with torch.no_grad():
         model.norm.weight.fill_(0.9)
         model.head.weight.zero_()
     wrong = audit(model)
-    assert str(wrong).count("\nnorm.weight") == 2
+    assert str(wrong).count("norm.weight") == 2
     assert "<td>norm.weight</td>" in wrong._repr_html_()
-    assert "<li>head.weight: constant: all 6000 values are 0," in wrong._repr_html_()
-    with pytest.raises(AssertionError, match=r"head\.weight: constant"):
-        wrong.assert_clean()
+    assert "<li>error: constant in head.weight: all 6000 values are 0;" in wrong._repr_html_()
+    with pytest.raises(AssertionError, match=r"constant in head\.weight"):
+        wrong.assert_ok()
     row = {each["parameter"]: each for each in wrong.rows}["hidden.weight"]
     assert row["std"] == pytest.approx(HE)
     assert row["found"] == pytest.approx(model.hidden.weight.std(correction=0).item(), rel=1e-5)
@@ -441,9 +470,12 @@ def test_the_distance_is_scipys():
 
 def test_limits_count_the_tests():
     small, large = audit(nn.Sequential(nn.Linear(3, 5))), audit(started())
-    assert small.limit < large.limit < 6.5
+    limits = [limits_for(len(report.rows)).errors for report in (small, large)]
+    assert limits[0] < limits[1] < 6.5
     want = stats.norm.isf(FALSE_ALARM / (2 * TESTS * 2))
-    assert small.limit == pytest.approx(want, rel=1e-5)
+    assert limits[0] == pytest.approx(want, rel=1e-5)
+    for report, limit in zip((small, large), limits, strict=True):
+        assert report.notes[0].endswith(f"may be off by {limit:.2f} standard errors")
 
 
 @pytest.mark.parametrize(("spread", "law"), LAWS.values(), ids=LAWS)

@@ -1,4 +1,4 @@
-"""Layers: the signal that comes out, the gates one by one, the prediction of a bias."""
+"""Layers: the size of their outputs, each gate of packed weights, the prediction of a bias."""
 
 import math
 from functools import partial
@@ -32,14 +32,14 @@ CONVOLUTIONS = [
 
 @pytest.mark.parametrize("layer", CONVOLUTIONS, ids=str)
 def test_convolution_keeps_the_second_moment_through_a_relu(layer):
-    """Averaged over draws: He's law, with the fans that the output really sums."""
+    """He initialization keeps the second moment on average, so the fans are the right ones."""
     spatial = (40,) if layer.weight.ndim == 3 else (12,) * (layer.weight.ndim - 2)
     moments = []
     for seed in range(20):
         init.convolution_(layer, "relu", generator=generator(seed))
         x = torch.randn(2, layer.in_channels, *(3 * n for n in spatial), generator=generator(100))
         y = layer(x).relu().detach()
-        # The border sums fewer terms, and the stride takes turns in the middle.
+        # At the border an output sums fewer terms. With a stride, the number depends on the place.
         inner = y[(..., *(slice(6, -6),) * len(spatial))]
         moments.append(inner.square().mean().item())
     error = np.std(moments) / math.sqrt(len(moments))

@@ -28,7 +28,7 @@ def with_nan():
 def dead():
     model = mlp(2)
     model[0].bias.data.fill_(-1000.0)
-    # Its own bias does not vary, nor does what it hears.
+    # The input of the next layer does not vary, and neither does its bias.
     return model
 
 
@@ -84,7 +84,7 @@ COMPLEX = nn.utils.parametrizations.weight_norm(nn.Linear(20, 5, dtype=torch.com
 META = nn.Sequential(nn.Linear(20, 5), nn.BatchNorm1d(5, device="meta", affine=False))
 
 
-# What is called, with which inputs and options, and what the error says: the rule, then the value.
+# By name: the model, its inputs, the options, and the error: the rule, then the value.
 ERRORS = {
     "nan": (mlp(), [with_nan()], {}, "inputs must hold no NaN; got 1 in input 0"),
     "infinite": (

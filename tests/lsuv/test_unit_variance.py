@@ -30,7 +30,7 @@ def test_every_layer_has_unit_variance(name, orthonormal):
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("autocast", [True, False])
 def test_half_precision(dtype, autocast):
-    """Within the default tolerance, though neither the scale nor the sums fit in half precision."""
+    """Within the default tolerance, although scale and sums do not fit in half precision."""
     model, x = with_biases(mlp(4), 0.5), torch.randn(256, 20, generator=generator(1))
     if not autocast:
         model, x = model.to(dtype), x.to(dtype)

@@ -24,7 +24,7 @@ CONVOLUTIONAL = {"dirac_", "delta_orthogonal_", "icnr_"}
 
 
 class Block(nn.Module):
-    """A residual block with attention, so that every recipe finds what it is for."""
+    """A residual block with attention, so that every recipe fits it."""
 
     def __init__(self, width):
         super().__init__()
@@ -75,8 +75,8 @@ def check_tensors(mesh):
 
 
 def check_models(mesh):
-    """Meta device, sharded, given memory, initialized: as in one process, for each recipe."""
-    # Fresh memory holds nothing to keep.
+    """Each recipe fills a sharded model from the meta device as it fills a model in one process."""
+    # New memory holds no values to keep.
     for recipe in [name for name in init.RECIPES if name != "keep"]:
         plain = Model()
         init.initialize_(plain, recipe, seed=7)
@@ -231,7 +231,7 @@ def check_lsuv_seeds(mesh):
 
 
 def must_fail(model, inputs, message, source=None, **options):
-    """Assert that every process raises, and that nothing is changed, for the next pass neither."""
+    """Assert that every process raises, and that neither weights nor the next pass change."""
     before, x = whole(model), torch.ones(2, 6, 9)
     with torch.no_grad():
         output = model(x)
@@ -265,7 +265,7 @@ def check_lsuv_errors(mesh):
 
 
 def check_lsuv_refusals(mesh):
-    """What FSDP cannot hand on, and what is no data parallelism."""
+    """FSDP cannot pass on parametrizations, and tensor parallelism is no data parallelism."""
     model = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(9, 8)))
     fully_shard(model, mesh=mesh)
     refused(model, "layer '0' must not be parametrized in a sharded model; got ['_WeightNorm']")

@@ -24,7 +24,7 @@ def draw_everywhere():
 
 
 class Block(nn.Module):
-    """Layers of several kinds; run, it changes what it can reach, and may raise."""
+    """Layers of several kinds; its forward changes all that it can, and may raise."""
 
     def __init__(self, error=None):
         super().__init__()
@@ -56,7 +56,7 @@ def frozen():
 
 
 def integer():
-    """Return a model that ends in a layer of integers, where all others could be filled before."""
+    """Return a model that ends in a layer of integers, which is reached after all others."""
     model = Block()
     model.last.weight = nn.Parameter(torch.ones(3, 8, dtype=torch.int8), requires_grad=False)
     return model
@@ -90,7 +90,7 @@ def backward(y):
 
 
 class Fault(NamedTuple):
-    """What is wrong, and for each entry point what the error says, or its note."""
+    """A fault, and the words of the error or its note by entry point."""
 
     words: dict[str, str]
     build: Callable[[], nn.Module] = Block
@@ -312,7 +312,7 @@ def test_lsuv_changes_only_weights():
 
 
 def pretrained():
-    """Return a model of which a part is frozen, and a part quantized."""
+    """Return a model with a frozen part and a quantized part."""
     model = integer()
     for part in (model.first, model.norm):
         part.requires_grad_(requires_grad=False)

@@ -1,7 +1,10 @@
-"""Plans worked by hand, and the moments of what is drawn."""
+"""Plans worked by hand, and the moments of the values drawn."""
 
 import copy
+import json
 import math
+import pickle
+import re
 
 import pytest
 import torch
@@ -11,7 +14,7 @@ from torch.nn import functional as F
 from zoo import PAIRS, ZOO, NanoGPT, Plain, recipe_for
 
 import initguide as init
-from initguide import Rule
+from initguide import Fans, Rule
 
 
 def test_plan_of_a_perceptron():
@@ -36,8 +39,7 @@ def test_grouped_and_transposed_convolutions_count_what_an_output_sums():
         nn.ConvTranspose1d(6, 8, 4, stride=2, groups=2),
     )
     plan = rows(model[:6])
-    # 32 / 4 channels of 3 x 3; one of 5 x 5; 64 channels of 4 x 4, of which a stride of 2 x 2
-    # leaves each output a quarter.
+    # 32 / 4 channels of 3 x 3; one of 5 x 5; 64 channels of 4 x 4, divided by the stride of 2 x 2.
     assert [plan[f"{i}.weight"]["fan_in"] for i in (0, 2, 4)] == [72, 25, 256]
     assert plan["0.weight"]["std"] == pytest.approx(math.sqrt(2 / 72))
     assert plan["2.weight"]["std"] == pytest.approx(math.sqrt(2 / (1 + 0.04) / 25))
@@ -198,3 +200,76 @@ def test_options_of_functional_activations_reach_the_plan():
             return F.leaky_relu(self.a(x), 0.5)
 
     assert stds(Model())["a.weight"] == pytest.approx(math.sqrt(2 / 1.25 / 8))
+
+
+# A plan as text, as data and as a file.
+
+
+def small_plan():
+    """A plan with a table, a conventional bias and norm, and a frozen weight."""
+    model = nn.Sequential(
+        nn.Linear(8, 4), nn.ReLU(), nn.BatchNorm1d(4), nn.Linear(4, 2, bias=False), nn.Linear(2, 1)
+    )
+    model[3].weight.requires_grad_(False)
+    return init.plan(model)
+
+
+SUMMARY = [
+    "biases, norms and their statistics: 2 × ones_, 5 × zeros_",
+    "frozen, left unchanged: 3.weight",
+]
+
+
+def test_a_plan_prints_as_a_table_with_the_conventional_parameters_below_it():
+    lines = str(small_plan()).splitlines()
+    assert lines[0].split() == ["parameter", "shape", "layer", "fan_in", "before", "law", "std"]
+    assert [line.split()[0] for line in lines[1:3]] == ["0.weight", "4.weight"]
+    assert lines[3:] == SUMMARY
+
+
+def test_a_plan_as_data_has_all_rows():
+    plan = small_plan()
+    data = json.loads(json.dumps(plan.to_dict()))
+    assert data == {"made_by": "plan", "rows": plan.rows}
+    assert [row["parameter"] for row in data["rows"]][:2] == ["0.weight", "0.bias"]
+
+
+def test_a_plan_as_markdown_and_as_html_says_what_it_prints():
+    plan = small_plan()
+    # A backslash shields the underscore at the end of a word.
+    table, lines = plan.to_markdown().replace("\\_", "_").strip().split("\n\n")
+    cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in table.splitlines()]
+    printed = [re.split("  +", line) for line in str(plan).splitlines()[:3]]
+    assert [cells[0], *cells[2:]] == printed
+    assert lines.splitlines() == [f"- {line}" for line in SUMMARY]
+    shown = plan._repr_html_()
+    assert re.findall("<th>(.*?)</th>", shown) == printed[0]
+    assert re.findall("<td>(.*?)</td>", shown) == [*printed[1], *printed[2]]
+    assert re.findall("<li>(.*?)</li>", shown) == SUMMARY
+
+
+def test_a_plan_of_conventional_parameters_alone_has_no_table():
+    plan = init.plan(nn.BatchNorm1d(4))
+    line = "biases, norms and their statistics: 2 × ones_, 3 × zeros_"
+    assert str(plan) == line
+    assert plan._repr_html_() == f"<ul><li>{line}</li></ul>"
+    assert "|" not in plan.to_markdown()
+
+
+@pytest.mark.parametrize(
+    "recipe", ["auto", "torch", "orthogonal", [Rule("fc*.weight", "sparse_", sparsity=0.5), "keep"]]
+)
+def test_a_pickled_plan_draws_the_same_values(recipe):
+    model = Plain()
+    plan = init.plan(model, recipe)
+    again = pickle.loads(pickle.dumps(plan))
+    assert again.rows == plan.rows
+    with torch.no_grad():
+        plan.write_(3)
+        again.write_(3)
+    for one, other in zip(plan.entries, again.entries, strict=True):
+        assert one.param.tensor is not other.param.tensor
+        assert torch.equal(one.param.tensor, other.param.tensor)
+        formula = one.sampler.std_for_fans
+        if formula is not None:
+            assert other.sampler.std_for_fans(Fans(7, 9)) == formula(Fans(7, 9))

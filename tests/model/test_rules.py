@@ -1,4 +1,4 @@
-"""Which rule a parameter gets, what a rule does, and the errors of rules."""
+"""Which rule a parameter gets, the effect of a rule, and the errors of rules."""
 
 import math
 
@@ -13,7 +13,7 @@ from initguide import Rule
 
 
 class Scaled(nn.Module):
-    """A layer of one's own."""
+    """A custom layer."""
 
     def __init__(self):
         super().__init__()

@@ -216,7 +216,7 @@ def test_fixups_scalars():
     assert not model[2].weight.any()
     x = torch.randn(4, 6, generator=torch.Generator().manual_seed(0))
     assert torch.equal(model[:2](x), x)
-    # A layer is no scalar, whatever it is called.
+    # A layer with "scale" in its name is still a layer.
     model = nn.Sequential(OrderedDict(upscale=nn.Linear(3, 6), block=Block(), head=nn.Linear(6, 3)))
     assert stds(model, "fixup")["upscale.weight"] == pytest.approx(3**-0.5)
 

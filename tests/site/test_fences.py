@@ -1,7 +1,5 @@
 """What the site's modules make of a page's parts, each by itself."""
 
-import os
-import time
 from pathlib import Path
 
 import pytest
@@ -21,12 +19,12 @@ def _on_the_path(monkeypatch: pytest.MonkeyPatch):
 def printing(source: str) -> tuple[object, list[tuple[int, str]]]:
     """Run a fence; return it as a step of a page, and what it printed."""
     import execute
-    import fences
+    import steps
 
     calls: list[tuple[int, str]] = []
-    with execute._recorded_prints("page", calls):
+    with execute._prints("page", calls):
         exec(compile(source, "page", "exec"), {})
-    return fences.Step("code", source, 10), calls
+    return steps.Step("code", source, 10), calls
 
 
 def updated(source: str, folder: Path) -> str:
@@ -117,6 +115,17 @@ def test_a_page_without_steps_is_left_as_it_is():
     assert fences.weave(fences.parse(page), [], "page", "./") == (page, {}, [])
 
 
+def test_a_page_whose_code_the_tests_run_is_shown_and_needs_no_run():
+    import fences
+
+    page = '---\ncode: tested\n---\n# Title\n\n```python {test="skip"}\nx\n```\n'
+    parts = fences.without_steps(fences.parse(page.replace(' {test="skip"}', "")))
+    assert fences.steps(parts) == []
+    assert fences.weave(parts, [], "page", "./").markdown == page.replace(' {test="skip"}', "")
+    with pytest.raises(ValueError, match="must need no run; line 4 needs one"):
+        fences.without_steps(fences.parse("# Title\n\nText\n{{ x }}\n"))
+
+
 def test_what_a_failed_run_did_not_reach_is_left_out_without_complaint():
     import fences
 
@@ -161,24 +170,6 @@ def test_columns_of_numbers_stand_at_the_right():
         "| He | 0.500 | — |",
         "| Xavier | — | x |",
     ]
-
-
-def test_cache_keys_tell_parts_apart_and_unused_entries_go(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    import cache
-
-    assert cache.key("ab", "c") == cache.key("ab", b"c") != cache.key("a", "bc")
-    monkeypatch.setattr(cache, "FOLDER", tmp_path)
-    cache._prune.cache_clear()
-    old, used = tmp_path / "old", tmp_path / "used"
-    for path in (old, used):
-        path.write_bytes(b"\x80\x04N.")
-        os.utime(path, (time.time() - 31 * 24 * 3600,) * 2)
-    assert cache.load("used") is None
-    cache.store("new", {"a": 1})
-    assert cache.load("new") == {"a": 1}
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "used"]
 
 
 def test_records_become_links_relative_to_the_page():

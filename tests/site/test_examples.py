@@ -11,8 +11,6 @@ from pathlib import Path
 import pytest
 import sites
 
-ROOT = Path(__file__).resolve().parents[1]
-
 CONFIG = """
 site_name: Small
 theme: {name: material, font: false}
@@ -107,12 +105,12 @@ class Site:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         shutil.copytree(
-            ROOT / "scripts/site",
+            sites.ROOT / "scripts/site",
             folder / "scripts/site",
             ignore=shutil.ignore_patterns("__pycache__", "node_modules"),
         )
         self.write("mkdocs.yml", CONFIG)
-        self.write("stages.py", sites.hook("examples", folder=folder / "scripts/site"))
+        self.write("stages.py", sites.hook("pages", folder=folder / "scripts/site"))
         self.write("docs/index.md", "# Start\n\n[a claim](examples/good.py)\n\n::: initguide\n")
         self.write("docs/examples/good.py", GOOD)
         self.write("initguide/__init__.py", PACKAGE)
@@ -222,8 +220,8 @@ def test_every_fault_is_named_in_one_build(site: Site) -> None:
     assert code != 0
     assert "docs/examples/raises.py:6: ZeroDivisionError: division by zero" in log
     assert "return 1 / value" in log
-    assert "docs/examples/uncaptioned.py:5: a figure needs a `<!-- figure: … -->`" in log
-    assert "docs/examples/uncaptioned.py:10: no table above to caption: Of nothing." in log
+    assert "docs/examples/uncaptioned.py:5: a figure needs a comment `<!-- figure: … -->`" in log
+    assert "docs/examples/uncaptioned.py:10: a table caption must stand right below" in log
     assert "'examples/uncaptioned.py' contains a link 'missing.md'" in log
     assert "docs/examples/prose.py:1: an example must open with" in log
     assert "good.py" not in log

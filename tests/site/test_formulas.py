@@ -13,7 +13,7 @@ import pytest
 import sites
 from fontTools.ttLib import TTFont
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = sites.ROOT
 
 CONFIG = """
 site_name: Formulas
