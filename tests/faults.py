@@ -450,24 +450,52 @@ def padding_rows_filled(right):
 
 # The check of initializers: tests/testing.
 
-WRONG_ONE = "testing/test_check_initializer.py::test_a_wrong_one_is_named"
+WRONG = "testing/test_wrong_initializers.py::test_a_wrong_initializer_is_named"
 
 
-@fault("testing.diagnose:_by_fan", f"{WRONG_ONE}[fans swapped]")
+@fault("diagnostics.explain:explain", f"{WRONG}[fans swapped]")
 def unknown_mistake(right):
-    return lambda *args: ()
+    return lambda *args, **options: []
 
 
-@fault("testing.entries:_law", f"{WRONG_ONE}[uniform]")
+@fault("testing.entries:_distribution", f"{WRONG}[uniform]")
 def distributions_not_compared(right):
     return lambda *args: []
 
 
-@fault("testing.structure:_haar", f"{WRONG_ONE}[no signs]")
+@fault("testing.structure:_haar", f"{WRONG}[no signs]")
 def distribution_of_orthogonal_matrices_not_tested(right):
     return lambda *args: []
 
 
-@fault("testing.contract:randomness", f"{WRONG_ONE}[generator]")
+@fault("testing.contract:randomness", f"{WRONG}[generator]")
 def generator_not_tested(right):
     return lambda *args, **options: []
+
+
+# Reports: tests/diagnostics.
+
+
+@fault("diagnostics.depth_checks:signal", "diagnostics/test_measure_findings.py")
+def vanishing_signal_not_seen(right):
+    return lambda layers: iter(())
+
+
+@fault("diagnostics.layer_checks:dead", "diagnostics/test_measure_findings.py")
+def dead_units_not_seen(right):
+    return lambda layers: iter(())
+
+
+@fault("diagnostics.explain:wrong_distribution", "diagnostics/test_mistakes.py")
+def distributions_not_named(right):
+    return lambda *args: "wrong distribution"
+
+
+@fault("_format:json_ready", "diagnostics/test_report.py")
+def nan_left_in_json(right):
+    return lambda value: value
+
+
+@fault("_format:html_list", "diagnostics/test_report.py")
+def html_not_escaped(right):
+    return lambda lines: "".join(f"<li>{line}</li>" for line in lines)
