@@ -474,3 +474,31 @@ def distribution_of_orthogonal_matrices_not_tested(right):
 @fault("testing.contract:randomness", f"{WRONG_ONE}[generator]")
 def generator_not_tested(right):
     return lambda *args, **options: []
+
+
+# Reports: tests/diagnostics.
+
+
+@fault("diagnostics.depth_checks:signal", "diagnostics/test_measure_findings.py")
+def vanishing_signal_not_seen(right):
+    return lambda layers: iter(())
+
+
+@fault("diagnostics.layer_checks:dead", "diagnostics/test_measure_findings.py")
+def dead_units_not_seen(right):
+    return lambda layers: iter(())
+
+
+@fault("diagnostics.explain:wrong_distribution", "diagnostics/test_mistakes.py")
+def distributions_not_named(right):
+    return lambda *args: "wrong distribution"
+
+
+@fault("_format:json_ready", "diagnostics/test_report.py")
+def nan_left_in_json(right):
+    return lambda value: value
+
+
+@fault("_format:html_list", "diagnostics/test_report.py")
+def html_not_escaped(right):
+    return lambda lines: "".join(f"<li>{line}</li>" for line in lines)
