@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 from playwright.sync_api import Browser, sync_playwright
 
-# Settings, and the milliseconds within which the curves shall follow.
+# Settings, and the milliseconds within which the curves should follow.
 CASES = (
     ("?init=he&batch=128", 100),
     ("?init=he&width=128&batch=256", 250),

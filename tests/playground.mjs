@@ -5,9 +5,9 @@ import { pathToFileURL } from "node:url";
 
 const folder = pathToFileURL(`${process.argv[2]}/`);
 const load = (name) => import(new URL(name, folder));
-const [{ ACTIVATIONS, erfc }, linear, laws, measuring, random, theory, training, snippets, net, mending] =
+const [{ ACTIVATIONS, erfc }, linear, distributions, measuring, random, theory, training, snippets, net, fixing] =
   await Promise.all(
-    ["activations", "linear", "laws", "measure", "random", "theory", "training", "snippet", "network", "mend"].map(
+    ["activations", "linear", "distributions", "measure", "random", "theory", "training", "snippet", "network", "fix"].map(
       (name) => load(`${name}.js`),
     ),
   );
@@ -44,27 +44,27 @@ const CALLS = {
       }),
     ),
   erfc: ({ x }) => x.map(erfc),
-  multiply: ({ m, n, k, a, b, alpha, plain }) => {
-    const arena = new linear.Arena(plain);
+  multiply: ({ m, n, k, a, b, alpha }) => {
+    const arena = new linear.Arena();
     arena.reset(m * k + k * n + m * n);
     const [left, right, out] = [arena.take(m * k), arena.take(k * n), arena.take(m * n)];
     arena.mem.set(a, left);
     linear.pack(b, 0, k, n, arena.mem, right);
-    arena.multiply(m, n, k, left, right, out, alpha);
-    return { c: arena.mem.slice(out, out + m * n), fast: Boolean(arena.multiplyFast) };
+    linear.multiply(arena.mem, m, n, k, left, right, out, alpha);
+    return arena.mem.slice(out, out + m * n);
   },
-  law: ({ settings, fanIn, fanOut }) => laws.lawOf(settings, fanIn, fanOut),
-  draw: ({ kind, seed, layer, fanIn, fanOut }) => laws.unitWeights(kind, seed, layer, fanIn, fanOut),
-  bias: ({ bound, seed, layer, fanOut }) => laws.drawBias(bound, seed, layer, fanOut),
+  distribution: ({ settings, fanIn, fanOut }) => distributions.distributionOf(settings, fanIn, fanOut),
+  draw: ({ kind, seed, layer, fanIn, fanOut }) => distributions.unitWeights(kind, seed, layer, fanIn, fanOut),
+  bias: ({ bound, seed, layer, fanOut }) => distributions.drawBias(bound, seed, layer, fanOut),
   haar: ({ n, seeds }) => seeds.map((seed) => random.haar(n, random.stream(seed, 1))),
   predict: ({ settings }) => measuring.predict(settings),
-  measure: ({ settings, plain }) => drain(measuring.measure(new linear.Arena(plain), settings)),
-  network: ({ settings, layers, inputs, gradients, plain }) =>
+  measure: ({ settings }) => drain(measuring.measure(new linear.Arena(), settings)),
+  network: ({ settings, layers, inputs, gradients }) =>
     drain(
-      measuring.measureNetwork(new linear.Arena(plain), { ...settings, head: false, layers: layers.map(layerOf) }, { inputs, gradients }),
+      measuring.measureNetwork(new linear.Arena(), { ...settings, head: false, layers: layers.map(layerOf) }, { inputs, gradients }),
     ),
   snippets: ({ all }) => all.map(snippets.snippet),
-  mend: ({ all }) => all.map((settings) => mending.mend(settings)),
+  fix: ({ all }) => all.map((settings) => fixing.fixFor(settings)),
   digits: ({ path, constants }) => training.readDigits(new Uint8Array(readFileSync(path)), constants),
   train: ({ settings, path, constants, batches, rate }) => {
     const data = training.readDigits(new Uint8Array(readFileSync(path)), constants);

@@ -1,4 +1,4 @@
-"""The playground in a real browser: it answers, mends, remembers, trains, and is for everybody."""
+"""The playground in a real browser: it answers, fixes, remembers, trains, and is for everybody."""
 
 import re
 from collections.abc import Iterator
@@ -48,12 +48,12 @@ def shows(page: Page, query: str) -> None:
     page.wait_for_selector(f'.playground[data-shown="{query or "?"}"]', timeout=60_000)
 
 
-def test_one_click_mends_the_start_and_back_undoes_it(page: Page, address: str):
+def test_one_click_fixes_the_start_and_back_undoes_it(page: Page, address: str):
     page.goto(address + PAGE)
     shows(page, "")
     verdict = page.locator(".pg-verdict")
     assert "Signal vanishes" in verdict.inner_text()
-    page.click("text=Mend it: He")
+    page.click("text=Fix it: He")
     shows(page, "?init=he")
     assert "Healthy" in verdict.inner_text()
     assert page.url.endswith("playground/?init=he")

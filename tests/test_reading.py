@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import copying
 import glossary
 import minutes
+import page_blocks
 import printed
 import pytest
 from playwright.sync_api import Browser, Page, TimeoutError
@@ -67,10 +67,22 @@ def test_output_is_told_from_code():
 
 def test_marking_changes_no_text():
     html = '<span class="nb">print</span>(1)\n<span class="c1">#&gt; 1</span>\n<span>x</span>\n'
-    marked = copying.marked(html)
+    marked = page_blocks.marked(html)
     assert '<span class="output"><span class="c1">#&gt; 1</span>\n</span>' in marked
     assert re.sub("<[^>]+>", "", marked) == re.sub("<[^>]+>", "", html)
-    assert copying.marked("x = 1\n") == "x = 1\n"
+    assert page_blocks.marked("x = 1\n") == "x = 1\n"
+
+
+def test_every_code_block_gets_a_button_that_names_it():
+    block = '<pre class="x"><span></span><code class="y">x = 1\n</code></pre>'
+    html = page_blocks.with_buttons(block + "<p>text</p>" + block)
+    assert re.findall(r'data-clipboard-target="#([\w-]+)"', html) == ["code-1", "code-2"]
+    assert re.findall(r'<code id="([\w-]+)" class="y">x = 1\n</code></pre>', html) == [
+        "code-1",
+        "code-2",
+    ]
+    assert html.count('<pre class="x">') == html.count("<button ") == 2
+    assert "<p>text</p>" in html
 
 
 def test_every_copy_button_of_a_page_copies_code_alone(page: Page, address: str):
@@ -88,6 +100,32 @@ def test_every_copy_button_of_a_page_copies_code_alone(page: Page, address: str)
         assert "#>" not in text
         assert not printed.lines(text)
     assert page.locator(".output").count() > 3
+
+
+# Tables ------------------------------------------------------------------------------------------
+
+
+def test_each_table_has_a_box_and_no_empty_head():
+    html = "<table><tr><th></th><th>He</th></tr></table>\n<table></table>"
+    assert page_blocks.boxed(html) == (
+        '<div class="table" tabindex="0"><table><tr><td></td><th>He</th></tr></table></div>\n'
+        '<div class="table" tabindex="0"><table></table></div>'
+    )
+
+
+def test_a_wide_table_scrolls_by_keyboard(page: Page, address: str):
+    page.set_viewport_size({"width": 390, "height": 900})
+    page.goto(f"{address}guide/framework-defaults/")
+    wide = [
+        box
+        for box in page.locator(".table").all()
+        if box.evaluate("box => box.scrollWidth > box.clientWidth + 20")
+    ]
+    assert wide
+    wide[0].focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("document.activeElement.scrollLeft > 0")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 # Glossary ----------------------------------------------------------------------------------------
@@ -267,15 +305,20 @@ def test_a_page_is_styled_once(page: Page, address: str):
     assert sum(count > elements / 2 for count in styled) == 1
 
 
-@pytest.mark.parametrize(("scheme", "root"), [("light", "normal"), ("dark", "dark")])
+@pytest.mark.parametrize(("scheme", "canvas"), [("light", "#ffffff"), ("dark", "#121212")])
 def test_what_scrolls_has_the_scheme_of_the_page(
-    browser: Browser, address: str, scheme: Any, root: str
+    browser: Browser, address: str, scheme: Any, canvas: str
 ):
+    """The browser draws scroll bars in the scheme in which it draws its own canvas."""
     context = browser.new_context(color_scheme=scheme)
     page = context.new_page()
     page.goto(address)
+    page.evaluate("document.documentElement.style.backgroundColor = 'Canvas'")
+    wanted = f"rgb({', '.join(str(byte) for byte in bytes.fromhex(canvas[1:]))})"
     page.wait_for_function(
-        f"getComputedStyle(document.documentElement).colorScheme === '{root}'", timeout=5000
+        "(wanted) => getComputedStyle(document.documentElement).backgroundColor === wanted",
+        arg=wanted,
+        timeout=5000,
     )
     context.close()
 

@@ -1,17 +1,12 @@
-"""What leaves the site: scripts, Markdown, lists for machines, cards, paper, and the policy."""
+"""What leaves the site: scripts, Markdown, lists for machines, a picture, paper, and the policy."""
 
-import functools
-import http.server
 import json
 import os
 import re
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
-import cards
 import policy
 import printing
 import pytest
@@ -174,43 +169,44 @@ def test_the_bibliography_leads_back(site: Path):
         assert "references/#he2015" in (site / "references" / href / "index.html").read_text()
 
 
-# Cards -------------------------------------------------------------------------------------------
+# Shared links ------------------------------------------------------------------------------------
 
 
 def test_a_description_is_cut_at_a_word():
-    assert cards.described("One <em>short</em> &amp; plain.") == "One short & plain."
-    long = cards.described("word " * 60)
-    assert len(long) <= cards.LONGEST
+    assert take_home.described("One <em>short</em> &amp; plain.") == "One short & plain."
+    long = take_home.described("word " * 60)
+    assert len(long) <= take_home.LONGEST
     assert long.endswith("word…")
 
 
-def test_with_an_address_each_page_has_its_card(tmp_path: Path):
+def test_with_an_address_each_page_has_the_picture(tmp_path: Path):
     pages = {"index": "# Home\n\nA page & its text.\n", "deep/er": "# Deeper\n\nOh.\n"}
     files = {f"docs/{name}.md": text for name, text in pages.items()}
     settings = {
         "site_url": "https://example.org/below/",
         "extra": {"feedback": "https://example.org/new?kind=page"},
     }
-    root = sites.make(tmp_path, files, modules=("pages", "take_home", "cards"), settings=settings)
+    root = sites.make(tmp_path, files, modules=("pages", "take_home"), settings=settings)
     sites.copy_theme(root)
     code, log = sites.build(root)
     assert code == 0, log
     page = (root / "site/deep/er/index.html").read_text(encoding="utf-8")
     shown = dict(re.findall(r'<meta (?:property|name)="([\w:]+)" content="([^"]*)"', page))
-    assert shown["og:image"] == "https://example.org/below/assets/cards/deep/er.png"
+    assert shown["og:image"] == "https://example.org/below/assets/card.png"
     assert shown["og:url"] == "https://example.org/below/deep/er/"
     assert shown["og:title"] == "Deeper"
     assert shown["description"] == shown["og:description"] == "Oh."
     feedback = "https://example.org/new?kind=page&amp;title=Deeper&amp;body=Page%3A%20deep/er/"
     assert f'href="{feedback}"' in page
-    card = root / "site/assets/cards/deep/er.png"
+    home = (root / "site/index.html").read_text(encoding="utf-8")
+    assert 'content="A page &amp; its text."' in home
+
+
+def test_the_picture_has_the_size_that_the_pages_name(site: Path):
+    card = site / "assets/card.png"
     with Image.open(card) as image:
         assert image.size == (1200, 630)
     assert card.stat().st_size < 40_000
-    other = (root / "site/assets/cards/index.png").read_bytes()
-    assert other != card.read_bytes()
-    home = (root / "site/index.html").read_text(encoding="utf-8")
-    assert 'content="A page &amp; its text."' in home
 
 
 def test_without_an_address_nothing_is_promised(site: Path):
@@ -218,7 +214,6 @@ def test_without_an_address_nothing_is_promised(site: Path):
     assert 'property="og:title"' in page
     assert "og:image" not in page
     assert "Something wrong" not in page
-    assert not (site / "assets/cards").exists()
 
 
 # Paper -------------------------------------------------------------------------------------------
@@ -292,21 +287,24 @@ def test_a_page_becomes_a_pdf(browser: Browser, address: str):
 # Policy ------------------------------------------------------------------------------------------
 
 
-def test_the_policy_names_what_stands_inline(tmp_path: Path):
-    (tmp_path / "a.html").write_text(
-        '<script>let a</script><script src="x.js"></script>'
-        '<script type="application/json">{}</script><style>p{}</style>'
+def test_the_policy_names_what_stands_inline():
+    page = (
+        '<!doctype html><head><meta charset="utf-8">\n<script>let a</script><script src="x.js">'
+        '</script><script type="application/json">{}</script><style>p{}</style>'
     )
-    said = policy.policy(tmp_path)
+    said = policy.policy(page)
     # openssl dgst -sha256 -binary | base64
     script = "'sha256-" + _openssl("let a") + "'"
     style = "'sha256-" + _openssl("p{}") + "'"
     assert f"script-src 'self' {script};" in said
     assert f"style-src 'self' {style};" in said
     assert "unsafe-inline" not in said.replace("style-src-attr 'unsafe-inline'", "")
-    assert "wasm" not in said
-    (tmp_path / "x.wasm").write_bytes(b"")
-    assert "script-src 'self' 'wasm-unsafe-eval'" in policy.policy(tmp_path)
+    guarded = policy.guarded(page)
+    assert guarded.index("Content-Security-Policy") < guarded.index("<script>")
+    assert said in guarded
+    for unfit in ("<p>", page.replace("<head>", "<head><script>let b</script>")):
+        with pytest.raises(ValueError, match=r"a page must begin with <meta charset"):
+            policy.guarded(unfit)
 
 
 def _openssl(text: str) -> str:
@@ -315,54 +313,50 @@ def _openssl(text: str) -> str:
     return ran.stdout.decode()
 
 
-@pytest.fixture(scope="module")
-def strict_address(site: Path) -> Iterator[str]:
-    """Serve the site with the headers that its build wrote."""
-    lines = (site / "_headers").read_text(encoding="utf-8").splitlines()[1:]
-    headers = dict(line.strip().split(": ", 1) for line in lines)
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def end_headers(self) -> None:
-            for name, value in headers.items():
-                self.send_header(name, value)
-            super().end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Leave the test's output alone."""
-
-    handler = functools.partial(Handler, directory=str(site))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
+def test_headers_say_what_a_page_cannot(site: Path):
+    lines = (site / "_headers").read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "/*"
+    assert "  Content-Security-Policy: frame-ancestors 'none'" in lines
 
 
-def test_every_page_keeps_the_strict_policy(
-    browser: Browser, strict_address: str, pages: list[str]
-):
+def test_every_page_works_under_its_policy(browser: Browser, address: str, pages: list[str]):
     context = browser.new_context()
     page = context.new_page()
     violations: list[str] = []
     page.on("console", lambda said: violations.append(said.text) if said.type == "error" else None)
     page.on("pageerror", lambda error: violations.append(str(error)))
     for url in [*pages, "404.html"]:
-        page.goto(strict_address + url)
+        page.goto(address + url)
         assert page.evaluate("document.styleSheets.length"), url
+        assert page.locator("meta[http-equiv=Content-Security-Policy]").count() == 1, url
     # And what the reader does: search, enlarge, copy, change the palette.
-    page.goto(strict_address)
+    page.goto(f"{address}guide/methods/xavier/")
     page.get_by_role("button", name="Enlarge the figure").first.click()
     page.keyboard.press("Escape")
+    page.locator(".md-code__button").first.click()
     page.keyboard.press("/")
     page.keyboard.type("Xavier")
     page.wait_for_selector(".md-search-result__link")
     page.keyboard.press("Escape")
     page.locator("label[for^=__palette]:visible").click()
+    page.locator(".playground").scroll_into_view_if_needed()
+    page.wait_for_selector(".playground[data-shown]", timeout=60_000)
     assert not violations, "\n".join(violations)
-    # The policy is in force: what it does not name is refused.
-    page.evaluate(
-        "document.body.append(Object.assign(document.createElement('script'),"
-        " {textContent: 'window.ran = 1'}))"
-    )
-    assert page.evaluate("window.ran") is None
-    assert violations
     context.close()
+
+
+@pytest.mark.parametrize(
+    "url", ["", "guide/methods/xavier/", "examples/he-2015/", "playground/", "print/", "404.html"]
+)
+def test_a_page_refuses_an_inline_script_that_is_not_its_own(
+    browser: Browser, address: str, url: str
+):
+    page = browser.new_page()
+    page.goto(address + url)
+    with page.expect_console_message(lambda said: "Content Security Policy" in said.text):
+        page.evaluate(
+            "document.body.append(Object.assign(document.createElement('script'),"
+            " {textContent: 'window.ran = 1'}))"
+        )
+    assert page.evaluate("window.ran") is None
+    page.close()

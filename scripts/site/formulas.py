@@ -16,13 +16,11 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from mkdocs.structure.toc import AnchorLink
-from mkdocs.utils import get_relative_url
 
 log = logging.getLogger("mkdocs.hooks.formulas")
 
-# mkdocs.yml links the stylesheet from here.
+# The template links the stylesheet from here.
 ASSETS = "assets/katex"
-FONTS = f"{ASSETS}/fonts.js"
 # Longer ones may be wider than a phone; they scroll, and the keyboard must reach what scrolls.
 LONG = 30
 
@@ -59,22 +57,11 @@ def on_env(env: Environment, config: MkDocsConfig, files: Files) -> None:
         _put_text(page, rendered)
 
 
-def on_page_context(context: dict, page: Page, config: MkDocsConfig, nav: object) -> None:
-    """Put the rendered formulas into the page."""
+def on_page_context(context: dict, page: Page, config: MkDocsConfig, nav: object) -> dict:
+    """Put the rendered formulas into the page, and tell the template which fonts they use."""
     page.content = _PLACEHOLDER.sub(lambda match: _shown[int(match[1])], page.content or "")
-
-
-def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
-    """Have the fonts in the head of a page with formulas."""
-    if 'class="katex"' not in output:
-        return output
-    script = f'<script src="{get_relative_url(FONTS, page.url)}"></script>\n'
-    return output.replace('<link rel="stylesheet"', f'{script}<link rel="stylesheet"', 1)
-
-
-def on_post_build(config: MkDocsConfig) -> None:
-    """Write the fonts, cut to what the site's formulas need."""
-    Path(config.site_dir, FONTS).write_text(katex.fonts_script(_shown), encoding="utf-8")
+    context["formula_fonts"] = katex.faces(page.content)
+    return context
 
 
 def _formula(match: re.Match[str]) -> katex.Formula:

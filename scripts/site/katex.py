@@ -1,13 +1,8 @@
 """Formulas rendered by KaTeX: one node process for all of a build's formulas, none when cached."""
 
-import base64
-import html
-import io
 import json
-import logging
 import re
 import xml.etree.ElementTree as ET
-from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -19,23 +14,22 @@ ROOT = SITE.parents[1]
 PACKAGE = ROOT / "node_modules" / "katex"
 
 _BATCH = SITE / "katex_batch.mjs"
-_OLD_FONTS = re.compile(r',url\([^)]*\.(?:woff|ttf)\) format\("\w+"\)')
 _RELATIONS = frozenset("=≠≈≃∼∝<>≤≥≪≫→↦∈")
 _INVISIBLE = dict.fromkeys(map(ord, "\u2061\u2062\u200b"))
 
 
-_TEXT = re.compile(r'</?span(?: class="([^"]*)")?[^>]*>([^<]+)')
-# The faces that formulas use, by the classes of KaTeX's stylesheet; all else is in the first.
-_FACE = "Main-Regular"
+_CLASSES = re.compile(r'<span class="([^"]*)"')
+# The fonts of formulas, by the classes of KaTeX's stylesheet; everything else is in the first.
+_FACE = "KaTeX_Main-Regular"
 _FACES = {
-    "mathnormal": "Math-Italic",
-    "mathbf": "Main-Bold",
-    "mathbb": "AMS-Regular",
-    "mathcal": "Caligraphic-Regular",
-    "size1": "Size1-Regular",
-    "small-op": "Size1-Regular",
-    "size2": "Size2-Regular",
-    "large-op": "Size2-Regular",
+    "mathnormal": "KaTeX_Math-Italic",
+    "mathbf": "KaTeX_Main-Bold",
+    "mathbb": "KaTeX_AMS-Regular",
+    "mathcal": "KaTeX_Caligraphic-Regular",
+    "size1": "KaTeX_Size1-Regular",
+    "small-op": "KaTeX_Size1-Regular",
+    "size2": "KaTeX_Size2-Regular",
+    "large-op": "KaTeX_Size2-Regular",
 }
 
 
@@ -93,68 +87,26 @@ def render(formulas: Iterable[Formula]) -> dict[Formula, Rendered | Rejected]:
 
 
 def assets() -> dict[str, str | bytes]:
-    """Return what the pages need of KaTeX by file name: stylesheet, fonts and their licence."""
-    fonts = sorted((PACKAGE / "dist" / "fonts").glob("*.woff2"))
-    style = (PACKAGE / "dist" / "katex.min.css").read_text(encoding="utf-8")
-    # Every browser that can show the site reads woff2; the older formats stay behind. No face has
-    # the space of no width, and nobody should ask for a whole one on its account.
-    style = _OLD_FONTS.sub("", style).replace(
-        f'{_FACE}.woff2) format("woff2")',
-        f'{_FACE}.woff2) format("woff2");unicode-range:U+0-200A,U+200C-10FFFF',
-    )
+    """Return KaTeX's stylesheet, fonts and licence by file name.
+
+    The stylesheet names older formats of each font too, which no browser asks for that reads woff2.
+    """
     return {
-        "katex.min.css": style,
+        "katex.min.css": (PACKAGE / "dist" / "katex.min.css").read_text(encoding="utf-8"),
         "LICENSE.txt": (PACKAGE / "LICENSE").read_text(encoding="utf-8"),
-        **{f"fonts/{font.name}": font.read_bytes() for font in fonts},
+        **{
+            f"fonts/{font.name}": font.read_bytes()
+            for font in sorted((PACKAGE / "dist" / "fonts").glob("*.woff2"))
+        },
     }
 
 
-def fonts_script(shown: Iterable[str]) -> str:
-    """Return a script with the letters that formulas use, for the head of a page.
-
-    A file of a font comes when the page is drawn, and moves what it then draws anew. A script that
-    brings the letters itself has them there before. Without it, and for other letters, the
-    stylesheet has the files.
-    """
-    letters: dict[str, set[str]] = defaultdict(set)
-    for formula in shown:
-        for classes, text in _TEXT.findall(formula):
-            face = next((_FACES[name] for name in classes.split() if name in _FACES), _FACE)
-            # The space decides where a line's base is.
-            letters[face].update(" ", html.unescape(text))
-    faces = [_face(face, letters[face]) for face in sorted(letters)]
-    return f"""\
-for (const [family, style, weight, unicodeRange, data] of {json.dumps(faces)}) {{
-  const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
-  document.fonts.add(new FontFace(family, bytes, {{ style, weight, unicodeRange }}));
-}}
-"""
-
-
-def _face(face: str, letters: set[str]) -> tuple[str, str, str, str, str]:
-    """Return family, style, weight, range and file of a face that has no more than the letters."""
-    from fontTools.subset import Options, Subsetter
-    from fontTools.ttLib import TTFont
-
-    # The fonts say that they were made in 1904.
-    logging.getLogger("fontTools").setLevel(logging.ERROR)
-    font = TTFont(PACKAGE / "dist" / "fonts" / f"KaTeX_{face}.ttf", recalcTimestamp=False)
-    known = font.getBestCmap() or {}
-    codes = sorted(known.keys() & set(map(ord, letters)))
-    cut = Subsetter(Options(hinting=False))
-    cut.populate(unicodes=codes)
-    cut.subset(font)
-    font.flavor = "woff"
-    file = io.BytesIO()
-    font.save(file)
-    family, _, style = face.partition("-")
-    return (
-        f"KaTeX_{family}",
-        "italic" if "Italic" in style else "normal",
-        "700" if "Bold" in style else "400",
-        ",".join(f"U+{code:X}" for code in codes),
-        base64.b64encode(file.getvalue()).decode(),
-    )
+def faces(html: str) -> list[str]:
+    """Return the names of the fonts that a page's formulas use, for the page to load early."""
+    if 'class="katex"' not in html:
+        return []
+    names = {word for classes in _CLASSES.findall(html) for word in classes.split()}
+    return [_FACE, *sorted({face for name, face in _FACES.items() if name in names})]
 
 
 def _run_node(formulas: list[Formula]) -> list[Rendered | Rejected]:

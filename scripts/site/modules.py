@@ -1,4 +1,4 @@
-"""JavaScript modules in one file: each of many small ones costs a reader a request of its own.
+"""JavaScript modules in one file: each of many small ones would cost a reader one more request.
 
 A module becomes a function that returns its exports, so names may recur from module to module. Of
 the language's forms two are understood, at the start of a line: `import { a } from "./b.js";` and

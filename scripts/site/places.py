@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import rendering
+import serving
 from mkdocs.config.defaults import MkDocsConfig
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,10 +23,15 @@ def on_config(config: MkDocsConfig) -> None:
         logging.getLogger(name).addFilter(_add_place)
 
 
+def _may_be_found_later(message: str) -> bool:
+    """Return whether a link may still find its target: on a page that runs or is rendered later."""
+    waits = serving.is_running() or not rendering.is_complete()
+    return waits and ("an anchor" in message or "cross-reference target" in message)
+
+
 def _add_place(record: logging.LogRecord) -> bool:
     message = record.getMessage()
-    if "cross-reference target" in message and not rendering.is_complete():
-        # Under `mkdocs serve`: the target may be on a page that is rendered later.
+    if _may_be_found_later(message):
         return False
     if found := _COMPLAINT.search(message):
         page = Path("docs", found["page"] or found["in"])

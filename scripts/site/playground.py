@@ -1,11 +1,10 @@
-"""The playground: what its modules need from the package, and its files on the pages that hold it.
+"""The playground: what its modules need from the package, and its modules in two files.
 
 Colours, markers and data have one place, the package; the build hands them to the browser.
 """
 
 import base64
 import json
-import re
 from pathlib import Path
 
 import cache
@@ -16,16 +15,13 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
-from mkdocs.utils import get_relative_url
 from steps import Run
 
 FOLDER = "assets/playground"
 # What a page, or a script of it, asks for by its address.
-ENTRIES = ("start.js", "app.js", "worker.js")
+ENTRIES = ("app.js", "worker.js")
 
 JOB = runner.Job("scripts/site/playground_data.py", "playground", (), "")
-
-_HOLDS_ONE = re.compile(r'<div class="playground[ "]')
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -39,24 +35,19 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
-    """Load the playground's style and script on pages that hold one, and on no other."""
-    if not _HOLDS_ONE.search(output):
-        return output
+    """Make the playground's own page wide."""
     # By a class: a selector with `:has` costs a phone half of the time for all styles.
-    if " data-full" in output:
-        output = output.replace("md-content__inner", "md-content__inner has-playground", 1)
-    style, script = (
-        get_relative_url(f"{FOLDER}/{name}", page.url) for name in ("playground.css", "start.js")
-    )
-    head = f'<link rel="stylesheet" href="{style}">\n</head>'
-    body = f'<script type="module" src="{script}"></script>\n</body>'
-    return output.replace("</head>", head, 1).replace("</body>", body, 1)
+    wide = '<div class="playground" data-full' in output
+    return output.replace("md-content__inner", "md-content__inner has-playground", wide)
 
 
 def on_post_build(config: MkDocsConfig) -> None:
     """Join each entry with the modules that it imports, and remove these."""
     folder = Path(config.site_dir, FOLDER)
     sources = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.js")}
+    if serving.is_on() and "constants.js" not in sources:
+        # The package's data are on their way: see `on_files`.
+        return
     for name in sources:
         if name in ENTRIES:
             (folder / name).write_text(modules.joined(name, sources), encoding="utf-8")

@@ -6,14 +6,11 @@ One event needs more than that, and says why.
 
 from collections.abc import Callable
 
-import cards
-import copying
 import formulas
 import glossary
-import landmarks
-import lighten
 import minutes
 import not_found
+import page_blocks
 import pages
 import places
 import playground
@@ -22,7 +19,6 @@ import printing
 import references
 import rendering
 import serving
-import stylesheet
 import take_home
 from mkdocs.plugins import CombinedEvent, event_priority
 
@@ -33,8 +29,8 @@ def _last(stage: Callable) -> Callable:
 
 
 STAGES: dict[str, tuple[Callable, ...]] = {
-    "on_startup": (serving.on_startup,),
-    "on_config": (formulas.on_config, places.on_config, cards.on_config, printing.on_config),
+    "on_startup": (serving.on_startup, policy.on_startup),
+    "on_config": (formulas.on_config, places.on_config, printing.on_config),
     # mkdocs-jupyter has made pages of the examples' scripts by now. What the playground runs under
     # `mkdocs serve`, it runs with the pages.
     "on_files": (
@@ -54,7 +50,7 @@ STAGES: dict[str, tuple[Callable, ...]] = {
     ),
     "on_page_content": (
         rendering.content(
-            copying.on_page_content,
+            page_blocks.on_page_content,
             references.on_page_content,
             glossary.on_page_content,
         ),
@@ -62,29 +58,18 @@ STAGES: dict[str, tuple[Callable, ...]] = {
     # mkdocs-autorefs resolves references at this event, with priority -50, and writes titles into
     # links. The bibliography lists titles as the pages have them, so it comes before the formulas.
     "on_env": (_last(references.on_env), _last(formulas.on_env)),
-    # The search has read the page's plain text by now. The card takes that text too; the printed
-    # page needs the formulas.
+    # The search has read the page's plain text by now. The description takes that text too; the
+    # printed page needs the formulas.
     "on_page_context": (
-        cards.on_page_context,
         take_home.on_page_context,
         formulas.on_page_context,
         printing.on_page_context,
     ),
-    "on_post_page": (
-        formulas.on_post_page,
-        lighten.on_post_page,
-        stylesheet.on_post_page,
-        landmarks.on_post_page,
-        playground.on_post_page,
-    ),
+    "on_post_page": (playground.on_post_page,),
     # The policy reads every page that the others have written.
     "on_post_build": (
         printing.on_post_build,
-        formulas.on_post_build,
         take_home.on_post_build,
-        cards.on_post_build,
-        stylesheet.on_post_build,
-        landmarks.on_post_build,
         playground.on_post_build,
         not_found.on_post_build,
         policy.on_post_build,

@@ -1,8 +1,8 @@
-"""The Content-Security-Policy that the built site keeps, for a host to send with every page.
+"""The Content-Security-Policy of each page, in a `<meta>` element, so that it holds on any host.
 
-It names each inline script by its hash. `_headers` holds it in the form that several static hosts
-read; others want it in their own settings (see docs/how-to/deploy.md). KaTeX places its boxes with
-style attributes, which run nothing: they alone are allowed inline.
+A page's policy names the page's own inline scripts and styles by their hashes. The build writes the
+rules that need a header to `_headers`, which several static hosts read (see docs/how-to/deploy.md).
+Style attributes are allowed, because KaTeX places its boxes with them and they run no code.
 """
 
 import base64
@@ -12,39 +12,57 @@ from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
 
-FILE = "_headers"
-
+_HEADERS = {
+    "Content-Security-Policy": "frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+}
+# The policy comes after the encoding, which must be in a page's first kilobyte, and before any
+# script, because it applies only to the elements that come later.
+_START = '<meta charset="utf-8">\n'
 _SCRIPT = re.compile(r"<script(?P<attributes>[^>]*)>(?P<text>.*?)</script>", re.DOTALL)
 _STYLE = re.compile(r"<style[^>]*>(?P<text>.*?)</style>", re.DOTALL)
 
+_commands: list[str] = []
+
+
+def on_startup(command: str, dirty: bool) -> None:
+    """Keep the command: `mkdocs serve` adds a script to each page, which a policy would refuse."""
+    _commands[:] = [command]
+
 
 def on_post_build(config: MkDocsConfig) -> None:
-    """Write the policy for what is in the site's folder."""
+    """Give each page its policy, and write the headers."""
+    if _commands == ["serve"]:
+        return
     site = Path(config.site_dir)
-    headers = {
-        "Content-Security-Policy": policy(site),
-        "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "same-origin",
-    }
-    lines = "".join(f"  {name}: {value}\n" for name, value in headers.items())
-    (site / FILE).write_text(f"/*\n{lines}", encoding="utf-8")
-
-
-def policy(site: Path) -> str:
-    """Return the strictest policy under which every page of the site works."""
-    scripts, styles = set(), set()
     for path in site.rglob("*.html"):
-        page = path.read_text(encoding="utf-8")
-        for found in _SCRIPT.finditer(page):
-            if "src=" not in found["attributes"] and "json" not in found["attributes"]:
-                scripts.add(_hash(found["text"]))
-        styles.update(_hash(found["text"]) for found in _STYLE.finditer(page))
-    # Compiling WebAssembly is a permission of its own.
-    compiled = ["'wasm-unsafe-eval'"] if any(site.rglob("*.wasm")) else []
+        path.write_text(guarded(path.read_text(encoding="utf-8")), encoding="utf-8")
+    lines = "".join(f"  {name}: {value}\n" for name, value in _HEADERS.items())
+    (site / "_headers").write_text(f"/*\n{lines}", encoding="utf-8")
+
+
+def guarded(page: str) -> str:
+    """Return the page with its policy; ValueError if it has no place for that."""
+    start, charset, rest = page.partition(_START)
+    if not charset or "<script" in start or "<style" in start:
+        raise ValueError(f"a page must begin with {_START.strip()}; got {page[:80]!r}")
+    meta = f'<meta http-equiv="Content-Security-Policy" content="{policy(page)}">\n'
+    return start + charset + meta + rest
+
+
+def policy(page: str) -> str:
+    """Return the strictest policy under which the page works."""
+    scripts = [
+        _hash(found["text"])
+        for found in _SCRIPT.finditer(page)
+        if "src=" not in found["attributes"] and "json" not in found["attributes"]
+    ]
+    styles = [_hash(found["text"]) for found in _STYLE.finditer(page)]
     directives = {
         "default-src": ["'none'"],
-        "script-src": ["'self'", *compiled, *sorted(scripts)],
-        "style-src": ["'self'", *sorted(styles)],
+        "script-src": ["'self'", *sorted({*scripts})],
+        "style-src": ["'self'", *sorted({*styles})],
         "style-src-attr": ["'unsafe-inline'"],
         "img-src": ["'self'", "data:"],
         "font-src": ["'self'"],
@@ -52,7 +70,6 @@ def policy(site: Path) -> str:
         "worker-src": ["'self'"],
         "base-uri": ["'none'"],
         "form-action": ["'self'"],
-        "frame-ancestors": ["'none'"],
     }
     return "; ".join(f"{name} {' '.join(values)}" for name, values in directives.items())
 

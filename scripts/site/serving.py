@@ -77,6 +77,11 @@ def is_on() -> bool:
     return _state.on
 
 
+def is_running() -> bool:
+    """Return whether pages show placeholders because their code still runs."""
+    return _state.on and _state.done < _state.total
+
+
 def message() -> str:
     """Return what a placeholder says."""
     return f"running, {_state.done} of {_state.total} pages done"

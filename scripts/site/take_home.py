@@ -1,19 +1,22 @@
-"""What a reader takes home: each page's code as one script, each page as Markdown, llms.txt.
+"""Downloads: each page's code as one script, each page as Markdown, and llms.txt.
 
-The script is the page's code without its printed output, which runs as it is. The Markdown stands
+The script is the page's code without its printed output, which runs as it is. The Markdown is
 beside the page, as `index.md`, with the numbers and figures that the build made.
 """
 
 import posixpath
 import re
 from collections.abc import Iterator
+from html import escape
 from pathlib import Path
 from typing import Any
 
+import cache
 import fences
 import griffe
+import griffe_twins
+import pieces
 import printed
-from griffe_twins import Twins
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import Files
 from mkdocs.structure.nav import Navigation, Section
@@ -31,12 +34,17 @@ _LINK = re.compile(r"(?<!!)(\[[^\]\n]*(?:\n[^\]\n]+)?\]\()(?![a-z]+:|#)([^)#\s]+
 _DIRECTIVE = re.compile(r"^::: (initguide[\w.]*)$", re.MULTILINE)
 _HEADING = re.compile(r"^#+ (.+?)(?: \{.*\})?$", re.MULTILINE)
 
+_PARAGRAPH = re.compile(r"<p>(.*?)</p>", re.DOTALL)
+# Of a page's description: search engines show no more letters.
+LONGEST = 155
+
 # By the pages' paths below docs.
 _markdown: dict[str, str] = {}
 _scripts: dict[str, str] = {}
 _navigation: list[Navigation] = []
-# The package as griffe reads it, once per build.
+# The package as griffe reads it, once per build, and the hashes of its sources.
 _package: list[Any] = []
+_sources: dict[str, str] = {}
 
 
 def on_nav(nav: Navigation, config: MkDocsConfig, files: Files) -> None:
@@ -45,10 +53,12 @@ def on_nav(nav: Navigation, config: MkDocsConfig, files: Files) -> None:
     _markdown.clear()
     _scripts.clear()
     _package.clear()
+    _sources.clear()
+    _sources.update(cache.hashes())
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> None:
-    """Keep what the page says."""
+    """Keep the page as Markdown, and its code."""
     uri = page.file.src_uri
     _markdown[uri] = plain(markdown, uri)
     if uri.endswith(".md") and (code := script(page.file.content_string)):
@@ -56,9 +66,11 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def on_page_context(context: dict, page: Page, config: MkDocsConfig, nav: object) -> dict:
-    """Tell the template what there is to take."""
+    """Name the page's script for the template, and describe the page by its first paragraph."""
     uri = page.file.src_uri
     context["script_name"] = _script_name(uri) if uri in _scripts else None
+    first = _PARAGRAPH.search(page.content or "")
+    page.meta.setdefault("description", escape(described(first[1] if first else "")))
     return context
 
 
@@ -114,8 +126,16 @@ def plain(markdown: str, uri: str) -> str:
     return _DIRECTIVE.sub(lambda found: _documented(found[1]), text).strip() + "\n"
 
 
+def described(paragraph: str) -> str:
+    """Return the text of a paragraph, cut at a word."""
+    text = " ".join(pieces.text(paragraph).split())
+    if len(text) <= LONGEST:
+        return text
+    return text[: LONGEST - 1].rsplit(" ", 1)[0].rstrip(",;:") + "…"
+
+
 def index(nav: Navigation, config: MkDocsConfig, root: str) -> str:
-    """Return llms.txt: every page in order, what it says first, and where its Markdown stands."""
+    """Return llms.txt: each page in order, its first paragraph, and where its Markdown is."""
     head = f"# {config.site_name}\n\n> {config.site_description}\n"
     return "\n".join([head, *_listed(nav.items, root)]) + "\n"
 
@@ -138,7 +158,7 @@ def _first(markdown: str) -> str:
 
 
 def _folder(uri: str) -> str:
-    """Return where a page's Markdown stands in the site: `guide/x.md` at `guide/x/index.md`."""
+    """Return where a page's Markdown is in the site: `guide/x.md` at `guide/x/index.md`."""
     stem = uri.rsplit(".", 1)[0]
     return "index.md" if stem == "index" else f"{stem.removesuffix('/index')}/index.md"
 
@@ -148,11 +168,21 @@ def _script_name(uri: str) -> str:
 
 
 def _documented(name: str) -> str:
-    """Return an object's signature and docstring, read from its source."""
-    if not _package:
-        root, extensions = Path(__file__).resolve().parents[2], griffe.load_extensions(Twins)
-        _package.append(griffe.load("initguide", search_paths=[root], extensions=extensions))
-    found = _package[0][name.removeprefix("initguide.")]
+    """Return an object's signature and docstring, read from its source, or from the cache."""
+    key = cache.key("documented", repr(_sources), name)
+    text = cache.load(key)
+    if text is None:
+        if not _package:
+            # As mkdocstrings reads it: see mkdocs.yml.
+            twins = griffe.load_extensions(griffe_twins.Twins)
+            _package.append(griffe.load("initguide", search_paths=[cache.ROOT], extensions=twins))
+        text = _written(name, _package[0][name.removeprefix("initguide.")])
+        cache.store(key, text)
+    return text
+
+
+def _written(name: str, found: Any) -> str:
+    """Return the signature and the docstring as Markdown."""
     target = found.final_target if isinstance(found, griffe.Alias) else found
     short = name.rsplit(".", 1)[-1]
     signature = target.signature() if isinstance(target, griffe.Function) else short

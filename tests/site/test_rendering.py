@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import sites
 
-MODULES = ("pages", "places", "glossary", "references", "copying", "rendering")
+MODULES = ("pages", "places", "glossary", "references", "page_blocks", "rendering")
 FILES = {
     "initguide/__init__.py": '"""A small package."""\n\n\ndef answer(x: int = 1) -> int:\n'
     '    """Return the answer. See [answer][initguide.answer].\n\n    Args:\n        x: Unused.\n'

@@ -106,16 +106,18 @@ const FAR = [
   [1, 2.568520192289822, 1.8729528499234672, 0.5279051029514285, 0.06051834131244132, 0.0023352049762686918],
 ];
 
-// Unrolled, the two that nearly all units need: this is called for each unit of each layer.
+// Horner's rule, unrolled: this runs for each unit of each layer.
 const [[n0, n1, n2, n3, n4], [, e1, e2, e3, e4]] = NEAR;
 const [[m0, m1, m2, m3, m4, m5, m6, m7, m8], [, f1, f2, f3, f4, f5, f6, f7, f8]] = MIDDLE;
+const [[r0, r1, r2, r3, r4, r5], [, g1, g2, g3, g4, g5]] = FAR;
 const near = (x) =>
   ((((n0 * x + n1) * x + n2) * x + n3) * x + n4) / ((((x + e1) * x + e2) * x + e3) * x + e4);
 const middle = (x) =>
   ((((((((m0 * x + m1) * x + m2) * x + m3) * x + m4) * x + m5) * x + m6) * x + m7) * x + m8) /
   ((((((((x + f1) * x + f2) * x + f3) * x + f4) * x + f5) * x + f6) * x + f7) * x + f8);
-
-const horner = (factors, x) => factors.reduce((sum, factor) => sum * x + factor, 0);
+const far = (x) =>
+  (((((r0 * x + r1) * x + r2) * x + r3) * x + r4) * x + r5) /
+  (((((x + g1) * x + g2) * x + g3) * x + g4) * x + g5);
 
 // erfc(x), given exp(-x²).
 function complement(x, bell) {
@@ -125,8 +127,7 @@ function complement(x, bell) {
   if (y <= 4) tail = bell * middle(y);
   else if (y < 26.5) {
     const inverse = 1 / (y * y);
-    const far = horner(FAR[0], inverse) / horner(FAR[1], inverse);
-    tail = (bell / y) * (1 / Math.sqrt(Math.PI) - inverse * far);
+    tail = (bell / y) * (1 / Math.sqrt(Math.PI) - inverse * far(inverse));
   }
   return x < 0 ? 2 - tail : tail;
 }

@@ -25,16 +25,16 @@ export function mount(root) {
   form.append(...names.map((name) => controls[name].node));
   const verdict = html("div", { class: "pg-verdict" });
   const spoken = html("p", { class: "pg-hidden", role: "status" });
-  const mendButton = html("button", { type: "button", class: "pg-button pg-primary", hidden: true, click: () => adopt(shown.change.settings, true) });
+  const fixButton = html("button", { type: "button", class: "pg-button pg-primary", hidden: true, click: () => adopt(shown.change.settings, true) });
   const legend = html("p", { class: "pg-legend" });
   const size = full ? { width: 440, height: 270 } : { width: 330, height: 220 };
   const charts = { signal: new Chart("Signal by layer", size), gradient: new Chart("Gradient by layer", size) };
   const tag = full ? "h2" : "p";
   const panels = [
-    panel(tag, full ? "Signal: rms of what each layer hands on" : "Signal: rms by layer", charts.signal.svg),
+    panel(tag, full ? "Signal: rms of each layer's output" : "Signal: rms by layer", charts.signal.svg),
     panel(tag, full ? "Gradient: rms at each layer" : "Gradient: rms by layer", charts.gradient.svg),
   ];
-  const head = html("div", { class: "pg-head" }, verdict, mendButton);
+  const head = html("div", { class: "pg-head" }, verdict, fixButton);
   const body = html("div", { class: "pg-body" }, head, html("div", { class: "pg-charts" }, ...panels), legend, spoken);
   const extras = [];
   if (full) extras.push(flatAndHistograms(body), numbers(body), workbench(body, () => settings));
@@ -88,7 +88,7 @@ export function mount(root) {
 
   let quiet = 0;
   function paint() {
-    const { rows, theory, settings: of, change, mended, range, verdict: faults } = shown;
+    const { rows, theory, settings: of, change, fixed, range, verdict: faults } = shown;
     const { color, marker } = lookOf(of.init);
     const text = "var(--md-default-fg-color)";
     for (const [name, chart] of Object.entries(charts)) {
@@ -96,7 +96,7 @@ export function mount(root) {
       const values = rows.map((row) => row[key]);
       const series = [];
       if (range) series.push({ kind: "band", color, values: range[name] });
-      if (mended) series.push({ kind: "thin", color: lookOf(change.settings.init).color, values: mended[name], faint: true });
+      if (fixed) series.push({ kind: "thin", color: lookOf(change.settings.init).color, values: fixed[name], faint: true });
       if (name === "signal") series.push({ kind: "std", color, values: rows.map((row) => row.std), faint: true });
       series.push({ kind: "dots", color, marker, values }, { kind: "theory", color: text, values: theory[name] });
       const none = values.every((value) => value === 0) ? "zero in every layer" : "";
@@ -121,8 +121,8 @@ export function mount(root) {
       ? faults.map(({ kind, words }) => html("li", {}, html("strong", {}, `${capital(kind)}: `), `${words}.`))
       : [html("li", { class: "pg-well" }, html("strong", {}, "Healthy: "), "signal and gradient arrive, and the units differ.")];
     verdict.replaceChildren(html("ul", {}, ...found));
-    mendButton.hidden = !change;
-    if (change) mendButton.textContent = `Mend it: ${change.words}`;
+    fixButton.hidden = !change;
+    if (change) fixButton.textContent = `Fix it: ${change.words}`;
   }
 
   function paintLegend(of, change, range) {

@@ -2,7 +2,7 @@
 // standard normal inputs go up, a standard normal gradient comes back from the last activation.
 
 import { ACTIVATIONS } from "./activations.js";
-import { sigmas } from "./laws.js";
+import { sigmas } from "./distributions.js";
 import { backward, drawLayer, forward, layOut } from "./network.js";
 import { normals, stream } from "./random.js";
 import { propagate, propagateEqual } from "./theory.js";
@@ -25,7 +25,7 @@ const panelsOf = (depth) => {
   return Array.from({ length: count }, (_, i) => (count > 1 ? Math.round((i * (depth - 1)) / (count - 1)) : 0));
 };
 
-// A generator: it yields between layers and returns what was measured.
+// A generator: it yields between layers and returns the measurements.
 export function* measure(arena, settings) {
   const { width, depth, batch, seed } = settings;
   const net = { ...settings, head: false, layers: [] };

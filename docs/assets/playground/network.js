@@ -5,12 +5,12 @@
 // A head, if there is one, is the last product alone. Sizes are multiples of four.
 
 import { ACTIVATIONS } from "./activations.js";
-import { addRow, normalize, normalizeBackward, pack, packTransposed, transpose } from "./linear.js";
-import { drawBias, lawOf, unitWeights } from "./laws.js";
+import { addRow, multiply, normalize, normalizeBackward, pack, packTransposed, transpose } from "./linear.js";
+import { distributionOf, drawBias, unitWeights } from "./distributions.js";
 
 // One layer's weights (fanIn, fanOut), as in x @ W: `scale` times `weight`.
 export function drawLayer(settings, layer, fanIn, fanOut, used = fanOut) {
-  const { kind, std, bias } = lawOf(settings, fanIn, used);
+  const { kind, std, bias } = distributionOf(settings, fanIn, used);
   let weight = unitWeights(kind, settings.seed, layer, fanIn, used);
   if (used < fanOut) {
     // Columns that only fill the last four up stay zero.
@@ -22,7 +22,7 @@ export function drawLayer(settings, layer, fanIn, fanOut, used = fanOut) {
   return { fanIn, fanOut, weight, scale: std, bias: drawn, gamma: null, beta: null };
 }
 
-// Places for a batch of `m`. Without `train` only what the way back needs is kept.
+// Places for a batch of `m`. Without `train`, the places keep only the input of the backward pass.
 export function layOut(arena, net, m, train) {
   const widest = Math.max(...net.layers.map(({ fanIn, fanOut }) => Math.max(fanIn, fanOut)));
   const packed = Math.max(...net.layers.map(({ fanIn, fanOut }) => fanIn * fanOut));
@@ -45,7 +45,7 @@ export function layOut(arena, net, m, train) {
 function product(arena, places, layer, from, to) {
   const { fanIn, fanOut, weight, scale, bias } = layer;
   pack(weight, 0, fanIn, fanOut, arena.mem, places.weight);
-  arena.multiply(places.m, fanOut, fanIn, from, places.weight, to, scale);
+  multiply(arena.mem, places.m, fanOut, fanIn, from, places.weight, to, scale);
   if (bias) addRow(arena.mem, to, places.m, fanOut, bias);
 }
 
@@ -118,7 +118,7 @@ export function* backward(arena, net, places, see = () => {}, learn = null) {
     if (learn) gradients.bias = columns(n, count, (i) => mem[down + i]);
     if (l > 0) {
       packTransposed(layer.weight, 0, layer.fanIn, n, mem, places.turned);
-      arena.multiply(m, layer.fanIn, n, down, places.turned, other, layer.scale);
+      multiply(arena.mem, m, layer.fanIn, n, down, places.turned, other, layer.scale);
     }
     if (learn) {
       weightGradient(arena, net, places, l, down);
@@ -136,7 +136,7 @@ function weightGradient(arena, net, places, l, down) {
   const below = l > 0 ? places.layers[l - 1].a : places.x;
   transpose(mem, below, places.m, fanIn, places.flipped);
   pack(mem, down, places.m, fanOut, mem, places.strips);
-  arena.multiply(fanIn, fanOut, places.m, places.flipped, places.strips, places.weight, 1);
+  multiply(arena.mem, fanIn, fanOut, places.m, places.flipped, places.strips, places.weight, 1);
 }
 
 function columns(n, count, value) {

@@ -33,7 +33,7 @@ export function uniforms(values, next) {
   return values;
 }
 
-// An orthogonal n x n matrix from Haar's law, row-major (Stewart, 1980): reflections that take
+// An orthogonal n x n matrix from the Haar distribution, row-major (Stewart, 1980): reflections that take
 // random normal vectors of n, n - 1, … entries to an axis, each with the sign of its first entry.
 export function haar(n, next) {
   const q = new Float64Array(n * n);

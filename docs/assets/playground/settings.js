@@ -22,7 +22,7 @@ export const ACTIVATION_TITLES = {
   elu: "ELU",
   selu: "SELU",
 };
-// The title is the name of the method in the guide's figures; the label says its law.
+// The title is the name of the method in the guide's figures; the label adds its formula.
 export const INITS = {
   zero: ["Zero", "Zero"],
   constant: ["Constant", "Constant, 1/fan_in"],
@@ -60,7 +60,7 @@ function valueOf(name, text) {
   return Number((min + Math.round((near - min) / step) * step).toFixed(3));
 }
 
-// From an address's query to settings: what is missing or makes no sense is the default.
+// From an address's query to settings: a missing or senseless value becomes the default.
 export function fromQuery(query, defaults = DEFAULTS) {
   const found = new URLSearchParams(query);
   const settings = { ...defaults };

@@ -8,8 +8,8 @@ import { EPSILON } from "./linear.js";
 const NODES = [0.14887433898163122, 0.4333953941292472, 0.6794095682990244, 0.8650633666889845, 0.9739065285171717];
 const WEIGHTS = [0.2955242247147529, 0.26926671930999635, 0.21908636251598204, 0.1494513491505806, 0.06667134430868814];
 
-// Panels end at zero, where the activations bend, and shrink toward it: behind large weights all
-// that happens to tanh happens there.
+// Panels end at zero, where the activations bend, and shrink toward it: with large weights,
+// tanh changes only there.
 const EDGES = [0, ...Array.from({ length: 25 }, (_, i) => 2 ** (i - 25))];
 for (let edge = 0.5; edge <= 12; edge += 0.5) EDGES.push(edge);
 const Z = [];
@@ -42,8 +42,8 @@ export function gain(activation) {
   return gains.get(activation);
 }
 
-// The factor behind which inputs of second moment one keep it, s with E f(s z)² = 1; where no
-// factor does, as for tanh, the one above.
+// The factor that keeps a second moment of one, s with E f(s z)² = 1; where no
+// factor does, as for tanh, the gain above.
 export function unitGain(activation) {
   const { f } = ACTIVATIONS[activation];
   let [low, high] = [0, 8];
@@ -58,7 +58,7 @@ export function unitGain(activation) {
 
 // For each layer the rms of the signal and of the gradient, as measured in measure.js.
 //
-// `q` is the second moment of a pre-activation. A LayerNorm hands on q / (q + epsilon) of it, and
+// `q` is the second moment of a pre-activation. A LayerNorm passes on q / (q + epsilon) of it, and
 // divides the gradient by the same std. A residual sum adds to q what comes through the layer.
 export function propagate(settings, [sigmaW, sigmaB]) {
   const { f, df } = ACTIVATIONS[settings.activation];
@@ -83,7 +83,7 @@ export function propagate(settings, [sigmaW, sigmaB]) {
 }
 
 // The same for weights that are all `value`: each input has one number in all units of a layer,
-// the first a sum of `width` normals. Behind a LayerNorm that number is gone.
+// the first a sum of `width` normals. After a LayerNorm that number is zero.
 export function propagateEqual(settings, value) {
   const { f, df } = ACTIVATIONS[settings.activation];
   const { width, depth, layerNorm, residual } = settings;

@@ -93,7 +93,7 @@ function ignored(net, rows) {
 }
 
 function gradient(net, rows) {
-  // Behind a norm the scale of the weights cancels: gradient times size is what counts.
+  // After a norm the scale of the weights cancels: gradient times size is what counts.
   const sizes = rows.slice(0, -1).map((row) => row.gradient * (net.layerNorm ? row.zRms : 1));
   const down = sizes.reverse();
   while (down.length && down[0] === 0) down.shift();

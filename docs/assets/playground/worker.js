@@ -1,8 +1,8 @@
-// Computes off the page's thread. Two jobs, each in a worker of its own: measuring, and training.
+// Computes off the page's thread. Two jobs, each in its own worker: measuring and training.
 
 import { Arena } from "./linear.js";
 import { measure, predict } from "./measure.js";
-import { mend } from "./mend.js";
+import { fixFor } from "./fix.js";
 import { readDigits, train } from "./training.js";
 
 const arena = new Arena();
@@ -60,12 +60,12 @@ const breath = () =>
 async function look({ id, settings }) {
   const started = performance.now();
   const found = drain(measure(arena, settings));
-  const change = found.verdict.length ? mend(settings) : null;
+  const change = found.verdict.length ? fixFor(settings) : null;
   const answer = { id, settings, ...found, theory: predict(settings), change };
-  if (change) answer.mended = predict(change.settings);
+  if (change) answer.fixed = predict(change.settings);
   answer.milliseconds = performance.now() - started;
   self.postMessage({ kind: "measured", ...answer });
-  // Other draws of the same law, for the band, as long as nobody asks for something else.
+  // Other draws of the same distribution, for the band, until something newer is asked for.
   const draws = [found.rows];
   for (let seed = settings.seed + 1; seed < settings.seed + DRAWS; seed++) {
     const other = await drive(measure(arena, { ...settings, seed }));

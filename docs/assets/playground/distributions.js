@@ -1,4 +1,4 @@
-// The initializations: which law the weights and biases of a layer are drawn from.
+// The initializations: from which distribution the weights and biases of a layer are drawn.
 
 import { haar, normals, stream, uniforms } from "./random.js";
 import { gain } from "./theory.js";
@@ -6,8 +6,8 @@ import { gain } from "./theory.js";
 const normal = (std) => ({ kind: "normal", std, bias: 0 });
 const constant = (value) => ({ kind: "constant", std: value, bias: 0 });
 
-// From fan_in, fan_out and the settings to the law; std is the value itself where it is constant.
-const LAWS = {
+// From fan_in, fan_out and the settings to the distribution; the std of a constant is its value.
+const DISTRIBUTIONS = {
   zero: () => constant(0),
   constant: (fanIn) => constant(1 / fanIn),
   small: () => normal(0.01),
@@ -24,11 +24,11 @@ const LAWS = {
   gain: (fanIn, fanOut, settings) => normal(settings.gain / Math.sqrt(fanIn)),
 };
 
-export const lawOf = (settings, fanIn, fanOut) => LAWS[settings.init](fanIn, fanOut, settings);
+export const distributionOf = (settings, fanIn, fanOut) => DISTRIBUTIONS[settings.init](fanIn, fanOut, settings);
 
-// What theory asks for: sigma_w and sigma_b of a layer of equal fans.
+// The parameters of the theory: sigma_w and sigma_b of a layer of equal fans.
 export function sigmas(settings) {
-  const { std, bias } = lawOf(settings, settings.width, settings.width);
+  const { std, bias } = distributionOf(settings, settings.width, settings.width);
   return [std * Math.sqrt(settings.width), bias / Math.sqrt(3)];
 }
 
@@ -37,7 +37,7 @@ const kept = new Map();
 let held = 0;
 const MOST_HELD = 12e6;
 
-// Weights of shape (fanIn, fanOut), as in x @ W, of unit variance; multiply by the law's std.
+// Weights of shape (fanIn, fanOut), as in x @ W, of unit variance; multiply by the distribution's std.
 export function unitWeights(kind, seed, layer, fanIn, fanOut) {
   const key = [kind, seed, layer, fanIn, fanOut].join();
   const known = kept.get(key);
@@ -62,7 +62,7 @@ export function unitWeights(kind, seed, layer, fanIn, fanOut) {
   return values;
 }
 
-// Biases uniform within the law's bound.
+// Biases, uniform within the distribution's bound.
 export function drawBias(bound, seed, layer, fanOut) {
   const values = uniforms(new Float64Array(fanOut), stream(seed, -layer));
   return values.map((value) => (value * bound) / Math.sqrt(3));

@@ -1,4 +1,4 @@
-// One change that mends a network: the first of a few that theory finds sound.
+// One change that fixes a network: the first of a few that theory finds sound.
 
 import { predict } from "./measure.js";
 import { ACTIVATION_TITLES, titleOf } from "./settings.js";
@@ -15,25 +15,25 @@ function sound(settings) {
   return !drift(signal.map((size) => size / signal[0])) && !drift(down.map((size) => size / down[0]));
 }
 
-// The law with the gain of its own that an activation wants.
-function ownLaw(activation) {
+// The initialization that an activation needs.
+function initializationFor(activation) {
   if (activation === "relu") return { init: "he" };
   if (["linear", "selu"].includes(activation)) return { init: "lecun" };
   return { init: "gain", gain: Number(unitGain(activation).toFixed(3)) };
 }
 
 // The changed settings and what changed, in words; null if nothing here helps.
-export function mend(settings) {
+export function fixFor(settings) {
   const { activation, depth, residual, layerNorm } = settings;
   // Sums over branches grow: each is divided by the root of their number.
   const branches = { init: "gain", gain: Number((Math.max(depth - 1, 1) ** -0.5).toFixed(3)) };
-  const own = residual && !layerNorm ? branches : ownLaw(activation);
+  const own = residual && !layerNorm ? branches : initializationFor(activation);
   const candidates = [
     own,
     { init: "lecun" },
-    ...(activation === "sigmoid" ? [{ activation: "tanh", ...(residual && !layerNorm ? branches : ownLaw("tanh")) }] : []),
-    { ...ownLaw(activation), layerNorm: true },
-    { ...ownLaw(activation), layerNorm: true, residual: true },
+    ...(activation === "sigmoid" ? [{ activation: "tanh", ...(residual && !layerNorm ? branches : initializationFor("tanh")) }] : []),
+    { ...initializationFor(activation), layerNorm: true },
+    { ...initializationFor(activation), layerNorm: true, residual: true },
   ];
   for (const change of candidates) {
     const changed = { ...settings, ...change };

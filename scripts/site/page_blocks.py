@@ -1,0 +1,62 @@
+"""Code blocks with a copy button that leaves printed output out, and tables in a scrolling box."""
+
+import re
+from itertools import count, groupby
+
+import pieces
+import printed
+
+_CODE = re.compile(
+    r"<pre(?P<pre>[^>]*)>(?:<span></span>)?<code(?P<code>[^>]*)>(?P<text>.*?)</code></pre>",
+    re.DOTALL,
+)
+_BUTTON = (
+    '<pre{pre}><span class="md-code__nav"><button class="md-code__button" title="Copy to clipboard"'
+    ' data-md-type="copy" data-clipboard-target="#{name}"></button></span>'
+    '<code id="{name}"{code}>{text}</code></pre>'
+)
+_TABLE = re.compile(r"<table>.*?</table>", re.DOTALL)
+
+
+def on_page_content(html: str, **_: object) -> str:
+    """Return the page with a copy button on each code block, and each table in a box."""
+    return boxed(with_buttons(html))
+
+
+def with_buttons(html: str) -> str:
+    """Return the page with a copy button on each code block.
+
+    The theme has such buttons, but it puts each in a landmark without a name. Its script answers a
+    click on any element with `data-clipboard-target`: it copies the block's visible text, and sets
+    `data-md-copying` while it reads that text. The stylesheet hides the output for that moment.
+    """
+    numbers = count(1)
+
+    def with_button(found: re.Match[str]) -> str:
+        name = f"code-{next(numbers)}"
+        return _BUTTON.format(**{**found.groupdict(), "name": name, "text": marked(found["text"])})
+
+    return _CODE.sub(with_button, html)
+
+
+def marked(block: str) -> str:
+    """Return a highlighted block with its output marked; Pygments closes every span in its line."""
+    shown = printed.lines(pieces.text(block))
+    if not shown:
+        return block
+    numbered = enumerate(block.splitlines(keepends=True), 1)
+    runs = groupby(numbered, key=lambda item: item[0] in shown)
+    texts = [(output, "".join(line for _, line in run)) for output, run in runs]
+    return "".join(
+        f'<span class="output">{text}</span>' if output else text for output, text in texts
+    )
+
+
+def boxed(html: str) -> str:
+    """Return the page with each table in a box that scrolls and that the keyboard reaches.
+
+    The theme's script makes such a box too, but only when the page is drawn already, and what
+    follows the table would move. A head without a word is no head for those who hear the page.
+    """
+    html = html.replace("<th></th>", "<td></td>")
+    return _TABLE.sub(r'<div class="table" tabindex="0">\g<0></div>', html)
