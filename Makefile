@@ -5,21 +5,26 @@ export NO_MKDOCS_2_WARNING := 1
 
 .PHONY: setup serve test build check bench bench-site picture
 
-setup: .venv/ready
+setup: .venv/dev-ready
 
-.venv/ready: pyproject.toml constraints.txt package.json package-lock.json
+# What the site needs; reading it should not wait for what only the tests and the benchmarks use.
+.venv/docs-ready: pyproject.toml constraints.txt package.json package-lock.json
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/npm ci --silent
 	touch $@
 
-serve: setup
+.venv/dev-ready: .venv/docs-ready
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+serve: .venv/docs-ready
 	$(BIN)/python -m mkdocs serve --no-strict
 
 test: setup
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
-build: setup
+build: .venv/docs-ready
 	$(BIN)/python -m mkdocs build --strict
 
 check: setup
@@ -30,8 +35,8 @@ check: setup
 bench: setup
 	$(BIN)/python scripts/bench
 
-bench-site: setup
+bench-site: .venv/docs-ready
 	$(BIN)/python scripts/bench_site.py
 
-picture: setup
+picture: .venv/docs-ready
 	$(BIN)/python scripts/picture.py

@@ -1,4 +1,7 @@
-"""Activations: by name, as a module or as any function, made elementwise in float64."""
+"""Activations and their derivatives as elementwise functions of a float64 tensor.
+
+An activation is given by name, as a module or as any elementwise function.
+"""
 
 import copy
 import functools
@@ -53,27 +56,31 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def key_of(nonlinearity: Nonlinearity) -> str | None:
-    """Return what its numbers may be kept under; a function may change, and one's own module."""
+    """Return a key for caching an activation's gains, or None if they must not be cached.
+
+    Names and torch's own modules without parameters have a key. A function or a module of the
+    user's own may change between two calls.
+    """
     if isinstance(nonlinearity, str):
         return nonlinearity
     if not isinstance(nonlinearity, nn.Module) or next(nonlinearity.parameters(), None) is not None:
         return None
-    torchs = type(nonlinearity).__module__ == nn.modules.activation.__name__
-    return repr(nonlinearity) if torchs else None
+    defined_by_torch = type(nonlinearity).__module__ == nn.modules.activation.__name__
+    return repr(nonlinearity) if defined_by_torch else None
 
 
 def function_of(nonlinearity: Nonlinearity) -> Callable[[Tensor], Tensor]:
     """Return an activation as an elementwise function of a float64 tensor.
 
     Args:
-        nonlinearity: What [gain][initguide.gain] takes.
+        nonlinearity: An activation, in any form that [gain][initguide.gain] takes.
 
     Returns:
-        A function that neither changes its argument nor the module it came from.
+        A function that leaves its argument, and the module that it was made from, unchanged.
 
     Raises:
         ValueError: The name is unknown, or the function is not elementwise.
-        TypeError: It is neither a name nor callable.
+        TypeError: `nonlinearity` is not a name and not callable.
     """
     raw = _raw(nonlinearity)
 
@@ -81,7 +88,8 @@ def function_of(nonlinearity: Nonlinearity) -> Callable[[Tensor], Tensor]:
         with torch.no_grad():
             return _call(raw, z, nonlinearity)
 
-    # An elementwise function does not see an element's neighbours, nor its place.
+    # The value of an elementwise function depends on the element alone, so it stays the same if the
+    # order of the elements is reversed and every second one is dropped.
     probe = torch.linspace(-3, 3, 31, dtype=torch.float64)
     value = function(probe)
     if not torch.allclose(value.flip(0)[::2], function(probe.flip(0)[::2]), equal_nan=True):
@@ -92,17 +100,17 @@ def function_of(nonlinearity: Nonlinearity) -> Callable[[Tensor], Tensor]:
 def derivative_of(nonlinearity: Nonlinearity) -> Callable[[Tensor], Tensor]:
     """Return the derivative of an activation, as an elementwise function of a float64 tensor.
 
-    By autograd where the function is torch's, by central differences where it is NumPy's.
+    A function of tensors is differentiated by autograd, a NumPy function by central differences.
 
     Args:
-        nonlinearity: What [gain][initguide.gain] takes.
+        nonlinearity: An activation, in any form that [gain][initguide.gain] takes.
 
     Returns:
-        A function that neither changes its argument nor the module it came from.
+        A function that leaves its argument, and the module that it was made from, unchanged.
 
     Raises:
         ValueError: The name is unknown, or the function is not elementwise.
-        TypeError: It is neither a name nor callable.
+        TypeError: `nonlinearity` is not a name and not callable.
     """
     raw, function = _raw(nonlinearity), function_of(nonlinearity)
 
@@ -135,10 +143,13 @@ def _raw(nonlinearity: Nonlinearity) -> Callable[[Any], Any]:
 
 
 def _call(raw: Callable[[Any], Any], z: Tensor, nonlinearity: Nonlinearity) -> Tensor:
-    """Call with a copy of `z` (an activation may work in place): a tensor, else an array."""
+    """Call `raw` with a tensor, or with an array if it does not take tensors.
+
+    The argument is a copy of `z`, because an activation may work in place.
+    """
     try:
         with warnings.catch_warnings():
-            # NumPy takes a tensor too, and warns that it should not.
+            # A NumPy function that is given a tensor only warns. As an error it leads to the array.
             warnings.simplefilter("error", DeprecationWarning)
             value = raw(z.clone())
     except Exception:

@@ -1,9 +1,9 @@
-r"""Fan-in and fan-out: how many terms a unit sums, forward and backward.
+r"""Fan-in and fan-out: the number of terms that a unit sums, forward and backward.
 
-A unit adds up fan_in products of an input and a weight, so the second moment of its output is
-fan_in times that of a product. Backward, the gradient of an input adds up fan_out products. Every
-scaled initialization divides by one of the two, or by their mean; taking the wrong one is the
-commonest bug of all.
+The output of a unit is a sum of fan_in products of an input and a weight. So its second moment is
+fan_in times that of one product. The gradient of an input is a sum of fan_out products. Every
+scaled initialization divides by one of the two numbers, or by their mean. To take the wrong one is
+a common bug.
 """
 
 import math
@@ -11,16 +11,16 @@ from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
-from initguide.checks import check_shape, one_of
+from initguide._checks import check_shape, one_of
+from initguide._torch_internals import ConvBase, ConvTransposeBase
 
 Layout = Literal["in_out", "out_in"]
 Mode = Literal["fan_in", "fan_out", "fan_avg", "fan_geo_avg"]
 
 
 class Fans(NamedTuple):
-    """The fans of a weight: the number of terms in an output, and in an input's gradient."""
+    """The fans of a weight: the number of terms in an output and in the gradient of an input."""
 
     fan_in: float
     fan_out: float
@@ -36,7 +36,7 @@ class Fans(NamedTuple):
             The number of terms.
 
         Raises:
-            ValueError: `mode` is none of these.
+            ValueError: `mode` is not one of these.
         """
         pick = _PICK.get(mode.lower()) if isinstance(mode, str) else None
         if pick is None:
@@ -53,20 +53,20 @@ _PICK: dict[str, Callable[[Fans], float]] = {
 
 
 def fans(shape: Sequence[int], layout: Layout = "out_in") -> Fans:
-    r"""Return the fans of a dense layer or a plain convolution, from its weight's shape.
+    r"""Return the fans of a dense layer or a plain convolution from the shape of its weight.
 
     $$\text{fan}_{in} = c_{in} \prod_i k_i, \qquad \text{fan}_{out} = c_{out} \prod_i k_i$$
 
-    A shape cannot tell groups, strides or packed gates: ask
-    [layer_fans][initguide.layer_fans] where there is a layer.
+    The shape does not show groups, strides or packed gates. If you have the layer, use
+    [layer_fans][initguide.layer_fans], which takes them into account.
 
     Args:
-        shape: The weight's shape: `(out, in, *kernel)` or `(*kernel, in, out)`.
+        shape: The shape of the weight: `(out, in, *kernel)` or `(*kernel, in, out)`.
         layout: `"out_in"` for the first form (PyTorch), `"in_out"` for the second (`x @ W`, Keras,
             JAX).
 
     Returns:
-        `Fans(fan_in, fan_out)`.
+        `Fans(fan_in, fan_out)`, as numbers of terms.
 
     Raises:
         ValueError: The shape has fewer than two dimensions or a size below 1, or `layout` is
@@ -97,7 +97,7 @@ def fans(shape: Sequence[int], layout: Layout = "out_in") -> Fans:
 
 
 def tensor_fans(tensor: Tensor) -> Fans:
-    """Return the fans of a weight `(out, in, *kernel)`; its sizes need no check, but may be 0."""
+    """Return the fans of a tensor of shape `(out, in, *kernel)`. A size may be 0."""
     shape = tensor.shape
     if len(shape) < 2:
         raise ValueError(
@@ -124,26 +124,27 @@ def check_layout(layout: Layout) -> None:
 
 
 def layer_fans(module: nn.Module, name: str = "weight") -> Fans:
-    r"""Return the fans of a layer's parameter, counting what the shape alone does not tell.
+    r"""Return the fans of a layer's parameter, with its groups, stride and packed gates.
 
     $$\text{convolution: } \Big(\frac{c_{in}}{g} k^d,\; \frac{c_{out}}{g}\frac{k^d}{s^d}\Big),
     \qquad \text{transposed: } \Big(\frac{c_{in}}{g}\frac{k^d}{s^d},\; \frac{c_{out}}{g} k^d\Big)$$
 
-    with $g$ groups, stride $s$ and $d$ dimensions. With a stride, the fan that it thins out is a
-    mean over positions. Packed projections and gates count one block: the fans of a query, of a
-    forget gate. An embedding's fan-in is 1, since a lookup sums nothing.
+    with kernel size $k$, $g$ groups, stride $s$ and $d$ dimensions. With a stride, the number of
+    terms differs between positions, and the fan that is divided by $s^d$ is the mean. For packed
+    projections and gates the fans are those of one block, such as the query or the forget gate. An
+    embedding has fan-in 1, because a lookup has no sum.
 
     Args:
-        module: Any layer; `nn.MultiheadAttention`, `nn.RNN`, `nn.LSTM`, `nn.GRU` and their cells
-            hold several weights, so name one.
-        name: The parameter, as in `named_parameters`, dots included.
+        module: Any layer. `nn.MultiheadAttention`, `nn.RNN`, `nn.LSTM`, `nn.GRU` and their cells
+            have several weights, so give the name of one.
+        name: The name of the parameter, as in `named_parameters`, dots included.
 
     Returns:
-        `Fans(fan_in, fan_out)`.
+        `Fans(fan_in, fan_out)`, as numbers of terms.
 
     Raises:
         ValueError: The module has no such parameter, the parameter has fewer than two dimensions,
-            or it is not yet materialized (a lazy layer).
+            or it has no shape yet (a lazy layer).
 
     Source:
         K. He et al. (2015), *Delving Deep into Rectifiers*, sections 2.2 and 2.3.
@@ -170,7 +171,7 @@ def layer_fans(module: nn.Module, name: str = "weight") -> Fans:
         raise ValueError(f"name must be one of {have}; got {name!r}")
     if nn.parameter.is_lazy(weight):
         raise ValueError(f"{name} must have a shape; got a lazy {type(module).__name__}")
-    if isinstance(module, _ConvNd):
+    if isinstance(module, ConvBase):
         return _convolution(module)
     if isinstance(module, (nn.Embedding, nn.EmbeddingBag)):
         return Fans(1, weight.shape[1])
@@ -178,12 +179,12 @@ def layer_fans(module: nn.Module, name: str = "weight") -> Fans:
     return fans((rows // packed_in(module, leaf), *rest))
 
 
-def _convolution(module: _ConvNd) -> Fans:
+def _convolution(module: ConvBase) -> Fans:
     kernel = math.prod(module.kernel_size)
     into = module.in_channels // module.groups * kernel
     out = module.out_channels // module.groups * kernel
     stride = math.prod(module.stride)
-    if isinstance(module, _ConvTransposeNd):
+    if isinstance(module, ConvTransposeBase):
         return Fans(_whole(into / stride), out)
     return Fans(into, _whole(out / stride))
 
@@ -193,7 +194,7 @@ def _whole(value: float) -> float:
 
 
 def packed_in(module: nn.Module, name: str) -> int:
-    """Return how many layers' weights, or biases, are stacked in one tensor."""
+    """Return how many weights (or biases) of equal shape are stacked in one tensor."""
     if isinstance(module, nn.MultiheadAttention) and name.startswith("in_proj"):
         return 3
     if isinstance(module, (nn.RNNBase, nn.RNNCellBase)) and not name.startswith("weight_hr"):

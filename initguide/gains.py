@@ -1,9 +1,10 @@
-r"""The gain of an activation: the factor that keeps the signal's size through it.
+r"""The gain of an activation: the factor on the weights that keeps the size of the signal.
 
-A layer's output before the activation is nearly normal, $z \sim \mathcal{N}(0, 1)$ after scaling.
-The activation turns its second moment from 1 into $\mathbb{E}[f(z)^2]$, so weights larger by
-$1/\sqrt{\mathbb{E}[f(z)^2]}$ undo the change. Backward, the same holds for $f'$. The expectations
-are integrals in one variable, computed here to near machine precision, for any $f$.
+In a wide layer a pre-activation is nearly normal. Scale it to $z \sim \mathcal{N}(0, 1)$. The
+activation then changes the second moment from 1 to $\mathbb{E}[f(z)^2]$, and weights that are
+larger by $1/\sqrt{\mathbb{E}[f(z)^2]}$ undo the change. For the gradient, the same holds with the
+derivative $f'$ in place of $f$. The expectations are integrals in one variable. They are computed
+here almost to machine precision, for any $f$.
 """
 
 import math
@@ -14,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from initguide._checks import check_number, one_of
+from initguide._state import random_states_kept
 from initguide.activations import LINEAR, Nonlinearity, derivative_of, function_of, key_of
-from initguide.checks import check_number, one_of
-from initguide.guard import random_states_kept
 
 Kind = Literal["forward", "std", "backward", "unit"]
 
@@ -32,24 +33,26 @@ def gain(nonlinearity: Nonlinearity, kind: Kind = "forward") -> float:
     \end{aligned} \qquad z \sim \mathcal{N}(0, 1)$$
 
     Args:
-        nonlinearity: A name (`"relu"`, `"gelu"`, …), a module (`nn.PReLU()`; it is copied, not
-            touched) or any elementwise function of a tensor or of an array. Kinks and jumps may be
-            anywhere.
-        kind: `"forward"` keeps the second moment of the signal, `"std"` its standard deviation,
-            `"backward"` the second moment of the gradient. `"forward"` holds where pre-activations
-            have unit second moment, `"unit"` where the layer's inputs have it. For ReLU they agree.
+        nonlinearity: A name (`"relu"`, `"gelu"`, …), a module (`nn.PReLU()`; it is copied and stays
+            unchanged) or any elementwise function of a tensor or of an array. The function may have
+            kinks and jumps anywhere.
+        kind: `"forward"` keeps the second moment of the signal, `"std"` its standard deviation, and
+            `"backward"` the second moment of the gradient. `"forward"` assumes that the
+            pre-activations have a second moment of 1, `"unit"` that the layer's inputs have it. For
+            ReLU the two are equal.
 
     Returns:
-        The gain; multiply 1/sqrt(fan) by it.
+        The gain. The weights' std is gain / sqrt(fan).
 
     Raises:
-        ValueError: The name or `kind` is unknown, the function is not elementwise, the
-            expectation is zero or not finite, or never 1 (`"unit"`: tanh stays below).
-        TypeError: `nonlinearity` is neither a name nor callable.
+        ValueError: The name or `kind` is unknown, the function is not elementwise, or the
+            expectation is zero or not finite. For `"unit"`, also if the second moment is below 1 at
+            every scale, as for tanh.
+        TypeError: `nonlinearity` is not a name and not callable.
 
     Source:
-        K. He et al. (2015), *Delving Deep into Rectifiers*, for ReLU; the rest is the same
-        expectation for another $f$.
+        K. He et al. (2015), *Delving Deep into Rectifiers*, for ReLU. For other activations it is
+        the same expectation with another $f$.
 
     Examples:
         ```python
@@ -94,7 +97,10 @@ def _gain(nonlinearity: Nonlinearity, kind: Kind) -> float:
 
 
 def _unit(function: Callable[[Tensor], Tensor], nonlinearity: Nonlinearity) -> float:
-    """Return the s with E f(s z)² = 1, by secants in logarithms: most f are nearly straight."""
+    """Return the s with E f(s z)² = 1, by the secant method on logarithms.
+
+    On logarithmic axes the second moment of most activations is nearly a straight line in s.
+    """
 
     def height(t: float) -> float:
         scale = math.exp(t)
@@ -102,12 +108,12 @@ def _unit(function: Callable[[Tensor], Tensor], nonlinearity: Nonlinearity) -> f
         return math.log(moment) if 0 < moment < math.inf else math.nan
 
     t, found = 0.0, height(0.0)
-    # Of f(c z) = c f(z), the moment goes with the square.
+    # The slope for f(c z) = c f(z), whose second moment is proportional to the scale's square.
     slope = 2.0
     for _ in range(30):
         if abs(found) < 1e-11:
             return math.exp(t)
-        # What stays below 1 flattens out.
+        # The slope goes to zero if the second moment approaches a constant, as for tanh.
         if not slope > 0.1:
             break
         step = -found / slope
@@ -119,7 +125,7 @@ def _unit(function: Callable[[Tensor], Tensor], nonlinearity: Nonlinearity) -> f
 
 
 def unit_gain(nonlinearity: Nonlinearity) -> float:
-    """Return the unit gain of an activation; where no scale gives it, the forward one."""
+    """Return the unit gain of an activation, or its forward gain if it has no unit gain."""
     try:
         return gain(nonlinearity, "unit")
     except ValueError:
@@ -127,26 +133,26 @@ def unit_gain(nonlinearity: Nonlinearity) -> float:
 
 
 def calculate_gain(nonlinearity: Nonlinearity, param: float | None = None) -> float:
-    r"""Return the gain that `torch.nn.init.calculate_gain` returns, and the exact one elsewhere.
+    r"""Return torch's gain for the names that torch knows, and the exact gain for all others.
 
     $$\text{ReLU: } \sqrt2, \quad \text{leaky ReLU: } \sqrt{\frac{2}{1 + s^2}}, \quad
     \tanh: \tfrac53, \quad \text{SELU: } \tfrac34, \quad \text{sigmoid, linear: } 1$$
 
-    The names that torch knows get torch's number, right or not, so that code moved here keeps its
-    values: 5/3 for tanh is a rule of thumb, 3/4 breaks SELU's self-normalization, and 1 for sigmoid
-    lets the signal shrink. Every other name, module or function gets the exact forward
-    [gain][initguide.gain].
+    A name that torch knows gets the value of `torch.nn.init.calculate_gain`, so that code written
+    for torch keeps its values. Not all of these values are good: 5/3 for tanh is a rule of thumb,
+    3/4 breaks SELU's self-normalization, and with 1 for sigmoid the signal shrinks. Every other
+    name, module or function gets the exact forward [gain][initguide.gain].
 
     Args:
-        nonlinearity: What [gain][initguide.gain] takes.
-        param: The negative slope, for `"leaky_relu"` only; 0.01 where None.
+        nonlinearity: An activation, in any form that [gain][initguide.gain] takes.
+        param: The negative slope, for `"leaky_relu"` only. None means 0.01.
 
     Returns:
         The gain.
 
     Raises:
         ValueError: The name is unknown, or `param` is not a finite number.
-        TypeError: `nonlinearity` is neither a name nor callable.
+        TypeError: `nonlinearity` is not a name and not callable.
 
     Source:
         The table of `torch.nn.init` (PyTorch 2.13).
@@ -182,7 +188,7 @@ _TORCH = {
 
 def as_gain(value: float | Nonlinearity, *, signed: bool = False) -> float:
     """Return a `gain=` argument as a number: itself, or the gain of the activation it names."""
-    if isinstance(value, str) or callable(value):
+    if not isinstance(value, float) and (isinstance(value, str) or callable(value)):
         return gain(value)
     number = check_number("gain", value)
     if number < 0 and not signed:
@@ -195,14 +201,15 @@ def expectation(function: Callable[[Tensor], Tensor]) -> float:
 
     $$\mathbb{E}[g(z)] = \int g(z)\, \frac{e^{-z^2/2}}{\sqrt{2\pi}}\, dz$$
 
-    Gauss–Legendre with 16 nodes on panels of width 1/2 in [-12, 12]; a panel that disagrees with
-    its two halves is split, so that kinks and jumps cost nothing in accuracy.
+    The interval [-12, 12] is divided into panels of width 1/2, with 16 Gauss–Legendre nodes each. A
+    panel is split in two if its value differs from the sum over its two halves. So kinks and jumps
+    are integrated as exactly as smooth functions.
 
     Args:
-        function: A function of a one-dimensional float64 tensor, elementwise.
+        function: An elementwise function of a one-dimensional float64 tensor.
 
     Returns:
-        The expectation; NaN or infinite where the function is.
+        The expectation. It is NaN or infinite if the function has such values.
     """
     left, width = torch.arange(-12.0, 12.0, 0.5, dtype=torch.float64), 0.5
     total, scale = 0.0, None
@@ -211,7 +218,7 @@ def expectation(function: Callable[[Tensor], Tensor]) -> float:
         middle = left + width / 2
         halves = _panels(function, left, width / 2) + _panels(function, middle, width / 2)
         scale = halves.abs().sum().item() if scale is None else scale
-        # Below this width, or with this many open panels, what is left is rounding noise.
+        # With panels this narrow, or this many, the remaining differences are rounding errors.
         last = width < 2**-42 or len(left) > 4096 or not math.isfinite(scale)
         done = (whole - halves).abs() <= 1e-11 * scale
         done |= torch.full_like(done, last)

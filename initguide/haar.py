@@ -1,15 +1,17 @@
-r"""Haar orthogonal matrices: filled in place, by the fastest of three ways to one law.
+r"""Uniformly distributed (Haar) orthogonal matrices, by the fastest of three algorithms.
 
-The QR decomposition of a Gaussian matrix, its signs folded in, gives a uniformly distributed
-orthogonal matrix. QR is a product of Householder reflectors, and after each of them the rest of
-the matrix is again Gaussian and independent of it; so the reflectors can be drawn directly, from
-independent Gaussian vectors $x_j$ of falling length:
+Take the QR decomposition of a Gaussian matrix and multiply the columns of Q by the signs of R's
+diagonal. Then Q is uniformly distributed over the orthogonal matrices: this is the Haar
+distribution. Householder's algorithm computes Q as a product of reflectors. After each reflector
+the rest of the matrix is again Gaussian and independent of the reflector. So the reflectors can be
+drawn directly, from independent Gaussian vectors $x_j$, each one entry shorter than the one before:
 
 $$Q = H_1 H_2 \cdots H_k \operatorname{diag}(-\operatorname{sign} x_{j1}), \qquad
 H_j = I - 2 \frac{v_j v_j^\top}{v_j^\top v_j}, \quad
 v_j = x_j + \operatorname{sign}(x_{j1}) \lVert x_j \rVert e_1$$
 
-No decomposition is needed, half the work is saved, and the signs make the law exactly Haar.
+This needs no decomposition and half the work. The diagonal matrix of signs makes the distribution
+exactly Haar.
 
 G. W. Stewart (1980), *The Efficient Generation of Random Orthogonal Matrices with an Application to
 Condition Estimators*; F. Mezzadri (2007), *How to Generate Random Matrices from the Classical
@@ -22,64 +24,67 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from initguide.sampling import Fill
+from initguide.random import FillNormal
 
-Way = Callable[[Tensor, Fill, float], None]
+Algorithm = Callable[[Tensor, FillNormal, float], None]
 
-# Below every nonzero normal, yet its square is no underflow: a zero would have no sign.
+# Added to numbers whose sign is needed, because zero has none. It is smaller than every normal that
+# is drawn, except zero, and its square does not underflow.
 _TINY = 1e-15
 _ONE = torch.tensor(1.0)
 
 
-def haar_(q: Tensor, normal_: Fill, gain: float = 1.0, way: Way | None = None) -> Tensor:
+def haar_(
+    q: Tensor, fill_normal_: FillNormal, gain: float = 1.0, algorithm: Algorithm | None = None
+) -> Tensor:
     """Fill a matrix with `gain` times a uniformly distributed orthogonal one.
 
     Args:
-        q: A contiguous matrix, float32, float64 or complex. Its rows become orthonormal where there
-            are fewer of them, its columns otherwise.
-        normal_: A function that fills a contiguous tensor with standard normals.
+        q: A contiguous matrix, float32, float64 or complex. Its rows become orthonormal if there
+            are fewer rows than columns, otherwise its columns.
+        fill_normal_: A function that fills a contiguous tensor with standard normals.
         gain: The factor.
-        way: [by_qr][initguide.haar.by_qr], [by_reflectors][initguide.haar.by_reflectors] or
-            [by_panels][initguide.haar.by_panels]; the fastest for the shape where None.
+        algorithm: [by_qr][initguide.haar.by_qr], [by_reflectors][initguide.haar.by_reflectors] or
+            [by_panels][initguide.haar.by_panels]. None chooses the fastest for the shape.
 
     Returns:
         `q`, changed in place.
     """
     columns, rows = sorted(q.shape)
-    if way is None:
-        # Where the time is: in the number of calls, in LAPACK's reflectors, in matrix products.
-        slender = rows >= 4 * columns and rows * columns**2 >= 2**22
-        way = by_panels if columns > 384 or slender else by_reflectors
-        way = by_qr if columns <= 56 and not (slender or q.is_complex()) else way
-    way(q.mT if len(q) == columns else q, normal_, gain)
+    if algorithm is None:
+        # Measured limits. A small matrix needs few calls (QR), a large one few passes (panels).
+        narrow = rows >= 4 * columns and rows * columns**2 >= 2**22
+        algorithm = by_panels if columns > 384 or narrow else by_reflectors
+        algorithm = by_qr if columns <= 56 and not (narrow or q.is_complex()) else algorithm
+    algorithm(q.mT if len(q) == columns else q, fill_normal_, gain)
     return q
 
 
-def by_qr(q: Tensor, normal_: Fill, gain: float) -> None:
-    """Fill a tall real matrix by LAPACK's QR: the fewest calls."""
+def by_qr(q: Tensor, fill_normal_: FillNormal, gain: float) -> None:
+    """Fill a tall real matrix by LAPACK's QR decomposition, which needs the fewest calls."""
     by_rows = q.is_contiguous()
-    normal_(q if by_rows else q.mT)
+    fill_normal_(q if by_rows else q.mT)
     x, tau = torch.geqrf(q)
-    # Unlike sgn, this has a sign for zero.
+    # Unlike sgn, copysign gives zero a sign.
     signs = torch.copysign(_ONE, x.diagonal())
     if gain != 1:
         signs *= gain
     torch.linalg.householder_product(x, tau, out=x)
     if by_rows:
-        # Of more than a few rows, a copy that transposes is faster than a product that does.
+        # Except for a few rows, a copy that transposes is faster than a product that transposes.
         q.copy_(x.mul_(signs))
     else:
         torch.mul(x, signs, out=q)
 
 
-def by_reflectors(q: Tensor, normal_: Fill, gain: float) -> None:
-    """Fill a tall matrix by LAPACK's product of reflectors that are drawn, not computed."""
+def by_reflectors(q: Tensor, fill_normal_: FillNormal, gain: float) -> None:
+    """Fill a tall matrix by drawing the reflectors; LAPACK multiplies them."""
     x = _column_major(q)
-    normal_(x.mT)
+    fill_normal_(x.mT)
     first = x.diagonal().add_(_TINY)
     # The length, with the sign of x_1.
     length = first.sgn() * torch.linalg.vector_norm(x.tril(), dim=0)
-    # LAPACK wants v_1 = 1, does not read it, and takes the factor 2 / |v|^2 that goes with it.
+    # LAPACK scales v so that v_1 = 1, which it does not read, and takes the factor 2 / |v|^2.
     pivot = first + length
     torch.linalg.householder_product(x.div_(pivot), pivot / length, out=x)
     x.mul_(length.sgn() * -gain)
@@ -87,38 +92,40 @@ def by_reflectors(q: Tensor, normal_: Fill, gain: float) -> None:
         q.copy_(x)
 
 
-def by_panels(q: Tensor, normal_: Fill, gain: float, width: int = 0) -> None:
-    r"""Fill a tall matrix from the last panel of reflectors to the first, each as I - V T V^H.
+def by_panels(q: Tensor, fill_normal_: FillNormal, gain: float, width: int = 0) -> None:
+    r"""Fill a tall matrix by panels, which are blocks of reflectors, from the last to the first.
 
-    T is known by its inverse, the upper triangle of V^H V with half the diagonal, so that all
-    the work is matrix products; a panel is drawn, used and dropped.
+    The product of the reflectors of a panel is I - V T V^H. The inverse of T is the upper triangle
+    of V^H V with half the diagonal. So all the work is in matrix products. The memory of a panel is
+    freed when the panel has been applied.
     """
     columns = q.shape[1]
-    # Wider panels make better products, and waste more on their own triangle.
+    # Wider panels make faster products, but waste more work on their own triangle.
     width = width or (96 if q.numel() < 2**21 else 128 if q.numel() <= 2**23 else 192)
     eye = torch.eye(width, dtype=q.dtype, device=q.device)
     with _full_precision(q.device.type):
         for start in reversed(range(0, columns, width)):
             count = min(width, columns - start)
-            # Above a panel's columns nothing is there before the earlier panels have been applied.
+            # These entries stay zero until the panels to the left are applied.
             q[:start, start : start + count] = 0
-            _add_panel(q[start:, start:], normal_, gain, eye[:count, :count])
+            _add_panel(q[start:, start:], fill_normal_, gain, eye[:count, :count])
 
 
-def _add_panel(q: Tensor, normal_: Fill, gain: float, eye: Tensor) -> None:
-    """Draw the first panel of a matrix whose other columns, from their diagonal on, are done."""
+def _add_panel(q: Tensor, fill_normal_: FillNormal, gain: float, eye: Tensor) -> None:
+    """Draw the first panel of a matrix and apply it to the later columns, which are filled."""
     count = len(eye)
     v = q.new_empty(count, len(q)).mT
-    normal_(v.mT)
+    fill_normal_(v.mT)
     top = v[:count].tril_()
     first = top.diagonal().add_(_TINY)
     gram = _gram(v)
     length = first.sgn() * gram.diagonal().sqrt()
-    # What the lengths, added to the diagonal of X, add to X^H X.
+    # V is X with the lengths added to its diagonal. This is the upper triangle of V^H V, its
+    # diagonal halved.
     inverse = gram.add_(top.mH * length).triu_()
     first.add_(length)
     t = torch.linalg.solve_triangular(inverse, eye, upper=True)
-    # Before it, the panel's own columns are the identity's.
+    # Before the panel is applied, its own columns are those of the identity.
     signs = length.sgn() * gain
     torch.mm(v, t @ (top.mH * signs), out=q[:, :count])
     q.diagonal()[:count].sub_(signs)
@@ -127,12 +134,12 @@ def _add_panel(q: Tensor, normal_: Fill, gain: float, eye: Tensor) -> None:
 
 
 def _column_major(q: Tensor) -> Tensor:
-    """Return `q` itself, or memory of its shape, as LAPACK reads it."""
+    """Return `q` itself if its memory is in LAPACK's column order, otherwise new memory."""
     return q if q.mT.is_contiguous() else q.new_empty(q.mT.shape).mT
 
 
 def _gram(v: Tensor) -> Tensor:
-    """Return V^H V, but of its lower triangle no more than what comes with two products."""
+    """Return V^H V by two products, without the lower left block, which is not needed."""
     half = v.shape[1] // 2
     gram = v.new_zeros(v.shape[1], v.shape[1])
     torch.mm(v[:, :half].mH, v, out=gram[:half])
@@ -142,7 +149,7 @@ def _gram(v: Tensor) -> Tensor:
 
 @contextlib.contextmanager
 def _full_precision(device: str) -> Iterator[None]:
-    """Keep autocast and TF32 out: they cost three digits of orthogonality."""
+    """Switch autocast and TF32 off, because they cost three digits of orthogonality."""
     before = torch.get_float32_matmul_precision()
     with torch.autocast(device, enabled=False):
         torch.set_float32_matmul_precision("highest")

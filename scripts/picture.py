@@ -22,7 +22,7 @@ import figures  # noqa: E402 - the site's scripts are not a package
 
 
 def picture() -> str:
-    """Return README's picture: a code host may be dark, so it brings its own white card."""
+    """Return the picture on a white background, because the page of a code host may be dark."""
     chosen = {name: INITIALIZATIONS[name] for name in NAMES}
     rows = signals_by_depth(chosen, depth=DEPTH, width=WIDTH, seeds=range(5))
     with plt.rc_context(figures.RC):

@@ -11,7 +11,7 @@ from transformers import logging
 
 logging.set_verbosity_error()
 
-TOKENS, WIDTH, LAYERS = 100, 64, 2
+TOKENS, WIDTH, DEPTH = 100, 64, 2
 
 
 def _source():
@@ -40,21 +40,21 @@ def _configured(model, **options):
     return build
 
 
-DEEP = {"hidden_size": WIDTH, "num_hidden_layers": LAYERS, "num_attention_heads": 4}
+DEEP = {"hidden_size": WIDTH, "num_hidden_layers": DEPTH, "num_attention_heads": 4}
 TEXT = DEEP | {
     "vocab_size": TOKENS,
     "intermediate_size": 2 * WIDTH,
     "max_position_embeddings": 64,
     "pad_token_id": 0,
 }
-OLD = {"vocab_size": TOKENS, "n_embd": WIDTH, "n_layer": LAYERS, "n_head": 4, "n_positions": 64}
+OLD = {"vocab_size": TOKENS, "n_embd": WIDTH, "n_layer": DEPTH, "n_head": 4, "n_positions": 64}
 PATCHES = DEEP | {"intermediate_size": 2 * WIDTH, "image_size": 32, "patch_size": 8}
 STAGES = {"hidden_sizes": [16, 32, 48, 64], "depths": [1, 1, 2, 1], "num_labels": 5}
 TWO = {
     "vocab_size": TOKENS,
     "d_model": WIDTH,
-    "encoder_layers": LAYERS,
-    "decoder_layers": LAYERS,
+    "encoder_layers": DEPTH,
+    "decoder_layers": DEPTH,
     "encoder_attention_heads": 4,
     "decoder_attention_heads": 4,
     "encoder_ffn_dim": 2 * WIDTH,
@@ -79,7 +79,7 @@ AUDIO = TEXT | {
     "num_conv_pos_embedding_groups": 4,
     "mask_time_prob": 0.0,
 }
-MIXER = {"vocab_size": TOKENS, "hidden_size": WIDTH, "num_hidden_layers": LAYERS, "state_size": 8}
+MIXER = {"vocab_size": TOKENS, "hidden_size": WIDTH, "num_hidden_layers": DEPTH, "state_size": 8}
 
 
 def _whisper():
@@ -88,7 +88,7 @@ def _whisper():
 
 
 def _t5():
-    sizes = {"d_model": WIDTH, "d_kv": 16, "d_ff": 2 * WIDTH, "num_layers": LAYERS, "num_heads": 4}
+    sizes = {"d_model": WIDTH, "d_kv": 16, "d_ff": 2 * WIDTH, "num_layers": DEPTH, "num_heads": 4}
     name = "T5ForConditionalGeneration"
     return _configured(name, vocab_size=TOKENS, decoder_start_token_id=0, **sizes)()
 
@@ -101,7 +101,7 @@ def _detr():
 
 
 def _transformer():
-    return nn.Transformer(WIDTH, 4, LAYERS, LAYERS, 2 * WIDTH, batch_first=True)
+    return nn.Transformer(WIDTH, 4, DEPTH, DEPTH, 2 * WIDTH, batch_first=True)
 
 
 def _vectors():
@@ -193,7 +193,7 @@ SILENT = {
 # What LSUV then cannot scale.
 UNSCALABLE = {"DETR": r"layer 'model\.decoder.*v_proj' must vary over"}
 # The decoder's first norm divides what is nearly zero.
-VERDICTS = {"DETR": ["gradient explodes"]}
+FINDINGS = {"DETR": ["gradient explodes"]}
 # Of any other architecture the largest rms of a layer is 3.4 over three seeds, of Mamba 11 to 22
 # over ten: its scan sums, over positions, products of three projections.
 LARGEST = {"Mamba": 25}

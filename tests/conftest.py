@@ -10,9 +10,10 @@ import sys
 import traceback
 
 import cache
+import claims
 
-# Of what a build of the same sources has run, nothing runs again.
-os.environ["INITGUIDE_RECORDS"] = str(cache.records())
+# Of the claims that a build has run, none runs again unless a file that it loaded has changed.
+os.environ["INITGUIDE_RECORDS"] = str(claims.records(cache.hashes()))
 
 import pytest
 import pytest_examples.run_code

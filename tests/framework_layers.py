@@ -1,7 +1,7 @@
-"""Layers as PyTorch, Keras, Flax, Equinox and Haiku build them, and the arrays in their parameters.
+"""Build the layers of PyTorch, Keras, Flax, Equinox and Haiku, and return their initial arrays.
 
-Each function takes the sizes of LAYERS by letter and returns the arrays under the names that the
-records give them; a name that stands for several parameters gets several arrays.
+Each function takes the sizes of a layer by letter, as in `SIZES`. It returns the arrays by the
+parameter names of the records; a name of several parameters has several arrays.
 """
 
 import os
@@ -19,7 +19,7 @@ import torch
 from flax import linen, nnx
 from torch import nn
 
-# In each, fan_in, fan_out, their mean and whatever else a default may count differ by far.
+# In each layer fan_in, fan_out, their mean and other counts that a default may use differ a lot.
 SIZES = {
     "Dense": {"c": 30, "o": 300},
     "Convolution": {"c": 20, "o": 90, "k": 3},
@@ -48,7 +48,7 @@ TORCH = {
 
 
 def torch_parameters(layer, names):
-    """Return the parameters of a torch layer: 'bias_ih, bias_hh' are two."""
+    """Return the named parameters of a torch layer; 'bias_ih, bias_hh' names two of them."""
     parameters = dict(layer.named_parameters())
     wanted = [name if name in parameters else f"{name}_l0" for name in names.split(", ")]
     return [parameters[name] for name in wanted]
@@ -114,7 +114,7 @@ def _flax_attention(found):
 
 
 def _flax_cell(found):
-    """Return the kernels side by side: 'ii', 'if', … or 'dense_i'; 'hi', … or 'dense_h'."""
+    """Join the input kernels ('ii', 'if', … or 'dense_i') and the recurrent ones ('hi', …)."""
 
     def joined(letter):
         names = [
@@ -289,19 +289,19 @@ ARRAYS = {
 
 
 def classes(name):
-    """Return the classes that a record's name stands for."""
+    """Return the classes in the name of a record."""
     return name.split(", ")
 
 
 @cache
-def drawn(framework, name, layer):
-    """Return all that a framework draws for one class, by the records' names."""
+def initial_arrays(framework, name, layer):
+    """Return all initial arrays of one class of a framework, by the names of the records."""
     keras.utils.set_random_seed(0)
     return ARRAYS[framework][name](**SIZES[layer])
 
 
 def their_arrays(default):
-    """Return the arrays that the framework puts into the record's parameter, one for each class."""
+    """Return the initial arrays of the record's parameter in its framework, one for each class."""
     arrays = []
     for name in classes(default.name):
         if default.framework == "PyTorch":
@@ -310,5 +310,5 @@ def their_arrays(default):
             parameters = torch_parameters(layer, default.parameter)
             arrays += [parameter.detach().numpy() for parameter in parameters]
         else:
-            arrays += drawn(default.framework, name, default.layer)[default.parameter]
+            arrays += initial_arrays(default.framework, name, default.layer)[default.parameter]
     return arrays

@@ -75,7 +75,7 @@ def branches(depth=24, width=32):
 
 
 class Scaled(nn.Module):
-    """A branch behind a norm, with a factor that starts near zero (LayerScale)."""
+    """A branch after a norm, with a factor that starts near zero (LayerScale)."""
 
     def __init__(self, width):
         super().__init__()

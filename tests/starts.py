@@ -1,4 +1,4 @@
-"""Networks that start well, and networks with one planted fault."""
+"""Networks that start well, and networks with one planted fault, for the tests of `measure`."""
 
 import torch
 from models import (
@@ -81,13 +81,13 @@ def normal(std):
     return lambda weight, source: init.normal_(weight, std=std, generator=source)
 
 
-def spoilt(make, name, spoil):
+def damaged(make, name, damage):
     """Return a maker whose models' layer of that name is changed in place."""
 
     def made(seed):
         model = make(seed)
         with torch.no_grad():
-            spoil(model.get_submodule(name), generator(seed))
+            damage(model.get_submodule(name), generator(seed))
         return model
 
     return made
@@ -155,7 +155,7 @@ HEALTHY = {
         lambda s: torch.rand(16, 3, 16, 16, generator=generator(s)),
     ),
     "inputs of any size in front of a norm": (by("auto", cnn), lambda s: 1e4 * images(s)),
-    "a shut gate": (spoilt(by("auto", Excited), "squeeze", shut), images),
+    "a shut gate": (damaged(by("auto", Excited), "squeeze", shut), images),
     "one-hot inputs": (by("auto", lambda: mlp(3)), lambda s: torch.eye(100)[:64]),
 }
 
@@ -197,9 +197,9 @@ def biased(seed):
     return model
 
 
-# Each: maker, batch, and for each kind of verdict the layers that may be named: more than one only
-# where chance decides from which layer on a gradual change is seen.
-FAULTS = {
+# Each: maker, batch, and for each kind of finding the layers that may be named. There are several
+# only where chance decides from which layer on a gradual change is seen.
+FAULTY = {
     "Xavier before ReLU": (
         by("xavier", lambda: mlp(20)),
         vectors,
@@ -211,7 +211,7 @@ FAULTS = {
         {"signal vanishes": "0", "gradient vanishes": "8"},
     ),
     "one layer far too small": (
-        spoilt(he(), "6", times(1e-4)),
+        damaged(he(), "6", times(1e-4)),
         vectors,
         {"signal vanishes": "6", "gradient vanishes": "6"},
     ),
@@ -221,7 +221,7 @@ FAULTS = {
         {"signal explodes": "0", "gradient explodes": "8"},
     ),
     "one layer far too large": (
-        spoilt(he(), "8", times(1e4)),
+        damaged(he(), "8", times(1e4)),
         vectors,
         {"signal explodes": "8", "gradient explodes": "8"},
     ),
@@ -235,50 +235,50 @@ FAULTS = {
         vectors,
         {"input ignored": "12 14 16 18", "gradient vanishes": "38"},
     ),
-    "sigmoid behind Xavier": (
+    "sigmoid after Xavier": (
         by("xavier", lambda: mlp(8, nn.Sigmoid)),
         vectors,
         {"input ignored": "8", "gradient vanishes": "14"},
     ),
-    "tanh behind std 1": (
+    "tanh after std 1": (
         weights(normal(1.0), lambda: mlp(2, nn.Tanh)),
         vectors,
         {"saturated units": "0"},
     ),
-    "tanh behind gain 3": (
+    "tanh after gain 3": (
         weights(normal(0.3), lambda: mlp(40, nn.Tanh)),
         vectors,
         {"gradient explodes": "78"},
     ),
     "a bias that kills": (
-        spoilt(he(), "4", shut),
+        damaged(he(), "4", shut),
         vectors,
         {"dead units": "4"},
     ),
     "biases of -1": (biased, vectors, {"dead units": "4"}),
     "a bias that kills few": (
-        spoilt(he(3, width=4), "2", shut),
+        damaged(he(3, width=4), "2", shut),
         lambda s: vectors(s, 4),
         {"dead units": "2"},
     ),
     "a bias that kills most": (
-        spoilt(he(), "4", lambda layer, _: layer.bias[:90].fill_(-20.0)),
+        damaged(he(), "4", lambda layer, _: layer.bias[:90].fill_(-20.0)),
         vectors,
         {"dead units": "4"},
     ),
-    "a constant layer": (spoilt(he(3), "2", constant), vectors, {"symmetric units": "2"}),
+    "a constant layer": (damaged(he(3), "2", constant), vectors, {"symmetric units": "2"}),
     "constant filters": (
-        spoilt(by("auto", cnn), "6", constant),
+        damaged(by("auto", cnn), "6", constant),
         images,
         {"symmetric units": "6"},
     ),
     "four copies of each filter": (
-        spoilt(by("auto", cnn), "3", pairs_of_copies),
+        damaged(by("auto", cnn), "3", pairs_of_copies),
         images,
         {"symmetric units": "3"},
     ),
     "constant gates": (
-        spoilt(by("auto", Recurrent), "rnn", one_of_each_gate),
+        damaged(by("auto", Recurrent), "rnn", one_of_each_gate),
         tokens,
         {"symmetric units": "rnn"},
     ),
@@ -304,7 +304,7 @@ FAULTS = {
         {"residual sums grow": "1.layer 2.layer 3.layer"},
     ),
     "a stem far too large": (
-        spoilt(by("auto", Residual), "stem", times(1e3)),
+        damaged(by("auto", Residual), "stem", times(1e3)),
         lambda s: vectors(s, 32),
         {"signal explodes": "stem"},
     ),
@@ -318,19 +318,19 @@ FAULTS = {
         tokens,
         {"cloned layers": "encoder.layers.1.self_attn"},
     ),
-    "a zero layer": (spoilt(by("auto", cnn), "3", zero), images, {"zero layer": "3"}),
+    "a zero layer": (damaged(by("auto", cnn), "3", zero), images, {"zero layer": "3"}),
     "all zeros": (
         weights(lambda w, _: init.zeros_(w), lambda: mlp(3)),
         vectors,
         {"zero layer": "0"},
     ),
     "a weight that is NaN": (
-        spoilt(he(), "2", lambda layer, _: layer.weight[3, 5].fill_(torch.nan)),
+        damaged(he(), "2", lambda layer, _: layer.weight[3, 5].fill_(torch.nan)),
         vectors,
         {"non-finite values": "2"},
     ),
     "an overflow": (
-        spoilt(he(), "4", times(1e38)),
+        damaged(he(), "4", times(1e38)),
         vectors,
         {"non-finite values": "4"},
     ),

@@ -1,4 +1,4 @@
-"""Code written for `torch.nn.init` runs unchanged: its names, values, warnings and its layers."""
+"""Code written for `torch.nn.init` runs unchanged: the same names, values, warnings, layers."""
 
 import inspect
 import math
@@ -23,7 +23,7 @@ OPTIONS = {
     "trunc_normal_": {"a": -1.0},
     "kaiming_normal_": {"mode": "fan_out", "nonlinearity": "tanh"},
 }
-# The same law by another algorithm.
+# These have the same distribution by another algorithm.
 OTHER_VALUES = {"orthogonal_", "trunc_normal_"}
 FILLS = [name for name in NAMES if name not in (*OTHER_VALUES, "calculate_gain")]
 DIMENSIONS = {"eye_": [2], "sparse_": [2], "dirac_": [3, 4, 5]}
@@ -109,7 +109,7 @@ def test_complex_orthogonal_is_unitary():
 
 
 @pytest.mark.parametrize("name", ["uniform_", "xavier_uniform_", "kaiming_uniform_"])
-def test_a_law_without_a_complex_form_says_so(name):
+def test_a_distribution_without_a_complex_form_is_an_error(name):
     tensor = torch.full((3, 3), 7, dtype=torch.complex64)
     with pytest.raises(TypeError, match=r"must be real: .* got torch\.complex64"):
         getattr(init, name)(tensor)
@@ -139,7 +139,7 @@ def test_numbers_may_come_from_a_computation(number):
     assert (init.normal((3,), std=number, rng=0) == init.normal((3,), std=0.25, rng=0)).all()
 
 
-def test_torchs_sparse_ignores_the_generator_that_ours_heeds():
+def test_sparse_uses_the_generator_that_torchs_ignores():
     def draw(module):
         generator = torch.Generator().manual_seed(0)
         return module.sparse_(torch.empty(50, 20), 0.5, generator=generator)
@@ -150,9 +150,9 @@ def test_torchs_sparse_ignores_the_generator_that_ours_heeds():
 
 
 class Logged(torch.Tensor):
-    """A subclass that answers for itself, as sharded tensors do: it notes what it is asked."""
+    """A subclass with its own `__torch_function__`, as sharded tensors have. It logs the calls."""
 
-    calls: list = []  # noqa: RUF012 - one log for all instances is what the test reads
+    calls: list = []  # noqa: RUF012 - the test reads one log for all instances
 
     @classmethod
     def __torch_function__(cls, func, types, args=(), kwargs=None):
@@ -161,7 +161,7 @@ class Logged(torch.Tensor):
 
 
 @pytest.mark.parametrize("name", ["uniform_", "normal_", "constant_", "kaiming_uniform_"])
-def test_a_subclass_is_asked_as_by_torch(name):
+def test_a_subclass_overrides_the_functions_that_it_overrides_in_torch(name):
     Logged.calls.clear()
     tensor = torch.full((4, 3), math.nan).as_subclass(Logged)
     getattr(init, name)(tensor, **OPTIONS.get(name, {}))

@@ -155,7 +155,7 @@ def test_message_and_random_state(call, message):
 
 
 @pytest.mark.parametrize("name", [m.names[0] for m in init.METHODS if m.title[:3] in "XavLeCKai"])
-def test_scaled_methods_want_two_dimensions(name):
+def test_scaled_methods_need_two_dimensions(name):
     tensor = empty(3)
     with pytest.raises(ValueError, match=r"at least 2 dimensions to have fans; got shape \(3,\)"):
         getattr(init, name)(tensor)

@@ -1,6 +1,7 @@
 """Gains against closed forms, scipy's integrals, torch's table; kinks anywhere."""
 
 import math
+import random
 
 import anyinit
 import numpy as np
@@ -69,6 +70,31 @@ def test_a_module_is_left_as_it_was():
     assert module.training
     assert module.weight.dtype == torch.float32
     assert module.weight.grad is None
+
+
+def test_modules_with_different_numbers_have_different_gains():
+    for kind in ("forward", "backward"):
+        for make in (lambda a: nn.PReLU(init=a), nn.LeakyReLU):
+            for slope in (0.1, 0.5):
+                expected = math.sqrt(2 / (1 + slope**2))
+                assert init.gain(make(slope), kind) == pytest.approx(expected)
+    module = nn.PReLU(init=0.1)
+    init.gain(module)
+    nn.init.constant_(module.weight, 0.5)
+    assert init.gain(module) == pytest.approx(math.sqrt(2 / (1 + 0.5**2)))
+
+
+def test_an_activation_that_draws_leaves_the_random_states():
+    def noisy(z):
+        return z + 0 * (torch.rand(()) + np.random.rand() + random.random())  # noqa: NPY002
+
+    states = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()  # noqa: NPY002
+    assert init.gain(noisy) == pytest.approx(1)
+    init.propagate(noisy, 1.0, depth=2)
+    init.critical(noisy)
+    assert torch.equal(torch.get_rng_state(), states[0])
+    assert (np.random.get_state()[1] == states[1]).all()  # noqa: NPY002
+    assert random.getstate() == states[2]
 
 
 NAMES = ["linear", "conv1d", "conv2d", "conv3d", "conv_transpose2d", "sigmoid", "tanh", "relu"]

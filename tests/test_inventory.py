@@ -44,8 +44,8 @@ def navigation() -> list[str]:
 
 
 def public_names(package: str) -> list[str]:
-    """Return what a package's `__init__` exports as `from … import x as x`."""
-    path = ROOT / package.replace(".", "/") / "__init__.py"
+    """Return what a package's `__init__.pyi` exports as `from … import x as x`."""
+    path = ROOT / package.replace(".", "/") / "__init__.pyi"
     imports = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
     aliases = [
         alias for node in imports if isinstance(node, ast.ImportFrom) for alias in node.names

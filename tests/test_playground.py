@@ -349,7 +349,7 @@ def test_weights_have_the_package_s_std(name, fans):
     model = nn.Sequential(nn.Linear(fan_in, fan_out), nn.GELU())
     settings = SETTINGS | {"init": name, "activation": "gelu", "width": fan_in}
     drawn = ask(["distribution", {"settings": settings, "fanIn": fan_in, "fanOut": fan_out}])[0]
-    weight, bias = (entry.law for entry in _plan(settings, model).entries)
+    weight, bias = (entry.sampler for entry in _plan(settings, model).entries)
     assert weight.name == METHODS[name]
     same(drawn["std"], weight.mean if drawn["kind"] == "constant" else weight.std)
     same(drawn["bias"] / math.sqrt(3), bias.std)
@@ -471,7 +471,7 @@ def test_verdicts_are_those_of_measure(activation, layer_norm):
         generator = torch.Generator().manual_seed(5)
         x, top = (torch.randn(32, 16, generator=generator, dtype=torch.float64) for _ in range(2))
         report = init.measure(model, x, loss=lambda y, top=top: (y * top).sum())
-        wanted.append([verdict.kind for verdict in report.verdicts])
+        wanted.append([finding.kind for finding in report.findings])
         layers = [_layer(module) for module in model if isinstance(module, nn.Linear)]
         call = {"settings": chosen, "layers": layers}
         call |= {"inputs": x.ravel().tolist(), "gradients": top.ravel().tolist()}
@@ -511,12 +511,12 @@ def test_every_snippet_plans_what_the_playground_draws(activation):
             exec(code if whole else code.partition("print(")[0], namespace)
         assert ("rms" in printed.getvalue()) is whole
         plan = init.plan(namespace["model"], namespace["recipe"])
-        weights = [e for e in plan.entries if e.layer == "Linear" and "weight" in e.slot.name]
+        weights = [e for e in plan.entries if e.layer == "Linear" and "weight" in e.param.name]
         assert len(weights) == 3
         for entry in weights:
-            assert entry.law.name == METHODS[settings["init"]]
+            assert entry.sampler.name == METHODS[settings["init"]]
             constant = ours["kind"] == "constant"
-            same(ours["std"], entry.law.mean if constant else entry.law.std)
+            same(ours["std"], entry.sampler.mean if constant else entry.sampler.std)
         norms = sum(isinstance(m, nn.LayerNorm) for m in namespace["model"].modules())
         assert norms == (3 if settings["layerNorm"] else 0)
 

@@ -1,4 +1,4 @@
-"""The theory against numbers from the literature, scipy's integration, and random networks."""
+"""Theory by depth against published numbers, scipy's integrals and random networks."""
 
 import math
 
@@ -28,7 +28,7 @@ def test_relu_with_he_keeps_everything():
 
 
 def test_torch_default_and_xavier_under_relu():
-    # Variance 1/(3 fan_in) shrinks the second moment by 6 a layer, 1/fan_in by 2.
+    # Variance 1/(3 fan_in) divides the second moment by 6 per layer, 1/fan_in by 2.
     np.testing.assert_allclose(init.propagate("relu", 3**-0.5, depth=20).rms[-1], 6**-10)
     xavier = init.propagate("relu", 1.0, depth=20)
     np.testing.assert_allclose(xavier.rms[-1], 2**-10)
@@ -131,33 +131,33 @@ def test_a_random_network_agrees():
         (gradients, theory.gradient),
     ):
         error = measured.std(0, ddof=1) / math.sqrt(draws)
-        # Four standard errors, and what a width of 400 adds to the limit of infinite width.
+        # Four standard errors, and 1 % because the width is 400 and not infinite.
         assert (np.abs(measured.mean(0) - predicted) < 4 * error + 0.01 * predicted).all()
 
 
-def test_relu_strays_by_five_depths_over_width():
+def test_relu_varies_by_five_depths_over_width():
     """E relu(z)⁴ / (E relu(z)²)² = (3/2) / (1/4) = 6, so that each layer adds 5 / width."""
     he = init.propagate("relu", math.sqrt(2), depth=20)
-    np.testing.assert_allclose(he.wobble, 5 * he.layer)
+    np.testing.assert_allclose(he.finite_width_variance, 5 * he.layer)
 
 
 @pytest.mark.parametrize(
     ("f", "sigma_w", "sigma_b"),
     [(torch.relu, math.sqrt(2), 0.0), (torch.tanh, 1.5, 0.3), (torch.relu, 1.2, 0.5)],
 )
-def test_finite_networks_stray_as_predicted(f, sigma_w, sigma_b):
+def test_finite_networks_vary_as_predicted(f, sigma_w, sigma_b):
     width, depth, draws = 400, 6, 1500
     generator = torch.Generator().manual_seed(0)
     h = torch.ones(draws, width)
     logs = []
     for _ in range(depth):
-        # For one input, each pre-activation is normal whatever the direction of h.
+        # For one input, the pre-activations are normal for any direction of h.
         q = sigma_w**2 * h.square().mean(1, keepdim=True) + sigma_b**2
         h = f(q.sqrt() * torch.randn(draws, width, generator=generator))
         logs.append(h.square().mean(1).log())
     measured = torch.stack(logs).var(1).numpy() * width
-    predicted = init.propagate(f, sigma_w, sigma_b, depth).wobble
-    # The standard error of a variance is sqrt(2 / draws) of it; the rest is of second order.
+    predicted = init.propagate(f, sigma_w, sigma_b, depth).finite_width_variance
+    # The relative standard error of a variance is sqrt(2 / draws). 5 % is for the second order.
     np.testing.assert_allclose(measured, predicted, rtol=4 * math.sqrt(2 / draws) + 0.05)
 
 
@@ -176,7 +176,7 @@ def test_a_numpy_function_has_its_slope_from_differences():
     np.testing.assert_allclose(theory.chi_1, (1 + 0.01) / 2, rtol=1e-4)
 
 
-def test_what_overflows_is_said():
+def test_overflow_gives_inf_and_nan():
     wild = init.propagate("relu", 1e40, depth=6)
     assert np.isinf(wild.second_moment[-1])
     assert np.isnan(wild.correlation[-1])
@@ -187,15 +187,15 @@ def test_what_overflows_is_said():
     assert dead.second_moment.tolist() == [0, 0, 0]
 
 
-def test_the_default_forgets_its_input():
-    # Variance 1/(3 fan_in) of weights and biases: the biases' signal stays, the input's is lost.
+def test_the_default_loses_its_input():
+    # Weights and biases have variance 1/(3 fan_in). The biases' signal stays, the input's is lost.
     width = 128
     default = init.propagate("relu", 3**-0.5, (3 * width) ** -0.5, depth=40, c0=0.0)
     shrinkage = default.std[1:] / default.std[:-1]
     np.testing.assert_allclose(shrinkage[-10:], math.sqrt(1 / 6), rtol=1e-3)
     assert default.rms[-1] == pytest.approx(math.sqrt(1 / (3 * width) * 1.2 / 2))
     np.testing.assert_allclose(
-        default.spread[:5],
+        default.variance[:5],
         default.activation[:5]
         - (default.second_moment * default.correlation - (3 * width) ** -1)[1:6] * 3,
         rtol=1e-6,

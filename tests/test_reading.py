@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 import glossary
 import minutes
-import outputs
 import page_blocks
+import printed
 import pytest
 from playwright.sync_api import Browser, Page, TimeoutError
 
@@ -57,12 +57,12 @@ print(1)  # not #> this
 
 
 def test_output_is_told_from_code():
-    assert outputs.lines(BLOCK) == {10, 11, 12, 13, 15}
-    kept = outputs.without(BLOCK)
+    assert printed.lines(BLOCK) == {10, 11, 12, 13, 15}
+    kept = printed.without(BLOCK)
     assert "docstring" in kept
     assert kept.endswith("print(1)  # not #> this\n")
-    assert outputs.without("    x = 1\n    #> 1\n") == "    x = 1\n"
-    assert outputs.lines("$ not python\n#> 1") == {2}
+    assert printed.without("    x = 1\n    #> 1\n") == "    x = 1\n"
+    assert printed.lines("$ not python\n#> 1") == {2}
 
 
 def test_marking_changes_no_text():
@@ -98,7 +98,7 @@ def test_every_copy_button_of_a_page_copies_code_alone(page: Page, address: str)
     for text in copied:
         ast.parse(text)
         assert "#>" not in text
-        assert not outputs.lines(text)
+        assert not printed.lines(text)
     assert page.locator(".output").count() > 3
 
 

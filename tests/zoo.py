@@ -378,6 +378,20 @@ def encoder(layers=2, **options):
     return nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
 
 
+class Between(nn.Module):
+    """Two layers with an operation between them."""
+
+    def __init__(self, between, *modules):
+        super().__init__()
+        self.a = nn.Linear(8, 8)
+        self.b = nn.Linear(8, 8)
+        self.between = between
+        self.more = nn.ModuleList(modules)
+
+    def forward(self, x):
+        return self.b(self.between(self.a(x), *self.more))
+
+
 ZOO = {
     "perceptron": Plain,
     "resnet": ResNet,
@@ -424,7 +438,7 @@ PAIRS = [(name, recipe) for name in ZOO for recipe in init.RECIPES if fits(name,
 
 
 def recipe_for(name, recipe):
-    """The recipe, with rules for what a model holds itself."""
+    """The recipe, with rules for the parameters outside layers."""
     own = [
         init.Rule("cls_token", "zeros_"),
         init.Rule("pos_embed", "truncated_normal_", std=0.02),

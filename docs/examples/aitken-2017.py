@@ -24,7 +24,7 @@ rows = aitken_2017.run(seeds=range(5), channels=16, steps=100)
 # %%
 starts = {
     name: [row["inside"] for row in rows if row["initialization"] == name and "inside" in row]
-    for name in aitken_2017.LAWS
+    for name in aitken_2017.INITIALIZERS
 }
 [{"kernels": name, "least": min(parts), "most": max(parts)} for name, parts in starts.items()]
 

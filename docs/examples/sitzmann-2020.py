@@ -22,7 +22,7 @@ rows = sitzmann_2020.run(seeds=range(5), width=64, hidden=3, lr=1e-4, steps=200)
 # better.
 
 # %%
-images = {"image": sitzmann_2020.picture()} | {
+images = {"image": sitzmann_2020.picture().numpy()} | {
     row["initialization"]: row["image"] for row in rows if row["seed"] == 0 and "image" in row
 }
 _, panels = plt.subplot_mosaic("aabbcc;dddeee", figsize=(6.8, 6), height_ratios=(2, 3))

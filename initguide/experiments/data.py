@@ -1,5 +1,7 @@
-"""The guide's real data: scikit-learn's bundled digits, standardized and split once and for all."""
+"""The guide's real data, scikit-learn's digits, and the order in which training sees it."""
 
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -14,9 +16,9 @@ class Data(NamedTuple):
     """Inputs and class labels, for training and held out.
 
     Attributes:
-        x_train: Inputs to train on, shape `(images, features)`.
+        x_train: Training inputs, shape `(images, features)`.
         y_train: Their classes, shape `(images,)`.
-        x_test: Inputs held out, shape `(images, features)`.
+        x_test: Held-out inputs, shape `(images, features)`.
         y_test: Their classes, shape `(images,)`.
     """
 
@@ -29,15 +31,15 @@ class Data(NamedTuple):
 def digits() -> Data:
     r"""Return 1797 handwritten digits of 8 by 8 pixels: 1400 to train on, 397 held out.
 
-    All pixels are shifted and divided by one number each, so that the training images have zero
-    mean and unit variance. The images come with scikit-learn, so nothing is downloaded, and the
-    split is always the same.
+    One mean is subtracted from all pixels, and all are divided by one standard deviation. So the
+    training images together have mean zero and variance one. The images come with scikit-learn, so
+    nothing is downloaded, and the split is always the same.
 
     $$x = \frac{\text{pixel} - \mu_\text{train}}{\sigma_\text{train}}$$
 
     Returns:
         `x_train` of shape `(1400, 64)` in float32, `y_train` of shape `(1400,)` with classes 0 to
-        9, and `x_test`, `y_test` likewise.
+        9, and `x_test` and `y_test` with the 397 other images.
 
     Raises:
         ModuleNotFoundError: scikit-learn is not installed.
@@ -62,8 +64,34 @@ def digits() -> Data:
     pixels, labels = load_digits(return_X_y=True)
     order = np.random.default_rng(SPLIT_SEED).permutation(len(pixels))
     train, test = order[:TRAINING_IMAGES], order[TRAINING_IMAGES:]
-    # One mean and one std for all pixels: several pixels are zero in every image.
+    # All pixels share one mean and one std, because several pixels are zero in every image.
     standardized = (pixels - pixels[train].mean()) / pixels[train].std()
     x = torch.from_numpy(standardized.astype(np.float32))
     y = torch.from_numpy(labels.astype(np.int64))
     return Data(x[train], y[train], x[test], y[test])
+
+
+def epoch_batches(size: int, batch: int, seed: int) -> Iterator[Tensor]:
+    """Yield indices without end, each input once per epoch; an incomplete last batch is dropped."""
+    generator = torch.Generator().manual_seed(seed)
+    while True:
+        yield from torch.randperm(size, generator=generator)[: size - size % batch].split(batch)
+
+
+def random_indices(count: int, batch: int, seeds: Sequence[int]) -> Iterator[Tensor]:
+    """Yield indices below `count` without end, shape `(seeds, batch)`, drawn with replacement."""
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    while True:
+        yield torch.stack([torch.randint(count, (batch,), generator=g) for g in generators])
+
+
+def shared_batches(
+    data: Data, batch: int, seeds: Sequence[int], runs: int, steps: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield inputs and classes for `runs` networks; networks of one seed get the same batches.
+
+    The seeds take turns: the first network has the first seed, the second network the second seed.
+    """
+    for picked in islice(random_indices(len(data.x_train), batch, seeds), steps):
+        index = picked.repeat(runs // len(seeds), 1)
+        yield data.x_train[index], data.y_train[index]

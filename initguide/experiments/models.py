@@ -17,7 +17,10 @@ from initguide.methods.xavier import xavier_normal_
 Layer = TypeVar("Layer", bound=nn.Module)
 
 Initializer = Callable[[nn.Module, torch.Generator | None], None]
-"""A whole-model initializer: a function of a model, changed in place, and a generator or None."""
+"""A whole-model initializer: a function that takes a model and a generator or None.
+
+It changes the model in place.
+"""
 
 Activation = Nonlinearity | type[nn.Module]
 
@@ -45,7 +48,7 @@ class Elementwise(nn.Module):
 
 
 def activation(nonlinearity: Activation) -> nn.Module:
-    """Return an activation module: from its class, or whatever `gain` takes."""
+    """Return an activation module from its class, or from an argument of `gain`."""
     if isinstance(nonlinearity, type):
         return nonlinearity()
     if isinstance(nonlinearity, nn.Module):
@@ -61,9 +64,9 @@ def each_linear(fill_: Callable[..., object]) -> Initializer:
             [xavier_normal_][initguide.xavier_normal_] does.
 
     Returns:
-        A function of a model and a generator (or None), fit for
+        A function of a model and a generator (or None), which
         [train][initguide.experiments.train] and
-        [signals_by_depth][initguide.experiments.signals_by_depth].
+        [signals_by_depth][initguide.experiments.signals_by_depth] take.
 
     Examples:
         ```python
@@ -91,9 +94,10 @@ def each_linear(fill_: Callable[..., object]) -> Initializer:
 
 @torch.no_grad()
 def pytorch_default(model: nn.Module, generator: torch.Generator | None = None) -> None:
-    """Draw weights and biases of every Linear as `nn.Linear` does when it is made.
+    """Initialize every Linear as `nn.Linear` does by itself.
 
-    Both are uniform within 1 / sqrt(fan_in), the weights' variance thus 1 / (3 fan_in).
+    Weights and biases are uniform between -1 / sqrt(fan_in) and 1 / sqrt(fan_in), so their variance
+    is 1 / (3 fan_in).
     """
     for layer in model.modules():
         if isinstance(layer, nn.Linear):
@@ -107,21 +111,18 @@ def _normal(std: float) -> Callable[..., Tensor]:
     return lambda weight, generator: normal_(weight, std=std, generator=generator)
 
 
-def _he(weight: Tensor, generator: torch.Generator | None) -> Tensor:
-    return kaiming_normal_(weight, nonlinearity="relu", generator=generator)
-
-
 INITIALIZATIONS: dict[str, Initializer] = {
     "PyTorch default": pytorch_default,
     "Xavier": each_linear(xavier_normal_),
-    "He": each_linear(_he),
+    # The default nonlinearity, a leaky ReLU of slope zero, is ReLU.
+    "He": each_linear(kaiming_normal_),
     "std 0.01": each_linear(_normal(0.01)),
     "std 1.0": each_linear(_normal(1.0)),
 }
 
 
-def undrawn(kind: Callable[..., Layer], *args: Any, **options: Any) -> Layer:
-    """Return a layer whose weights are memory as it is: whoever makes it draws them."""
+def uninitialized(kind: Callable[..., Layer], *args: Any, **options: Any) -> Layer:
+    """Return a layer whose parameters have no values yet; the caller must initialize them."""
     return kind(*args, **options, device="meta").to_empty(device="cpu")
 
 
@@ -132,17 +133,21 @@ def mlp(
     layer_norm: bool = False,
     generator: torch.Generator | None = None,
 ) -> nn.Sequential:
-    r"""Return a fully connected network: Linear, LayerNorm if wanted, activation; last a Linear.
+    r"""Return a fully connected network.
+
+    Each hidden layer is a Linear, a LayerNorm if `layer_norm` is true, and an activation. The
+    output layer is a Linear.
 
     $$h_l = f\bigl(W_l h_{l-1} + b_l\bigr), \qquad
     h_l = f\bigl(\operatorname{LN}(W_l h_{l-1} + b_l)\bigr) \text{ with LayerNorm}$$
 
     Args:
         widths: The sizes from input to output: `(64, 100, 10)` has two Linear layers.
-        nonlinearity: The class of the activation module, or what [gain][initguide.gain] takes.
+        nonlinearity: The class of the activation module, or an argument of
+            [gain][initguide.gain].
         layer_norm: Whether a LayerNorm follows each hidden Linear.
-        generator: Where PyTorch's default weights are drawn from; None is torch's global one, as
-            for any `nn.Linear`.
+        generator: The source of randomness for PyTorch's default weights; None is torch's global
+            generator, as for any `nn.Linear`.
 
     Returns:
         The network, an `nn.Sequential` with inputs of shape `(batch, widths[0])`.
@@ -163,17 +168,17 @@ def mlp(
         raise ValueError(f"widths must be at least two positive sizes; got {tuple(widths)}")
     layers: list[nn.Module] = []
     for fan_in, fan_out in pairwise(widths[:-1]):
-        layers.append(undrawn(nn.Linear, fan_in, fan_out))
+        layers.append(uninitialized(nn.Linear, fan_in, fan_out))
         if layer_norm:
             layers.append(nn.LayerNorm(fan_out))
         layers.append(activation(nonlinearity))
-    layers.append(undrawn(nn.Linear, widths[-2], widths[-1]))
+    layers.append(uninitialized(nn.Linear, widths[-2], widths[-1]))
     model = nn.Sequential(*layers)
     pytorch_default(model, generator)
     return model
 
 
-def drawn(
+def seeded_mlp(
     initialize_: Initializer,
     widths: Sequence[int],
     nonlinearity: Activation = nn.ReLU,
@@ -181,7 +186,7 @@ def drawn(
     layer_norm: bool = False,
     seed: int,
 ) -> nn.Sequential:
-    """Return an [mlp][initguide.experiments.mlp] that an initializer has drawn from a seed."""
+    """Return an [mlp][initguide.experiments.mlp] whose weights an initializer drew from a seed."""
     generator = torch.Generator().manual_seed(seed)
     model = mlp(widths, nonlinearity, layer_norm=layer_norm, generator=generator)
     initialize_(model, generator)

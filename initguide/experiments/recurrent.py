@@ -1,12 +1,11 @@
-r"""Recurrent networks side by side: stacked weights, tasks that ask for memory, Adam.
+r"""Recurrent networks that are trained at once, and tasks that need memory.
 
-The weights of `n` networks are stacked, each $W$ of shape `(n, out, in)`:
+The weights of `n` networks are stacked, so each $W$ has the shape `(n, out, in)`:
 
 $$h_t = f(W_{ih} x_t + b + W_{hh} h_{t-1}), \qquad y_t = W_o h_t + b_o$$
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,10 +23,10 @@ def rnn(parameters: Mapping[str, Tensor], x: Tensor, f: Callable[[Tensor], Tenso
         x: Inputs of shape `(n, batch, steps, inputs)`.
         f: The nonlinearity.
     """
-    fed, recurrent = _fed(parameters, x)
-    h = torch.zeros_like(fed[0])
+    projected, recurrent = _project(parameters, x)
+    h = torch.zeros_like(projected[0])
     states = []
-    for u in fed:
+    for u in projected:
         h = f(torch.baddbmm(u, h, recurrent))
         states.append(h)
     return torch.stack(states)
@@ -37,36 +36,37 @@ def lstm(parameters: Mapping[str, Tensor], x: Tensor) -> Tensor:
     """Return the last states of LSTMs, shape `(n, batch, hidden)`.
 
     Args:
-        parameters: `weight_ih` of shape `(n, 4 * hidden, inputs)`, `weight_hh` and `bias` likewise,
-            gates in PyTorch's order: input, forget, cell, output.
+        parameters: `weight_ih` of shape `(n, 4 * hidden, inputs)`, `weight_hh`
+            `(n, 4 * hidden, hidden)` and `bias` `(n, 1, 4 * hidden)`. The gates are in PyTorch's
+            order: input, forget, cell, output.
         x: Inputs of shape `(n, batch, steps, inputs)`.
     """
-    fed, recurrent = _fed(parameters, x)
-    c = torch.zeros_like(fed[0].chunk(4, -1)[0])
+    projected, recurrent = _project(parameters, x)
+    c = torch.zeros_like(projected[0].chunk(4, -1)[0])
     h = c
-    for u in fed:
+    for u in projected:
         gates = torch.baddbmm(u, h, recurrent)
-        take, keep, new, give = gates.chunk(4, -1)
-        c = torch.sigmoid(keep) * c + torch.sigmoid(take) * torch.tanh(new)
-        h = torch.sigmoid(give) * torch.tanh(c)
+        input_, forget, cell, output = gates.chunk(4, -1)
+        c = torch.sigmoid(forget) * c + torch.sigmoid(input_) * torch.tanh(cell)
+        h = torch.sigmoid(output) * torch.tanh(c)
     return h
 
 
-def _fed(parameters: Mapping[str, Tensor], x: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
-    """Return what the inputs add in each step, and the recurrent matrices transposed."""
+def _project(parameters: Mapping[str, Tensor], x: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
+    """Return W_ih x + b for each step, and the recurrent matrices transposed."""
     n, batch, steps, _ = x.shape
-    fed = torch.baddbmm(parameters["bias"], x.flatten(1, 2), parameters["weight_ih"].mT)
-    fed = fed.view(n, batch, steps, -1).transpose(1, 2).transpose(0, 1)
-    return fed.unbind(), parameters["weight_hh"].mT
+    projected = torch.baddbmm(parameters["bias"], x.flatten(1, 2), parameters["weight_ih"].mT)
+    projected = projected.view(n, batch, steps, -1).transpose(1, 2).transpose(0, 1)
+    return projected.unbind(), parameters["weight_hh"].mT
 
 
-def read(parameters: Mapping[str, Tensor], h: Tensor) -> Tensor:
+def readout(parameters: Mapping[str, Tensor], h: Tensor) -> Tensor:
     """Return the outputs for states `h` of shape `(..., n, batch, hidden)`."""
     return h @ parameters["weight_out"].mT + parameters["bias_out"]
 
 
 def adding(batch: int, length: int, generator: torch.Generator) -> Batch:
-    """Return numbers with two of them marked, shape `(batch, length, 2)`, and those two's sum."""
+    """Return numbers and marks, shape `(batch, length, 2)`, and the sum of two marked numbers."""
     numbers = torch.rand(batch, length, generator=generator)
     half, marks = length // 2, torch.zeros(batch, length)
     first = torch.randint(half, (batch, 1), generator=generator)
@@ -76,9 +76,11 @@ def adding(batch: int, length: int, generator: torch.Generator) -> Batch:
 
 
 def copying(batch: int, delay: int, generator: torch.Generator, count: int = 5) -> Batch:
-    """Return symbols, a delay, a signal, and blanks, one-hot; and the symbols, 0 to 7.
+    """Return one-hot sequences, and the symbols 0 to 7 with which they begin.
 
-    Inputs have the shape `(batch, delay + 2 * count, 10)`: eight symbols, the blank, the signal.
+    A sequence has `count` symbols, `delay - 1` blanks, a signal, and `count` blanks. There are ten
+    codes, eight symbols, the blank and the signal, so the inputs have the shape
+    `(batch, delay + 2 * count, 10)`.
     """
     symbols = torch.randint(8, (batch, count), generator=generator)
     codes = torch.full((batch, delay + 2 * count), 8)
@@ -88,7 +90,7 @@ def copying(batch: int, delay: int, generator: torch.Generator, count: int = 5) 
 
 
 def first_sign(batch: int, length: int, generator: torch.Generator) -> Batch:
-    """Return a sign in a channel of its own, then noise in the other one; and which sign it was."""
+    """Return sequences of a sign in one channel, then noise in the other, and the sign's class."""
     classes = torch.randint(2, (batch,), generator=generator)
     x = torch.zeros(batch, length, 2)
     x[:, 1:, 0] = torch.randn(batch, length - 1, generator=generator)
@@ -103,52 +105,43 @@ def fit_recurrent(
     *,
     lr: float,
     steps: int,
-    every: int = 10,
-) -> list[list[dict[str, Any]]]:
-    """Train stacked networks by Adam, the gradient of each clipped to a norm of 1.
+) -> Tensor:
+    """Train stacked networks by Adam; the gradient of each is clipped to a norm of 1.
 
     Args:
         parameters: Stacked weights by name, changed in place.
-        losses_of: A function of the parameters and a batch that returns each network's loss.
+        losses_of: A function of the parameters and a batch that returns the loss of each network.
         batches: Inputs of shape `(n, batch, ...)` and targets.
         lr: The learning rate.
         steps: The number of updates.
-        every: The number of steps from row to row.
 
     Returns:
-        Rows for each network: `step` and `loss`, the mean since the row before.
+        The losses before each step, shape `(steps, n)`.
     """
     tensors = [parameter.requires_grad_() for parameter in parameters.values()]
     optimizer = torch.optim.Adam(tensors, lr=lr)
-    points: list[tuple[int, Tensor]] = []
-    recent: list[Tensor] = []
-    for step in range(1, steps + 1):
+    losses: list[Tensor] = []
+    for _ in range(steps):
         with torch.enable_grad():
-            losses = losses_of(parameters, next(batches))
-            slopes = torch.autograd.grad(losses.sum(), tensors)
-        norms = sum(slope.square().sum((1, 2), keepdim=True) for slope in slopes)
+            now = losses_of(parameters, next(batches))
+            gradients = torch.autograd.grad(now.sum(), tensors)
+        norms = sum(gradient.square().sum((1, 2), keepdim=True) for gradient in gradients)
         scale = torch.as_tensor(norms).sqrt().clamp(min=1.0)
-        for parameter, slope in zip(tensors, slopes, strict=True):
-            parameter.grad = slope / scale
+        for parameter, gradient in zip(tensors, gradients, strict=True):
+            parameter.grad = gradient / scale
         optimizer.step()
-        recent.append(losses.detach())
-        if step % every == 0 or step == steps:
-            points.append((step, torch.stack(recent).mean(0)))
-            recent = []
-    return [
-        [{"step": step, "loss": losses[i].item()} for step, losses in points]
-        for i in range(len(tensors[0]))
-    ]
+        losses.append(now.detach())
+    return torch.stack(losses)
 
 
-def streams(
+def task_batches(
     task: Callable[[int, int, torch.Generator], Batch],
     batch: int,
     length: int,
     seeds: list[int],
     copies: int,
 ) -> Iterator[Batch]:
-    """Yield batches without end: a sequence of them for each seed, all `copies` times over."""
+    """Yield batches without end: one for each seed, and all of them repeated `copies` times."""
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     while True:
         drawn = [task(batch, length, generator) for generator in generators]

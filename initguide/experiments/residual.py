@@ -1,6 +1,6 @@
-r"""Residual networks without normalization, and the ways in which their branches may start.
+r"""Residual networks without normalization, and the ways to initialize their branches.
 
-A block adds to its input $h$ what its branch makes of it, $h + W_2 \operatorname{relu}(W_1 h)$.
+A block adds the output of its branch to its input $h$: $h + W_2 \operatorname{relu}(W_1 h)$.
 """
 
 from collections.abc import Callable
@@ -9,76 +9,70 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from initguide.experiments.models import pytorch_default, undrawn
+from initguide.experiments.models import each_linear, pytorch_default, uninitialized
 from initguide.methods.constant import zeros_
 from initguide.methods.kaiming import kaiming_normal_
 from initguide.methods.lecun import lecun_normal_
 
 
-class Block(nn.Module):
-    """A residual block of two layers, with scalars that change nothing where they start.
+class ResidualBlock(nn.Module):
+    """A residual block of two layers with the extra parameters of Fixup.
 
-    Fixup's: a bias before each layer, and a multiplier of the branch.
+    These are a bias before each layer and a multiplier of the branch. They start at zero and one,
+    where they have no effect.
     """
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.first = undrawn(nn.Linear, width, width)
-        self.last = undrawn(nn.Linear, width, width)
+        self.first = uninitialized(nn.Linear, width, width)
+        self.last = uninitialized(nn.Linear, width, width)
         self.biases = nn.Parameter(torch.zeros(2))
         self.scale = nn.Parameter(torch.ones(1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Add to the input what the branch makes of it."""
+        """Add the output of the branch to the input."""
         h = F.relu(self.first(x + self.biases[0]))
         return x + self.scale * self.last(h + self.biases[1])
 
 
-def _he(block: Block, blocks: int, generator: torch.Generator | None) -> None:
-    for layer in (block.first, block.last):
-        kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
-        zeros_(layer.bias)
+_he = each_linear(kaiming_normal_)
 
 
-def _preserving(block: Block, blocks: int, generator: torch.Generator | None) -> None:
-    _he(block, blocks, generator)
+def _size_preserving(block: ResidualBlock, blocks: int, generator: torch.Generator | None) -> None:
+    _he(block, generator)
     lecun_normal_(block.first.weight, generator=generator)
 
 
-def _default(block: Block, blocks: int, generator: torch.Generator | None) -> None:
-    pytorch_default(block, generator)
-
-
-def _divided(block: Block, blocks: int, generator: torch.Generator | None) -> None:
-    _he(block, blocks, generator)
+def _divided_last(block: ResidualBlock, blocks: int, generator: torch.Generator | None) -> None:
+    _he(block, generator)
     block.last.weight.div_((2 * blocks) ** 0.5)
 
 
-def _zero_last(block: Block, blocks: int, generator: torch.Generator | None) -> None:
-    _he(block, blocks, generator)
+def _zero_last(block: ResidualBlock, blocks: int, generator: torch.Generator | None) -> None:
+    _he(block, generator)
     zeros_(block.last.weight)
 
 
-def _skip(block: Block, blocks: int, generator: torch.Generator | None) -> None:
-    _he(block, blocks, generator)
+def _skip_init(block: ResidualBlock, blocks: int, generator: torch.Generator | None) -> None:
+    _he(block, generator)
     zeros_(block.scale)
 
 
-def _fixup(block: Block, blocks: int, generator: torch.Generator | None) -> None:
+def _fixup(block: ResidualBlock, blocks: int, generator: torch.Generator | None) -> None:
     _zero_last(block, blocks, generator)
     block.first.weight.div_(blocks**0.5)
 
 
-BRANCHES: dict[str, Callable[[Block, int, torch.Generator | None], None]] = {
-    "He": _he,
-    "branch keeps its size": _preserving,
-    "PyTorch default": _default,
-    "last / √(2L)": _divided,
+BRANCHES: dict[str, Callable[[ResidualBlock, int, torch.Generator | None], None]] = {
+    "He": lambda block, _, generator: _he(block, generator),
+    "branch keeps its size": _size_preserving,
+    "PyTorch default": lambda block, _, generator: pytorch_default(block, generator),
+    "last / √(2L)": _divided_last,
     "last zero": _zero_last,
-    "SkipInit": _skip,
+    "SkipInit": _skip_init,
     "Fixup": _fixup,
 }
-"""How a branch starts: functions of a block, of the number of blocks L, and of a generator."""
+"""Initializers of one block: functions of the block, the number of blocks L and a generator."""
 
 
 def residual(
@@ -93,13 +87,13 @@ def residual(
     """Return a residual network: a Linear layer, blocks of equal width, a Linear head.
 
     Args:
-        start: How the branches start, one of the names in `BRANCHES`. Fixup's head starts at zero;
-            the others' has variance 1 / fan_in.
+        start: The initialization of the branches, one of the names in `BRANCHES`. With Fixup the
+            weights of the head are zero; otherwise they have variance 1 / fan_in.
         blocks: The number of blocks.
         width: The size of the residual stream.
         inputs: The size of the input.
         outputs: The size of the output.
-        generator: Where the weights are drawn from; None is torch's global one.
+        generator: The source of randomness; None is torch's global generator.
 
     Returns:
         The network, with inputs of shape `(batch, inputs)`.
@@ -114,14 +108,14 @@ def residual(
             "blocks, width, inputs and outputs must be positive; got "
             f"{blocks}, {width}, {inputs} and {outputs}"
         )
-    stem = undrawn(nn.Linear, inputs, width)
-    head = undrawn(nn.Linear, width, outputs)
+    stem = uninitialized(nn.Linear, inputs, width)
+    head = uninitialized(nn.Linear, width, outputs)
     for layer in (stem, head):
         lecun_normal_(layer.weight, generator=generator)
         zeros_(layer.bias)
     if start == "Fixup":
         zeros_(head.weight)
-    body = [Block(width) for _ in range(blocks)]
+    body = [ResidualBlock(width) for _ in range(blocks)]
     with torch.no_grad():
         for block in body:
             BRANCHES[start](block, blocks, generator)

@@ -1,7 +1,6 @@
-"""Measure what a network does before training: signal, gradient and activations by layer."""
+"""Measure a network before training: signal, gradient and activations by layer."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,10 +12,9 @@ from initguide.experiments.models import (
     Initializer,
     activation,
     pytorch_default,
-    undrawn,
+    uninitialized,
 )
-
-Rows = list[dict[str, Any]]
+from initguide.experiments.rows import Rows
 
 
 def _rms(x: Tensor) -> float:
@@ -34,8 +32,8 @@ def signals_by_depth(
 ) -> Rows:
     r"""Measure signal and gradient in each layer of freshly initialized deep networks.
 
-    Standard normal inputs go up through `depth` layers of equal width, a standard normal gradient
-    comes back from the last activation.
+    Standard normal inputs pass through `depth` layers of equal width. Then a standard normal
+    gradient at the last activation is propagated back through them.
 
     $$\mathrm{rms}_l = \sqrt{\overline{h_l^2}}, \qquad
     \mathrm{gradient}_l = \sqrt{\overline{(\partial \ell / \partial z_l)^2}}, \qquad
@@ -46,14 +44,15 @@ def signals_by_depth(
         depth: The number of layers.
         width: The size of input and layers.
         batch: The number of inputs.
-        nonlinearity: The class of the activation module, or what [gain][initguide.gain] takes.
-        seeds: One network, batch and gradient for each; the batch is the same for all names.
+        nonlinearity: The class of the activation module, or an argument of
+            [gain][initguide.gain].
+        seeds: One network, batch and gradient per seed. All initializations get the same batch.
 
     Returns:
         One row for each initialization, seed and layer (1 is the first): `initialization`, `seed`,
         `layer`, `rms` of the activations, `std` of the activations over the batch (the variance of
-        each unit, averaged), `gradient_rms` with respect to the pre-activations. Computed in
-        float64; what overflows there is inf or nan.
+        each unit, averaged), `gradient_rms` with respect to the pre-activations. The computation
+        uses float64; a value that overflows is inf or nan.
 
     Examples:
         ```python
@@ -71,15 +70,14 @@ def signals_by_depth(
         )
     seeds = list(seeds)
     return [
-        row
+        {"initialization": name, "seed": seed} | row
         for name, initialize_ in initializations.items()
         for seed in seeds
-        for row in _one_draw(name, initialize_, depth, width, batch, nonlinearity, seed)
+        for row in _by_layer(initialize_, depth, width, batch, nonlinearity, seed)
     ]
 
 
-def _one_draw(
-    name: str,
+def _by_layer(
     initialize_: Initializer,
     depth: int,
     width: int,
@@ -88,14 +86,14 @@ def _one_draw(
     seed: int,
 ) -> Rows:
     generator = torch.Generator().manual_seed(seed)
-    # float64 holds the growth that float32 would cut at 1e38.
+    # In float32 a growing signal would overflow at 1e38.
     x = torch.randn(batch, width, generator=generator, dtype=torch.float64)
     cotangent = torch.randn(batch, width, generator=generator, dtype=torch.float64)
     f = activation(nonlinearity)
     linears = nn.Sequential(
-        *(undrawn(nn.Linear, width, width, dtype=torch.float64) for _ in range(depth))
+        *(uninitialized(nn.Linear, width, width, dtype=torch.float64) for _ in range(depth))
     )
-    # Whatever an initializer leaves alone must not be uninitialized memory.
+    # Parameters that the initializer does not set must not be uninitialized memory.
     pytorch_default(linears, generator)
     initialize_(linears, generator)
     before, after = [], []
@@ -107,8 +105,6 @@ def _one_draw(
     gradients = torch.autograd.grad(h, before, cotangent)
     return [
         {
-            "initialization": name,
-            "seed": seed,
             "layer": layer,
             "rms": _rms(h),
             "std": h.var(0).mean().sqrt().item(),
@@ -119,15 +115,16 @@ def _one_draw(
 
 
 def activations(model: nn.Module, x: Tensor) -> Rows:
-    r"""Record what each layer of a model hands on: the hidden activations, then the output.
+    r"""Record the hidden activations of a model and its output.
 
-    A hidden activation is what a Linear layer receives, the first one apart.
+    A hidden activation is the input of a Linear layer. The input of the first one, the batch, is
+    not recorded.
 
     $$\text{mean} = \overline{h_l}, \qquad \text{std}^2 = \overline{(h_l - \overline{h_l})^2}
     \qquad \text{over all units and inputs}$$
 
     Args:
-        model: A network whose layers are Linear; it and the random state stay as they are.
+        model: A network whose layers are Linear. The model and the random state are not changed.
         x: A batch of inputs, shape `(batch, features)`.
 
     Returns:
@@ -159,16 +156,17 @@ def gradients(model: nn.Module, x: Tensor, y: Tensor) -> Rows:
     $$g_l = \frac{\partial\, n \ell}{\partial h_l}, \qquad
     \ell = -\frac1n \sum_{i=1}^n \log p(y_i \mid x_i)$$
 
-    The factor n makes the entries those of each sample's own loss, whatever the batch.
+    The factor n turns the entries into the gradients of each sample's own loss, so they do not
+    depend on the batch size.
 
     Args:
-        model: A network whose layers are Linear; it, its gradients and the random state stay as
-            they are.
+        model: A network whose layers are Linear. The model, its gradients and the random state are
+            not changed.
         x: A batch of inputs, shape `(batch, features)`.
         y: Their classes, shape `(batch,)`.
 
     Returns:
-        Rows as those of [activations][initguide.experiments.activations], of the gradients.
+        Rows as from [activations][initguide.experiments.activations], but about the gradients.
 
     Examples:
         ```python

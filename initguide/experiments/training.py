@@ -1,18 +1,19 @@
-"""Train many small networks on the digits: plain gradient descent, learning curves as rows."""
+"""Train small networks by plain gradient descent; the learning curves come back as rows."""
 
+import copy
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from itertools import islice
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from initguide.experiments.data import Data, digits
-from initguide.experiments.loop import accuracy, batches, check_training
-from initguide.experiments.models import Activation, Initializer, mlp
-from initguide.experiments.together import fit_all
-
-Rows = list[dict[str, Any]]
+from initguide._checks import check_number
+from initguide.experiments.data import Data, digits, epoch_batches
+from initguide.experiments.descent import descend, gradient_step
+from initguide.experiments.models import Activation, Initializer, seeded_mlp
+from initguide.experiments.rows import Rows, grid, join
 
 
 def train(
@@ -33,19 +34,21 @@ def train(
     $$\theta \leftarrow \theta - \eta\, \nabla_\theta\, \ell(\theta), \qquad
     \ell = -\frac1n \sum_{i=1}^n \log p_\theta(y_i \mid x_i)$$
 
-    Plain stochastic gradient descent on the cross-entropy. For the same seed all initializations
-    see the same batches. A run that diverges goes on, and its rows say inf or nan.
+    The loss is the cross-entropy, and the method is plain stochastic gradient descent. For the same
+    seed all initializations get the same batches. A run that diverges goes on, and its rows
+    contain inf or nan.
 
     Args:
         initializations: Whole-model initializers by name, such as `INITIALIZATIONS`.
         widths: The network's sizes from input to output, as in [mlp][initguide.experiments.mlp].
-        nonlinearity: The class of the activation module, or what [gain][initguide.gain] takes.
+        nonlinearity: The class of the activation module, or an argument of
+            [gain][initguide.gain].
         layer_norm: Whether a LayerNorm follows each hidden Linear.
         lr: The learning rate.
         steps: The number of updates.
         batch: The number of inputs in each step.
-        seeds: One network for each: it decides the weights and the order of the data.
-        data: What to learn; None is [digits][initguide.experiments.digits].
+        seeds: One network per seed. The seed decides the weights and the order of the data.
+        data: The data set; None is [digits][initguide.experiments.digits].
         every: The number of steps from row to row.
 
     Returns:
@@ -69,23 +72,27 @@ def train(
         ```
     """
     data = digits() if data is None else data
-    check_training(lr, steps, batch, every, data)
+    _check_settings(lr, steps, batch, every, data)
     if widths[0] != data.x_train.shape[1] or widths[-1] <= int(data.y_train.max()):
         raise ValueError(
             f"widths must begin with the {data.x_train.shape[1]} features and end with the "
             f"{int(data.y_train.max()) + 1} classes of the data; got {tuple(widths)}"
         )
-    runs, models = [], []
-    for name, initialize_ in initializations.items():
-        for seed in seeds:
-            generator = torch.Generator().manual_seed(seed)
-            model = mlp(widths, nonlinearity, layer_norm=layer_norm, generator=generator)
-            initialize_(model, generator)
-            runs.append({"initialization": name, "layer_norm": layer_norm, "lr": lr, "seed": seed})
-            models.append(model.to(data.x_train.dtype))
+    runs = grid(initialization=initializations, layer_norm=[layer_norm], lr=[lr], seed=seeds)
+    models = [
+        seeded_mlp(
+            initializations[run["initialization"]],
+            widths,
+            nonlinearity,
+            layer_norm=layer_norm,
+            seed=run["seed"],
+        ).to(data.x_train.dtype)
+        for run in runs
+    ]
     orders = [run["seed"] for run in runs]
-    curves = fit_all(models, data, lr=lr, steps=steps, batch=batch, seeds=orders, every=every)
-    return [run | row for run, rows in zip(runs, curves, strict=True) for row in rows]
+    return join(
+        runs, fit_all(models, data, lr=lr, steps=steps, batch=batch, seeds=orders, every=every)
+    )
 
 
 def fit(
@@ -103,17 +110,17 @@ def fit(
     $$\theta \leftarrow \theta - \eta\, \nabla_\theta\, \ell(\theta), \qquad
     \ell = -\frac1n \sum_{i=1}^n \log p_\theta(y_i \mid x_i)$$
 
-    The same plain stochastic gradient descent as [train][initguide.experiments.train], one step
-    after the other.
+    The method is the same plain stochastic gradient descent as in
+    [train][initguide.experiments.train].
 
     Args:
         model: Any module from inputs to class scores, shape `(batch, classes)`. Accuracy is
             measured in its evaluation mode.
-        data: What to learn; None is [digits][initguide.experiments.digits].
+        data: The data set; None is [digits][initguide.experiments.digits].
         lr: The learning rate.
         steps: The number of updates.
         batch: The number of inputs in each step.
-        seed: The order of the data.
+        seed: Decides the order of the data.
         every: The number of steps from row to row.
 
     Returns:
@@ -138,46 +145,146 @@ def fit(
         ```
     """
     data = digits() if data is None else data
-    check_training(lr, steps, batch, every, data)
-    order = batches(len(data.x_train), batch, seed)
+    _check_settings(lr, steps, batch, every, data)
+    order = epoch_batches(len(data.x_train), batch, seed)
     optimizer = torch.optim.SGD(model.parameters(), lr=lr)
     training = model.training
 
     def update() -> Tensor:
         index = next(order)
-        optimizer.zero_grad()
-        loss = F.cross_entropy(model(data.x_train[index]), data.y_train[index])
-        loss.backward()
-        optimizer.step()
-        return loss.detach()
+        return gradient_step(
+            optimizer, lambda: F.cross_entropy(model(data.x_train[index]), data.y_train[index])
+        )
 
     def held_out() -> Tensor:
         model.eval()
-        with torch.no_grad():
-            scores = model(data.x_test)
+        right = _held_out(model, data)
         model.train(training)
-        return accuracy(scores, data.y_test)
+        return right
 
-    with torch.enable_grad():
-        points = _curve(update, held_out, steps, every)
+    points = _points(
+        lambda count: torch.stack([update() for _ in range(count)]), held_out, steps, every
+    )
     return [
         {"step": step, "loss": loss.item(), "accuracy": right.item()}
         for step, loss, right in points
     ]
 
 
-def _curve(
-    update: Callable[[], Tensor], accuracy: Callable[[], Tensor], steps: int, every: int
+def fit_all(
+    models: Sequence[nn.Module],
+    data: Data | None = None,
+    *,
+    lr: float = 0.1,
+    steps: int = 300,
+    batch: int = 50,
+    seeds: Sequence[int],
+    every: int = 10,
+) -> list[Rows]:
+    r"""Train copies of models of one architecture side by side, and return their learning curves.
+
+    $$\theta \leftarrow \theta - \eta\, \nabla_\theta\, \ell(\theta), \qquad
+    \ell = -\frac1n \sum_{i=1}^n \log p_\theta(y_i \mid x_i)$$
+
+    Each curve is the one that [fit][initguide.experiments.fit] gives, up to rounding. All models
+    are trained in the same steps, so many small models take little more time than one.
+
+    Args:
+        models: Modules of one architecture, without buffers, from inputs to class scores. They are
+            not changed.
+        data: The data set; None is [digits][initguide.experiments.digits].
+        lr: The learning rate.
+        steps: The number of updates.
+        batch: The number of inputs in each step.
+        seeds: One seed per model, which decides the order of the data.
+        every: The number of steps from row to row.
+
+    Returns:
+        The rows of [fit][initguide.experiments.fit], one list per model.
+
+    Raises:
+        ValueError: `lr`, `steps`, `batch` or `every` is not positive, the batch is larger than the
+            data, or there are not as many seeds as models.
+
+    Examples:
+        ```python
+        import torch
+
+        from initguide.experiments import fit_all, mlp
+
+        generators = [torch.Generator().manual_seed(seed) for seed in range(2)]
+        models = [mlp([64, 30, 10], generator=generator) for generator in generators]
+        curves = fit_all(models, steps=200, seeds=[0, 1])
+        print([rows[-1]["accuracy"] > 0.9 for rows in curves])
+        #> [True, True]
+        ```
+    """
+    data = digits() if data is None else data
+    _check_settings(lr, steps, batch, every, data)
+    if len(seeds) != len(models):
+        raise ValueError(f"seeds must be one for each of {len(models)} models; got {len(seeds)}")
+    if not models:
+        return []
+    orders = [epoch_batches(len(data.x_train), batch, seed) for seed in seeds]
+    indices = (torch.stack(list(each)) for each in zip(*orders, strict=False))
+    batches = ((data.x_train[index], data.y_train[index]) for index in indices)
+    trained = copy.deepcopy(list(models))
+    points = _points(
+        lambda count: descend(
+            trained, islice(batches, count), F.cross_entropy, lr=[lr] * len(trained)
+        ),
+        lambda: torch.stack([_held_out(model, data) for model in trained]),
+        steps,
+        every,
+    )
+    return [
+        [
+            {"step": step, "loss": losses[i].item(), "accuracy": right[i].item()}
+            for step, losses, right in points
+        ]
+        for i in range(len(models))
+    ]
+
+
+def _points(
+    advance: Callable[[int], Tensor], held_out: Callable[[], Tensor], steps: int, every: int
 ) -> list[tuple[int, Tensor, Tensor]]:
-    """Return step, mean loss since the point before, and accuracy: at 0, `every`, … and the end."""
-    at_start = accuracy()
+    """Return step, mean loss since the point before, and accuracy: at 0, `every`, … and the end.
+
+    `advance` takes a number of steps and returns the loss of each step in the first dimension.
+    """
+    at_start = held_out()
     points: list[tuple[int, Tensor, Tensor]] = []
-    losses: list[Tensor] = []
-    for step in range(1, steps + 1):
-        losses.append(update())
-        if step == 1:
+    for step in range(0, steps, every):
+        losses = advance(min(every, steps - step))
+        if step == 0:
             points.append((0, losses[0], at_start))
-        if step % every == 0 or step == steps:
-            points.append((step, torch.stack(losses).mean(0), accuracy()))
-            losses = []
+        points.append((step + len(losses), losses.mean(0), held_out()))
     return points
+
+
+@torch.no_grad()
+def _held_out(model: nn.Module, data: Data) -> Tensor:
+    return accuracy(model(data.x_test), data.y_test)
+
+
+def accuracy(scores: Tensor, y: Tensor) -> Tensor:
+    """Return the share of inputs whose largest score is that of their class.
+
+    The scores have the shape `(..., inputs, classes)`.
+    """
+    right = (scores.argmax(-1) == y).double().mean(-1)
+    # A network whose scores are nan predicts no class.
+    return right.masked_fill(scores.isnan().any(-1).any(-1), math.nan)
+
+
+def _check_settings(lr: float, steps: int, batch: int, every: int, data: Data) -> None:
+    check_number("lr", lr)
+    if lr <= 0:
+        raise ValueError(f"lr must be positive; got {lr}")
+    if min(steps, batch, every) < 1:
+        raise ValueError(
+            f"steps, batch and every must be positive; got {steps}, {batch} and {every}"
+        )
+    if batch > len(data.x_train):
+        raise ValueError(f"batch must be at most the {len(data.x_train)} inputs; got {batch}")

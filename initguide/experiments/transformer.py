@@ -1,4 +1,4 @@
-"""A small decoder-only Transformer, its normalization in one of three places."""
+"""A small decoder-only Transformer with normalization in one of three places."""
 
 import math
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from initguide.experiments.models import undrawn
+from initguide.experiments.models import uninitialized
 from initguide.methods.lecun import lecun_normal_
 from initguide.methods.normal import normal_
 from initguide.methods.xavier import xavier_normal_
@@ -15,14 +15,15 @@ STYLES = ("post-LN", "pre-LN", "DeepNorm")
 
 
 def _linear(fan_in: int, fan_out: int, *, bias: bool = False) -> nn.Linear:
-    return undrawn(nn.Linear, fan_in, fan_out, bias)
+    return uninitialized(nn.Linear, fan_in, fan_out, bias)
 
 
-class Block(nn.Module):
+class TransformerBlock(nn.Module):
     r"""Attention and a ReLU layer, each in a residual branch.
 
-    $\operatorname{LN}(\alpha h + f(h))$ with $\alpha = 1$ for post-LN and $(2N)^{1/4}$ for
-    DeepNorm; $h + f(\operatorname{LN}(h))$ for pre-LN.
+    A branch $f$ of post-LN and DeepNorm gives $\operatorname{LN}(\alpha h + f(h))$. Post-LN has
+    $\alpha = 1$, and DeepNorm has $\alpha = (2N)^{1/4}$. A branch of pre-LN gives
+    $h + f(\operatorname{LN}(h))$.
     """
 
     alpha: Tensor
@@ -35,13 +36,13 @@ class Block(nn.Module):
         self.down = _linear(4 * width, width, bias=True)
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2))
         self.heads = heads
-        # Buffers, so that networks of all styles are of one structure and can be trained at once.
+        # As buffers they give all styles one structure, so that they can be trained at once.
         alpha = (2 * depth) ** 0.25 if style == "DeepNorm" else 1.0
         self.register_buffer("alpha", torch.tensor(alpha))
         self.register_buffer("pre", torch.tensor(style == "pre-LN"))
 
     def attend(self, x: Tensor) -> Tensor:
-        """Mix each position with those before it."""
+        """Mix each position with the positions before it."""
 
         def split(z: Tensor) -> Tensor:
             return z.unflatten(-1, (self.heads, -1)).transpose(-2, -3)
@@ -59,12 +60,12 @@ class Block(nn.Module):
         return x
 
     def feed(self, x: Tensor) -> Tensor:
-        """Transform each position by itself."""
+        """Transform each position separately."""
         return self.down(F.relu(self.up(x)))
 
 
 class Transformer(nn.Module):
-    """A decoder-only Transformer: one-hot tokens, learned positions, blocks, a Linear head."""
+    """A decoder-only Transformer with one-hot tokens, learned positions and a Linear head."""
 
     pre: Tensor
 
@@ -76,7 +77,9 @@ class Transformer(nn.Module):
             raise ValueError(f"style must be one of {', '.join(STYLES)}; got {style!r}")
         self.tokens = _linear(tokens, width)
         self.positions = nn.Parameter(torch.zeros(positions, width))
-        self.blocks = nn.ModuleList(Block(width, heads, depth, style) for _ in range(depth))
+        self.blocks = nn.ModuleList(
+            TransformerBlock(width, heads, depth, style) for _ in range(depth)
+        )
         self.norm = nn.LayerNorm(width)
         self.register_buffer("pre", torch.tensor(style == "pre-LN"))
         self.head = _linear(width, tokens, bias=True)
@@ -100,9 +103,9 @@ def transformer(
     depth: int = 12,
     generator: torch.Generator | None = None,
 ) -> Transformer:
-    r"""Return a Transformer with Xavier's weights; DeepNorm's are smaller where it says so.
+    r"""Return a Transformer whose weights Xavier's method has drawn.
 
-    DeepNorm multiplies the weights of values, output projection and ReLU layer by
+    DeepNorm multiplies the weights of the values, of the output projection and of the ReLU layer by
     $\beta = (8N)^{-1/4}$ (Wang et al., 2022).
 
     Args:
@@ -112,10 +115,10 @@ def transformer(
         width: The size of the residual stream.
         heads: The number of attention heads.
         depth: The number of blocks N.
-        generator: Where the weights are drawn from; None is torch's global one.
+        generator: The source of randomness; None is torch's global generator.
 
     Returns:
-        The network: one-hot inputs of shape `(..., length, tokens)`, scores of the same shape.
+        The network, from one-hot inputs of shape `(..., length, tokens)` to scores of that shape.
 
     Raises:
         ValueError: `style` is unknown.
@@ -127,7 +130,7 @@ def transformer(
     for embedding in (model.tokens.weight, model.positions):
         normal_(embedding, std=0.5**0.5, generator=generator)
     for block in model.blocks:
-        assert isinstance(block, Block)
+        assert isinstance(block, TransformerBlock)
         for layer in (block.query, block.key, block.value, block.out, block.up, block.down):
             xavier_normal_(layer.weight, generator=generator)
             if layer.bias is not None:

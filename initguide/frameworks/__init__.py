@@ -1,30 +1,9 @@
-"""What PyTorch, Keras, Flax, Equinox and Haiku draw where nobody says what to draw.
+"""Default initializations of PyTorch, Keras, Flax, Equinox and Haiku.
 
-The tests build every layer in the framework itself and hold each record against it.
+The tests build every layer in its framework and compare the values with the record.
 """
 
-from initguide.frameworks import equinox, flax, haiku, keras, pytorch
-from initguide.frameworks.record import Default as Default
-from initguide.frameworks.record import Law as Law
+import lazy_loader
 
-# The layers, each with the sizes that its laws are written in.
-LAYER_KINDS: dict[str, str] = {
-    "Dense": "c inputs, o outputs",
-    "Convolution": "c channels in, o out, kernel k × k",
-    "Transposed convolution": "c channels in, o out, kernel k × k, stride s",
-    "Depthwise convolution": "c channels, kernel k × k",
-    "LSTM": "c inputs, h units",
-    "GRU": "c inputs, h units",
-    "Embedding": "v words, width d",
-    "Attention": "width d, e = heads × head size",
-    "Normalization": "layer and batch alike, d features",
-}
-
-DEFAULTS: tuple[Default, ...] = (
-    *pytorch.DEFAULTS,
-    *keras.DEFAULTS,
-    *flax.LINEN,
-    *flax.NNX,
-    *equinox.DEFAULTS,
-    *haiku.DEFAULTS,
-)
+# `__init__.pyi` lists the names. Each is loaded when it is first used.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

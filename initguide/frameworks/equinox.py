@@ -1,4 +1,4 @@
-"""Equinox: PyTorch's uniform law, with the fan_in of a transposed convolution put right."""
+"""Equinox: PyTorch's uniform distribution, with the right fan_in for transposed convolutions."""
 
 from initguide.frameworks.record import (
     FORGETS,
@@ -6,7 +6,7 @@ from initguide.frameworks.record import (
     ONE,
     TOO_SMALL,
     ZERO,
-    Law,
+    Distribution,
     records,
     uniform,
 )
@@ -53,7 +53,7 @@ DEFAULTS = records(
             ("bias, bias_n", uniform("1 / h"), _uniform("(4 * h,)", "h**0.5")),
         ],
         ("Embedding", "Embedding"): [
-            ("weight", Law("normal"), "init.normal((v, d), rng=rng)"),
+            ("weight", Distribution("normal"), "init.normal((v, d), rng=rng)"),
         ],
         ("Attention", "MultiheadAttention"): [
             ("query_proj, key_proj, value_proj", uniform("1 / d"), _weight("(e, d)")),

@@ -1,13 +1,14 @@
 """Flax: LeCun's truncated normal for kernels, zeros for biases, in linen and nnx alike.
 
-They part in the recurrent kernels: linen draws each gate's by itself, nnx some cells' as one.
+They differ in the recurrent kernels: linen draws one kernel per gate, and some cells of nnx draw
+one kernel for all gates.
 """
 
-from initguide.frameworks.record import ONE, ZERO, Default, Law, Table, fused, records
+from initguide.frameworks.record import ONE, ZERO, Default, Distribution, Table, fused, records
 
 
-def _normal(variance: str) -> Law:
-    return Law("truncated normal", variance)
+def _normal(variance: str) -> Distribution:
+    return Distribution("truncated normal", variance)
 
 
 def _scaling(shape: str) -> str:
@@ -33,7 +34,11 @@ def _common(prefix: str, dense: str) -> Table:
             ("bias", ZERO, "init.zeros((c,))"),
         ],
         ("Embedding", f"{prefix}.Embed"): [
-            ("embedding", Law("normal", "1 / d"), "init.normal((v, d), 0.0, d**-0.5, rng=rng)"),
+            (
+                "embedding",
+                Distribution("normal", "1 / d"),
+                "init.normal((v, d), 0.0, d**-0.5, rng=rng)",
+            ),
         ],
         ("Attention", f"{prefix}.MultiHeadAttention"): [
             ("query, key, value", _normal("1 / d"), _scaling("(d, e)")),
@@ -48,20 +53,20 @@ def _common(prefix: str, dense: str) -> Table:
 
 
 def _recurrent(framework: str, layer: str, name: str, whole: bool) -> tuple[Default, ...]:
-    """Return a cell's records; whole, its recurrent kernel is one of shape (h, gates * h)."""
+    """Return the records of a cell; `whole` means one recurrent kernel, of shape (h, gates * h)."""
     gates = {"LSTM": 4, "GRU": 3}[layer]
     shape = f"(h, {gates} * h)"
     by_gate = (
-        Law("orthogonal gates"),
+        Distribution("orthogonal gates"),
         f"init.per_gate({shape}, init.orthogonal, {gates}, rng=rng)",
     )
     as_one = (
-        Law("orthogonal"),
+        Distribution("orthogonal"),
         f"init.orthogonal({shape}, rng=rng)",
         fused(gates),
     )
     forget = "forget gate 0" if layer == "LSTM" else ""
-    # linen's GRU has one more bias, on the candidate's recurrent part.
+    # The GRU of linen has one more bias, in the recurrent part of the candidate state.
     biases = 3 if layer == "GRU" and whole else 4
     rows = [
         ("input kernels", _normal("1 / c"), _scaling(f"(c, {gates} * h)")),

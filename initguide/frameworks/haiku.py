@@ -1,10 +1,10 @@
-"""Haiku: normals of variance 1/fan_in, cut at two standard deviations, and left smaller by it."""
+"""Haiku: normal distributions of variance 1/fan_in, truncated without a correction of the std."""
 
-from initguide.frameworks.record import ONE, ZERO, Law, records
+from initguide.frameworks.record import ONE, ZERO, Distribution, records
 
 
-def _cut(variance: str) -> Law:
-    return Law("cut normal", variance)
+def _cut(variance: str) -> Distribution:
+    return Distribution("cut normal", variance)
 
 
 def _drawn(shape: str, root: str) -> str:
@@ -13,7 +13,7 @@ def _drawn(shape: str, root: str) -> str:
 
 _SHRUNK = "std 0.88 of what 1/fan_in asks for"
 
-# Its MultiHeadAttention has no default: it raises where no initializer is given.
+# Its MultiHeadAttention has no default: without an initializer it raises an error.
 DEFAULTS = records(
     "Haiku",
     {
@@ -47,8 +47,16 @@ DEFAULTS = records(
             ("b, of which the code adds 1 to the forget gate", ZERO, "init.zeros((4 * h,))"),
         ],
         ("GRU", "GRU"): [
-            ("w_i", Law("truncated normal", "1 / c"), "init.variance_scaling((c, 3 * h), rng=rng)"),
-            ("w_h", Law("truncated normal", "1 / h"), "init.variance_scaling((h, 3 * h), rng=rng)"),
+            (
+                "w_i",
+                Distribution("truncated normal", "1 / c"),
+                "init.variance_scaling((c, 3 * h), rng=rng)",
+            ),
+            (
+                "w_h",
+                Distribution("truncated normal", "1 / h"),
+                "init.variance_scaling((h, 3 * h), rng=rng)",
+            ),
             ("b", ZERO, "init.zeros((3 * h,))"),
         ],
         ("Embedding", "Embed"): [

@@ -1,6 +1,6 @@
-"""Keras: Glorot's uniform law for every kernel, zeros for the biases."""
+"""Keras: Glorot's uniform distribution for most kernels, zeros for the biases."""
 
-from initguide.frameworks.record import ONE, ZERO, Law, fused, records, uniform
+from initguide.frameworks.record import ONE, ZERO, Distribution, fused, records, uniform
 
 DEFAULTS = records(
     "Keras",
@@ -44,11 +44,11 @@ DEFAULTS = records(
             ),
             (
                 "recurrent_kernel",
-                Law("orthogonal"),
+                Distribution("orthogonal"),
                 "init.orthogonal((h, 4 * h), rng=rng)",
                 fused(4),
             ),
-            ("bias", Law("forget gate", "1"), "init.forget_bias(h, 1.0)"),
+            ("bias", Distribution("forget gate", "1"), "init.forget_bias(h, 1.0)"),
         ],
         ("GRU", "GRU"): [
             (
@@ -59,7 +59,7 @@ DEFAULTS = records(
             ),
             (
                 "recurrent_kernel",
-                Law("orthogonal"),
+                Distribution("orthogonal"),
                 "init.orthogonal((h, 3 * h), rng=rng)",
                 fused(3),
             ),

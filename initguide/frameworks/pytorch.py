@@ -1,4 +1,4 @@
-"""PyTorch: 1/sqrt(fan_in) as the bound of nearly everything, biases included."""
+"""PyTorch: uniform with the bound 1/sqrt(fan_in) for nearly all parameters, also for biases."""
 
 from initguide.frameworks.record import (
     FORGETS,
@@ -6,7 +6,7 @@ from initguide.frameworks.record import (
     ONE,
     TOO_SMALL,
     ZERO,
-    Law,
+    Distribution,
     records,
     uniform,
 )
@@ -49,7 +49,7 @@ DEFAULTS = records(
             ("bias_ih, bias_hh", uniform("1 / h"), _ALL),
         ],
         ("Embedding", "nn.Embedding"): [
-            ("weight", Law("normal"), "init.normal_(layer.weight)"),
+            ("weight", Distribution("normal"), "init.normal_(layer.weight)"),
         ],
         ("Attention", "nn.MultiheadAttention"): [
             (

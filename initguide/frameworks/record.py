@@ -1,4 +1,4 @@
-"""The record that describes what a framework draws for one parameter of one layer."""
+"""The record of one default: how a framework initializes one parameter of one layer."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,19 +16,23 @@ Kind = Literal[
 ]
 
 
-class Law(NamedTuple):
-    """A law whose scale is an expression in the layer's sizes.
+class Distribution(NamedTuple):
+    """A distribution whose scale is an expression in the layer's sizes.
 
-    `square` is Python: the square of a uniform law's bound; the variance of a normal, for
-    `"truncated normal"` that after the cut at two standard deviations and for `"cut normal"` that
-    before it; the value of a constant, or of the forget gate's bias beside zeros.
+    Attributes:
+        kind: The kind of distribution.
+        square: The scale, a Python expression. For `"uniform"` it is the square of the bound. For
+            `"normal"` it is the variance; for `"truncated normal"` the variance after the cut at
+            two standard deviations, and for `"cut normal"` the variance before the cut. For
+            `"constant"` it is the value, and for `"forget gate"` the value of that gate's bias; the
+            other biases are zero.
     """
 
     kind: Kind
     square: str = "1"
 
     def __str__(self) -> str:
-        """Return the law as it is written: U(±1/√c); tN is a truncated normal, cN a cut one."""
+        """Return the usual notation, U(±1/√c); tN is a truncated normal and cN a cut normal."""
         scale = self.square.replace("**2", "²").replace(" * ", "").replace(" ", "")
         match self.kind:
             case "uniform":
@@ -51,30 +55,31 @@ class Law(NamedTuple):
 
 @dataclass(frozen=True)
 class Default:
-    """What one parameter starts with, and our call that draws the same.
+    """The default initialization of one parameter, and our call for the same distribution.
 
     Attributes:
-        framework: Whose layer it is.
+        framework: The framework of the layer.
         layer: The kind of layer, a key of [LAYER_KINDS][initguide.frameworks.LAYER_KINDS].
-        name: The layer's class, with the options that matter.
-        parameter: What is drawn; several that are drawn alike stand together.
-        law: The law of its entries.
-        ours: The call that draws the same law. It names the sizes, `layer` for a PyTorch layer,
-            `rng` for a NumPy generator, and `init`.
-        fault: What is wrong with the default, in a few words; empty where nothing is.
+        name: The class of the layer, with the options that matter.
+        parameter: The name of the parameter. Parameters with the same distribution share a record.
+        distribution: The distribution of its entries.
+        ours: Our call for the same distribution. It uses the sizes, `init`, and either `layer`, a
+            PyTorch layer, or `rng`, a NumPy generator.
+        fault: The problem of the default in a few words; empty if there is none.
     """
 
     framework: str
     layer: str
     name: str
     parameter: str
-    law: Law
+    distribution: Distribution
     ours: str
     fault: str = ""
 
 
-# The layer's kind and class, and for each of its parameters the rest of the record.
-Table = Mapping[tuple[str, str], Sequence[tuple[str, Law, str] | tuple[str, Law, str, str]]]
+# From a layer's kind and class to the parameter, distribution, call and fault of each record.
+Row = tuple[str, Distribution, str] | tuple[str, Distribution, str, str]
+Table = Mapping[tuple[str, str], Sequence[Row]]
 
 
 def records(framework: str, table: Table) -> tuple[Default, ...]:
@@ -86,21 +91,21 @@ def records(framework: str, table: Table) -> tuple[Default, ...]:
     )
 
 
-def uniform(square: str) -> Law:
-    """Return the uniform law with this bound, squared."""
-    return Law("uniform", square)
+def uniform(square: str) -> Distribution:
+    """Return the uniform distribution with this squared bound."""
+    return Distribution("uniform", square)
 
 
-ZERO, ONE = Law("constant", "0"), Law("constant", "1")
+ZERO, ONE = Distribution("constant", "0"), Distribution("constant", "1")
 
-# Faults that several frameworks share.
-TOO_SMALL = "variance 1/(3 fan_in), where ReLU wants 2/fan_in"
+# Problems that several frameworks share.
+TOO_SMALL = "variance 1/(3 fan_in), where ReLU needs 2/fan_in"
 HIDES = "random: it hides that the signal dies"
 FORGETS = "loses the state in a few steps"
 
 
 def fused(gates: int) -> str:
-    """Return what is wrong with a recurrent kernel that is orthogonal as one."""
+    """Return the problem of a recurrent kernel that is one orthogonal matrix for all gates."""
     return f"no gate is orthogonal: singular values² average 1/{gates}"
 
 

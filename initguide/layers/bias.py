@@ -1,10 +1,11 @@
-r"""Start the output bias at the class prior: the first prediction is the class frequency.
+r"""The class prior as the output bias: the first prediction is the frequency of each class.
 
-While the head's weights are small, the logits are its bias. A zero bias then predicts every class
-alike, and the first steps are spent on learning how frequent each class is. With
-$b_k = \log \pi_k$, $\pi_k$ the frequency of class $k$, the softmax returns $\pi$ at once, and the
-loss starts at the entropy $H(\pi) = -\sum_k \pi_k \log \pi_k$, the least that any prediction blind
-to the input can reach.
+While the weights of the output layer (the head) are small, the logits are nearly its bias. With a
+zero bias every class gets the same probability, and the first training steps only learn how
+frequent each class is. Set $b_k = \log \pi_k$ instead, where $\pi_k$ is the frequency of class $k$.
+Then the softmax returns $\pi$ from the start, and the loss starts at the entropy
+$H(\pi) = -\sum_k \pi_k \log \pi_k$. This is the smallest loss of a prediction that does not use the
+input.
 """
 
 from collections.abc import Sequence
@@ -20,29 +21,29 @@ Head = TypeVar("Head", Tensor, nn.Module)
 
 
 def class_prior_bias(counts: Counts) -> NDArray[np.float64]:
-    r"""Return the output bias whose prediction is the class frequency.
+    r"""Return the output bias with which the first prediction is the frequency of each class.
 
     $$b_k = \log\frac{n_k}{\sum_j n_j} \quad\text{(softmax)}, \qquad
     b = \log\frac{\pi}{1 - \pi} \quad\text{(sigmoid)}$$
 
-    The frequency is predicted exactly where the head's weights are zero, and nearly so while they
+    The prediction is exact if the weights of the output layer are zero, and nearly exact while they
     are small.
 
     Args:
-        counts: The number of samples of each class, shape `(classes,)`, for a softmax; or the
-            single share of positive samples, between 0 and 1, for one sigmoid unit. Counts need
-            not be whole: weighted or smoothed ones (`counts + 1`) and frequencies do as well.
+        counts: If the output is a softmax: the number of samples of each class, shape
+            `(classes,)`. Weighted or smoothed counts (`counts + 1`) and frequencies work too. If
+            the output is one sigmoid unit: the share $\pi$ of positive samples, between 0 and 1.
 
     Returns:
         An array of shape `(classes,)`, or `(1,)` for a sigmoid.
 
     Raises:
-        ValueError: A count is zero, negative, NaN or infinite, a share is not between 0 and 1, or
+        ValueError: A count is zero, negative, NaN or infinite, the share is not between 0 and 1, or
             the counts are not one-dimensional.
 
     Source:
         T.-Y. Lin, P. Goyal, R. Girshick, K. He, P. Dollár (2017), *Focal Loss for Dense Object
-        Detection*, section 3.3 (the prior of a rare class, for a sigmoid).
+        Detection*, section 3.3 (a rare class and a sigmoid).
 
     Examples:
         ```python
@@ -58,35 +59,38 @@ def class_prior_bias(counts: Counts) -> NDArray[np.float64]:
         counts = counts.detach().cpu().double().numpy()
     values = np.atleast_1d(np.asarray(counts, dtype=np.float64))
     if values.ndim != 1 or values.size == 0:
-        raise ValueError(f"counts must be one number a class; got shape {values.shape}")
+        raise ValueError(f"counts must be one number per class; got shape {values.shape}")
     if values.size == 1:
         if not 0 < values[0] < 1:
             raise ValueError(f"the share of positives must be between 0 and 1; got {values[0]}")
         return np.log(values) - np.log1p(-values)
     if not (np.isfinite(values) & (values > 0)).all():
         raise ValueError(
-            f"counts must be positive and finite, since log 0 is infinite; got {values.tolist()}"
+            f"counts must be positive and finite, because log 0 is infinite; got {values.tolist()}"
         )
-    # Dividing by the largest first keeps the sum of huge counts finite.
+    # Divided by the largest count first, so that the sum of huge counts stays finite.
     scaled = values / values.max()
     return np.log(scaled) - np.log(scaled.sum())
 
 
 def class_prior_bias_(head: Head, counts: Counts) -> Head:
-    r"""Fill an output bias so that the first prediction is the class frequency.
+    r"""Fill an output bias so that the first prediction is the frequency of each class.
 
-    $$b_k = \log\frac{n_k}{\sum_j n_j}$$
+    $$b_k = \log\frac{n_k}{\sum_j n_j} \quad\text{(softmax)}, \qquad
+    b = \log\frac{\pi}{1 - \pi} \quad\text{(sigmoid)}$$
 
     Args:
-        head: The output layer, or its bias itself, shape `(classes,)`.
-        counts: As in [class_prior_bias][initguide.class_prior_bias].
+        head: The output layer, or its bias, a tensor of shape `(classes,)`.
+        counts: The number of samples of each class, or the share of positive samples for one
+            sigmoid unit, as in [class_prior_bias][initguide.class_prior_bias].
 
     Returns:
         `head`, its bias changed in place.
 
     Raises:
-        TypeError: `head` is neither a tensor nor a module with a bias.
-        ValueError: The counts are unfit or not as many as the bias has entries.
+        TypeError: `head` is not a tensor and not a module with a bias.
+        ValueError: [class_prior_bias][initguide.class_prior_bias] does not accept the counts, or
+            their number is not the number of entries of the bias.
 
     Source:
         T.-Y. Lin, P. Goyal, R. Girshick, K. He, P. Dollár (2017), *Focal Loss for Dense Object
@@ -109,7 +113,7 @@ def class_prior_bias_(head: Head, counts: Counts) -> Head:
     if not isinstance(bias, Tensor):
         raise TypeError(f"head must be a tensor or a module with a bias; got {head!r}")
     if not bias.is_floating_point():
-        raise TypeError(f"the bias must be of floating point; got {bias.dtype}")
+        raise TypeError(f"the bias must have a floating-point dtype; got {bias.dtype}")
     values = torch.from_numpy(class_prior_bias(counts))
     if bias.shape != values.shape:
         raise ValueError(

@@ -1,11 +1,12 @@
-r"""Convolutions: the same laws, with the kernel counted in the fans.
+r"""Convolutions: the same formulas as for dense layers, with the kernel included in the fans.
 
-An output of a convolution sums $k^d\, c_{in} / g$ products ($d$ dimensions, $g$ groups), so that
-is its fan-in: He's std is $\sqrt{2 / (c_{in} k^2)}$ and Xavier's
-$\sqrt{2 / (c_{in} k^2 + c_{out} k^2)}$ for a plain square kernel. Two layers need more than the
-weight's shape: a depthwise or grouped convolution, whose outputs see one group, and a transposed
-one, whose weight is stored as (in, out) and whose stride leaves each output only
-$k^d c_{in} / (g s^d)$ products on average.
+An output of a convolution sums $k^d\, c_{in} / g$ products, where $k$ is the kernel size, $d$ the
+number of dimensions and $g$ the number of groups. This is its fan-in. So for a plain square kernel
+He's std is $\sqrt{2 / (c_{in} k^2)}$, and Xavier's is $\sqrt{2 / (c_{in} k^2 + c_{out} k^2)}$.
+
+For two kinds of layer the shape of the weight is not enough. In a depthwise or grouped convolution
+an output sees the channels of one group only. A transposed convolution stores its weight as
+(in, out), and with stride $s$ an output sums only $k^d c_{in} / (g s^d)$ products on average.
 """
 
 from typing import Literal, TypeVar
@@ -37,21 +38,23 @@ def convolution_(
     distribution: Literal["normal", "uniform"] = "normal",
     generator: torch.Generator | None = None,
 ) -> Convolution:
-    r"""Initialize a convolution, of any kind, so that it keeps the signal's second moment.
+    r"""Initialize a convolution of any kind so that it keeps the second moment of the signal.
 
     $$\operatorname{Var} w = \frac{\text{gain}^2}{\text{fan}}, \qquad
     \text{fan}_{in} = \frac{c_{in}}{g}\, k^d \;\Big(\text{transposed: }
     \frac{c_{in}}{g} \frac{k^d}{s^d}\Big), \qquad b = 0$$
 
-    The defaults are He's law; `nonlinearity="linear", mode="fan_avg"` is Xavier's.
+    The default is He initialization. Xavier initialization is
+    `nonlinearity="linear", mode="fan_avg"`.
 
     Args:
-        module: `nn.Conv1d` to `3d` or `nn.ConvTranspose1d` to `3d`: any groups, stride, dilation.
-        nonlinearity: The activation that follows; anything that [gain][initguide.gain] takes.
-        mode: Which fan sets the variance: `"fan_in"` keeps the signal, `"fan_out"` the gradient,
-            `"fan_avg"` is between.
-        distribution: `"normal"`, or `"uniform"` of the same variance.
-        generator: The source of randomness; torch's global one where None.
+        module: `nn.Conv1d` to `3d` or `nn.ConvTranspose1d` to `3d`, with any groups, stride and
+            dilation.
+        nonlinearity: The activation that follows, in any form that [gain][initguide.gain] takes.
+        mode: The fan that sets the variance. `"fan_in"` keeps the second moment of the signal,
+            `"fan_out"` that of the gradient, and `"fan_avg"` is a compromise.
+        distribution: `"normal"`, or `"uniform"` with the same variance.
+        generator: The source of randomness. None means torch's global generator.
 
     Returns:
         `module`, changed in place.

@@ -1,9 +1,10 @@
-r"""Packed tensors: several layers' weights in one, each of them to be initialized by itself.
+r"""Packed tensors: one tensor holds several weights, and each block is initialized separately.
 
-torch and Keras store the input, forget, cell and output weights of an LSTM as one tensor, so too
-the three gates of a GRU and the query, key and value of attention. A rule that reads the fans or
-the orthogonality off the packed shape is wrong for each block: the four blocks of one orthonormal
-$(4h, h)$ matrix have squared singular values that average $\tfrac14$.
+torch and Keras store the input, forget, cell and output weights of an LSTM in one tensor. They do
+the same with the three gates of a GRU and with the query, key and value weights of attention. An
+initializer that uses the packed shape is wrong for every block. For example, take a $(4h, h)$
+matrix with orthonormal columns: the squared singular values of its four blocks have a mean of
+$\tfrac14$, not 1.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from initguide._sharding import shards_alike
 from initguide.fans import Layout
-from initguide.sampling import generator_from
-from initguide.sharding import shards_alike
+from initguide.random import generator_from
 
 
 @shards_alike
@@ -26,25 +27,25 @@ def per_gate_(
     gates: int = 4,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    r"""Initialize each gate's block of a packed tensor by itself.
+    r"""Initialize each block (gate) of a packed tensor separately.
 
     $$W = \begin{pmatrix} W_1 \\ \vdots \\ W_g \end{pmatrix}, \qquad
-    W_i \sim \text{the law of } \texttt{init\_} \text{ at shape } (h, n)$$
+    W_i \sim \texttt{init\_} \text{ at shape } (h, n)$$
 
     Args:
         tensor: The packed tensor, shape `(gates * h, ...)`.
-        init_: Any in-place initializer of a tensor; give its options with `functools.partial`.
-        gates: How many blocks: 4 for an LSTM, 3 for a GRU, 3 for packed query, key and value.
-        generator: Handed on to `init_` where given.
+        init_: Any in-place initializer of a tensor. Use `functools.partial` to set its options.
+        gates: The number of blocks: 4 for an LSTM, 3 for a GRU, 3 for packed query, key and value.
+        generator: The source of randomness, passed to `init_` unless it is None.
 
     Returns:
         `tensor`, changed in place.
 
     Raises:
-        ValueError: `gates` does not divide the first dimension.
+        ValueError: The first dimension is not a multiple of `gates`.
 
     Source:
-        The blocks' order is torch's and Keras': input, forget, cell, output (LSTM).
+        The order of an LSTM's blocks is that of torch and Keras: input, forget, cell, output.
 
     Examples:
         ```python
@@ -74,28 +75,28 @@ def per_gate(
     rng: np.random.Generator | int | None = None,
     **options: Any,
 ) -> NDArray[np.floating]:
-    r"""Draw each gate's block of a packed array by itself.
+    r"""Draw each block (gate) of a packed array separately.
 
     $$W = \begin{pmatrix} W_1 & \cdots & W_g \end{pmatrix}, \qquad
-    W_i \sim \text{the law of } \texttt{init} \text{ at shape } (n, h)$$
+    W_i \sim \texttt{init} \text{ at shape } (n, h)$$
 
     Args:
         shape: The packed shape: `(n, gates * h)` in layout `"in_out"`, `(gates * h, n)` in
             `"out_in"`.
         init: A function of the package that takes `shape`, `layout` and `rng`.
-        gates: How many blocks.
-        layout: Which axis holds the outputs, and so the gates.
-        rng: A generator, a seed or None; the blocks are drawn from it one after the other.
-        **options: Handed on to `init`.
+        gates: The number of blocks.
+        layout: The layout of the array. The axis of the outputs is the axis of the gates.
+        rng: A generator, a seed or None. The blocks are drawn from it one after the other.
+        **options: Passed to `init`.
 
     Returns:
         An array of shape `shape`.
 
     Raises:
-        ValueError: `gates` does not divide the outputs, or `layout` is unknown.
+        ValueError: The number of outputs is not a multiple of `gates`, or `layout` is unknown.
 
     Source:
-        The blocks' order is torch's and Keras': input, forget, cell, output (LSTM).
+        The order of an LSTM's blocks is that of torch and Keras: input, forget, cell, output.
 
     Examples:
         ```python
@@ -114,7 +115,7 @@ def per_gate(
     axis = 0 if layout == "out_in" else len(shape) - 1
     _check_gates(gates, shape, axis)
     block = (*shape[:axis], shape[axis] // gates, *shape[axis + 1 :])
-    # One generator for all blocks: a seed handed to each would make the gates copies.
+    # One generator for all blocks. If each block got the same seed, the gates would be copies.
     rng = generator_from(rng)
     blocks = [init(block, layout=layout, rng=rng, **options) for _ in range(gates)]
     return np.concatenate(blocks, axis=axis)

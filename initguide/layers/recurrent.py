@@ -1,9 +1,12 @@
-r"""Recurrent layers: Xavier from the input, orthogonal from the state, a gate that remembers.
+r"""Recurrent layers: Xavier input weights, orthogonal state weights, a positive forget bias.
 
-The state passes through the hidden-to-hidden weights once a step, so their singular values are
-raised to the number of steps; orthogonal ones stay at one. The input enters once, where Xavier's
-variance is enough. An LSTM multiplies its memory by the forget gate at each step: a gate at
-$\sigma(0) = \tfrac12$ halves it, one at $\sigma(1) = 0.73$ keeps half of it for 2.2 steps.
+The state is multiplied by the hidden-to-hidden weights in every time step. So it grows or shrinks
+with their singular values to the power of the number of steps. An orthogonal matrix has singular
+values of 1 and keeps the size of the state. The input is multiplied by its weights only once, and
+Xavier's variance is enough for them.
+
+An LSTM multiplies its memory by the forget gate in every step. A gate of $\sigma(0) = \tfrac12$
+halves the memory in one step. A gate of $\sigma(1) = 0.73$ needs 2.2 steps to halve it.
 """
 
 import numpy as np
@@ -20,18 +23,19 @@ Recurrent = nn.RNNBase | nn.RNNCellBase
 
 
 def forget_bias(hidden: int, value: float = 1.0) -> NDArray[np.float64]:
-    r"""Return an LSTM's bias, zero but for the forget gate.
+    r"""Return the bias of an LSTM: a given value in the forget gate, zero in the other gates.
 
     $$b = (\,0_h,\; v_h,\; 0_h,\; 0_h\,)$$
 
-    A cell forgets by the factor $\sigma(b_f)$ at each step: one half at $b_f = 0$, 0.73 at 1.
+    In each time step the memory is multiplied by $\sigma(b_f)$ if the other inputs of the forget
+    gate are zero. The factor is one half for $b_f = 0$ and 0.73 for $b_f = 1$.
 
     Args:
         hidden: The number of units, $h$.
-        value: The forget gate's bias, $v$.
+        value: The bias of the forget gate, $v$.
 
     Returns:
-        An array of shape `(4 * hidden,)`, gates in the order input, forget, cell, output.
+        An array of shape `(4 * hidden,)`, with the gates in the order input, forget, cell, output.
 
     Raises:
         ValueError: `hidden` is not a positive integer, or `value` is not finite.
@@ -56,23 +60,23 @@ def forget_bias(hidden: int, value: float = 1.0) -> NDArray[np.float64]:
 
 
 def forget_bias_(module: nn.LSTM | nn.LSTMCell, value: float = 1.0) -> nn.LSTM | nn.LSTMCell:
-    r"""Set the forget gate's bias of an LSTM.
+    r"""Set the bias of an LSTM's forget gate.
 
     $$b_{ih}^{(f)} + b_{hh}^{(f)} = v$$
 
-    torch adds two bias vectors in each gate, so that 1 in both would start the gate at 2. Here the
-    first takes the value and the second is zero.
+    torch adds two bias vectors in each gate. If both were 1, the gate would start with a bias of 2.
+    Here the first one gets the value, and the second one is zero.
 
     Args:
-        module: An LSTM or LSTMCell with biases; all its layers and directions are set.
-        value: The sum of the two biases.
+        module: An LSTM or LSTMCell with biases. All its layers and directions are set.
+        value: The sum of the two biases, $v$.
 
     Returns:
-        `module`, changed in place; the other gates' biases stay.
+        `module`, changed in place. The biases of the other gates stay as they are.
 
     Raises:
         TypeError: `module` is not an LSTM.
-        ValueError: It has no biases, or `value` is not finite.
+        ValueError: `module` has no biases, or `value` is not finite.
 
     Source:
         F. A. Gers, J. Schmidhuber, F. Cummins (2000), *Learning to Forget*; R. Jozefowicz,
@@ -109,20 +113,21 @@ def recurrent_(
     forget_bias: float = 1.0,
     generator: torch.Generator | None = None,
 ) -> Recurrent:
-    r"""Initialize an RNN, LSTM or GRU: Xavier from the input, orthogonal from the state.
+    r"""Initialize an RNN, LSTM or GRU: Xavier input weights and orthogonal state weights.
 
     $$W_{ih}^{(i)} \sim \mathcal{U}(-a, a),\; a = \sqrt{\frac{6}{n + h}}, \qquad
-    W_{hh}^{(i)\top} W_{hh}^{(i)} = I, \qquad b = 0 \text{ but } b^{(f)} = v$$
+    W_{hh}^{(i)\top} W_{hh}^{(i)} = I, \qquad b = 0 \text{ except } b^{(f)} = v$$
 
-    for each gate $i$ by itself. A projection (`proj_size=p`) makes the recurrent blocks $(h, p)$,
-    orthonormal in their columns, and is itself orthonormal in its rows.
+    for each gate $i$ separately, with $n$ inputs and $h$ units. In an LSTM with a projection
+    (`proj_size=p`) the recurrent blocks are $(h, p)$ with orthonormal columns, and the projection
+    has orthonormal rows.
 
     Args:
         module: `nn.RNN`, `nn.LSTM`, `nn.GRU` or one of their cells, with any number of layers and
             directions.
-        forget_bias: The forget gate's bias, $v$, in an LSTM with biases: the sum of torch's two
-            bias vectors, held by the first. Elsewhere there is none to set.
-        generator: The source of randomness; torch's global one where None.
+        forget_bias: The bias of the forget gate, $v$, in an LSTM with biases. It is the sum of
+            torch's two bias vectors, and the first one holds it. Other layers ignore it.
+        generator: The source of randomness. None means torch's global generator.
 
     Returns:
         `module`, changed in place.

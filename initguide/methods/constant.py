@@ -1,8 +1,8 @@
 r"""Constants: zeros, ones, or one value everywhere; right for biases, wrong for hidden weights.
 
 If two units of a layer start with the same incoming and the same outgoing weights, they compute
-the same function and get the same gradient, at every step: a wide layer stays one unit. With all
-weights zero, behind ReLU or tanh, every gradient but the output bias's is zero as well.
+the same function and get the same gradient at every step, so a wide layer acts as one unit. If all
+weights are zero, then after ReLU or tanh all gradients except that of the output bias are zero too.
 """
 
 from collections.abc import Sequence
@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
-from initguide.checks import check_dtype, check_shape
-from initguide.method import Method
-from initguide.overrides import is_overridden, overridden
+from initguide._checks import check_dtype, check_shape
+from initguide._torch_internals import is_overridden, overridden
+from initguide.methods.record import Entry, Method
 from initguide.papers import PAPERS
 
 
@@ -25,15 +25,16 @@ def constant_(tensor: Tensor, val: float) -> Tensor:
     $$w_i = \text{val}$$
 
     Args:
-        tensor: A tensor of any shape; an integer dtype takes whole numbers.
-        val: The value; NaN and infinities too, as masks and tests want them.
+        tensor: A tensor of any shape and dtype; an integer dtype takes whole numbers only.
+        val: The value; it may be NaN or infinite.
 
     Returns:
         `tensor`, changed in place.
 
     Raises:
-        TypeError: `tensor` is not a tensor, or `val` not a number (a real one, if `tensor` is).
-        ValueError: `val` is not whole for an integer tensor.
+        TypeError: `tensor` is not a tensor.
+        TypeError: `val` is not a number, or it is complex and `tensor` is real.
+        ValueError: `val` is not whole, and `tensor` holds integers.
 
     Source:
         D. E. Rumelhart, G. E. Hinton, R. J. Williams (1986), *Learning Representations by
@@ -61,18 +62,7 @@ def constant_(tensor: Tensor, val: float) -> Tensor:
 
 
 def zeros_(tensor: Tensor) -> Tensor:
-    r"""Fill a tensor with zeros: the usual start of a bias.
-
-    $$w_i = 0$$
-
-    Args:
-        tensor: A tensor of any shape and dtype.
-
-    Returns:
-        `tensor`, changed in place.
-
-    Raises:
-        TypeError: `tensor` is not a tensor.
+    """Fill a tensor with zeros, as [constant_][initguide.constant_] does: the usual bias.
 
     Source:
         H. Zhang, Y. N. Dauphin, T. Ma (2019), *Fixup Initialization: Residual Learning Without
@@ -94,18 +84,7 @@ def zeros_(tensor: Tensor) -> Tensor:
 
 
 def ones_(tensor: Tensor) -> Tensor:
-    r"""Fill a tensor with ones: the usual start of a normalization layer's scale.
-
-    $$w_i = 1$$
-
-    Args:
-        tensor: A tensor of any shape and dtype.
-
-    Returns:
-        `tensor`, changed in place.
-
-    Raises:
-        TypeError: `tensor` is not a tensor.
+    """Fill a tensor with ones, as [constant_][initguide.constant_] does: a normalization's scale.
 
     Source:
         J. L. Ba, J. R. Kiros, G. E. Hinton (2016), *Layer Normalization*: the gains start at 1.
@@ -128,25 +107,12 @@ def ones_(tensor: Tensor) -> Tensor:
 def constant(
     shape: Sequence[int], val: float, *, dtype: DTypeLike = np.float64
 ) -> NDArray[np.floating]:
-    r"""Return an array that holds one value everywhere.
+    """Return an array with one value everywhere, like [constant_][initguide.constant_].
 
-    $$w_i = \text{val}$$
-
-    Args:
-        shape: The array's shape.
-        val: The value; NaN and infinities too.
-        dtype: float16, float32 or float64.
-
-    Returns:
-        An array of shape `shape`.
+    `shape` and `dtype` are those of [normal][initguide.normal].
 
     Raises:
-        TypeError: `shape`, `val` or `dtype` is of the wrong kind.
-        ValueError: A size is below 1.
-
-    Source:
-        D. E. Rumelhart, G. E. Hinton, R. J. Williams (1986), *Learning Representations by
-        Back-Propagating Errors*: why weights must not start equal.
+        TypeError: `val` is not a real number.
 
     Examples:
         ```python
@@ -160,24 +126,9 @@ def constant(
 
 
 def zeros(shape: Sequence[int], *, dtype: DTypeLike = np.float64) -> NDArray[np.floating]:
-    r"""Return an array of zeros: the usual start of a bias.
+    """Return an array of zeros, like [zeros_][initguide.zeros_].
 
-    $$w_i = 0$$
-
-    Args:
-        shape: The array's shape.
-        dtype: float16, float32 or float64.
-
-    Returns:
-        An array of shape `shape`.
-
-    Raises:
-        TypeError: `shape` or `dtype` is of the wrong kind.
-        ValueError: A size is below 1.
-
-    Source:
-        H. Zhang, Y. N. Dauphin, T. Ma (2019), *Fixup Initialization: Residual Learning Without
-        Normalization*: zeros in the last layer of a residual branch.
+    `shape` and `dtype` are those of [normal][initguide.normal].
 
     Examples:
         ```python
@@ -191,23 +142,9 @@ def zeros(shape: Sequence[int], *, dtype: DTypeLike = np.float64) -> NDArray[np.
 
 
 def ones(shape: Sequence[int], *, dtype: DTypeLike = np.float64) -> NDArray[np.floating]:
-    r"""Return an array of ones: the usual start of a normalization layer's scale.
+    """Return an array of ones, like [ones_][initguide.ones_].
 
-    $$w_i = 1$$
-
-    Args:
-        shape: The array's shape.
-        dtype: float16, float32 or float64.
-
-    Returns:
-        An array of shape `shape`.
-
-    Raises:
-        TypeError: `shape` or `dtype` is of the wrong kind.
-        ValueError: A size is below 1.
-
-    Source:
-        J. L. Ba, J. R. Kiros, G. E. Hinton (2016), *Layer Normalization*: the gains start at 1.
+    `shape` and `dtype` are those of [normal][initguide.normal].
 
     Examples:
         ```python
@@ -241,19 +178,18 @@ _PAGE = "guide/methods/constant.md"
 METHODS = (
     Method(
         title="Zeros",
-        names=("zeros_", "zeros"),
         array=zeros,
         tensor=zeros_,
         law=r"w = 0",
         paper=PAPERS["zhang2019"],
         use_when="biases; the last layer of a residual branch",
-        avoid_when="any weight with another weight layer before or behind it",
+        avoid_when="any weight with another weight layer before or after it",
         elsewhere="Keras `Zeros`, JAX `zeros`",
         page=_PAGE,
+        entry=lambda: Entry("constant", 0.0),
     ),
     Method(
         title="Ones",
-        names=("ones_", "ones"),
         array=ones,
         tensor=ones_,
         law=r"w = 1",
@@ -262,10 +198,10 @@ METHODS = (
         avoid_when="weights: all units stay copies of one",
         elsewhere="Keras `Ones`, JAX `ones`",
         page=_PAGE,
+        entry=lambda: Entry("constant", 1.0),
     ),
     Method(
         title="Constant",
-        names=("constant_", "constant"),
         array=constant,
         tensor=constant_,
         law=r"w = c",
@@ -274,5 +210,6 @@ METHODS = (
         avoid_when="weights: all units stay copies of one",
         elsewhere="Keras `Constant`, JAX `constant`",
         page=_PAGE,
+        entry=lambda val: Entry("constant", float(val)),
     ),
 )

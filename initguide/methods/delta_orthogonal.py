@@ -1,10 +1,10 @@
 r"""Delta-orthogonal: a convolution that keeps the length of every input.
 
-Flattening a kernel to an orthogonal matrix (out, in · kernel) does not make the convolution
-orthogonal: each input takes part in as many outputs as the kernel has places. With an orthogonal
-matrix at the kernel's centre and zeros around it the convolution applies that matrix at every
-place, $y_{\mathbf{p}} = Q\, x_{\mathbf{p}}$, so $\lVert y \rVert = \lVert x \rVert$ at stride 1
-(Xiao et al., 2018).
+A kernel that is orthogonal as a matrix (out, in · kernel) does not make the convolution
+orthogonal, because each input takes part in as many outputs as the kernel has places. With an
+orthogonal matrix at the kernel's centre and zeros around it, the convolution applies that matrix at
+every place, $y_{\mathbf{p}} = Q\, x_{\mathbf{p}}$. So $\lVert y \rVert = \lVert x \rVert$ at
+stride 1 (Xiao et al., 2018).
 """
 
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ import torch
 from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
-from initguide.checks import check_dimensions, check_dtype, check_shape, check_tensor
+from initguide._checks import check_dimensions, check_dtype, check_shape, check_tensor
+from initguide._sharding import shards_alike
 from initguide.fans import Layout, check_layout
 from initguide.gains import Nonlinearity, as_gain
-from initguide.method import Method
 from initguide.methods.orthogonal import orthogonal, orthogonal_
+from initguide.methods.record import Method
 from initguide.papers import PAPERS
-from initguide.sharding import shards_alike
 
 
 @shards_alike
@@ -29,26 +29,20 @@ def delta_orthogonal_(
     gain: float | Nonlinearity = 1.0,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    r"""Fill the weight of a convolution with an orthogonal matrix at the kernel's centre.
+    r"""Fill the weight of a convolution with [orthogonal_][initguide.orthogonal_] at its centre.
 
     $$W_{\mathbf{k}} = \text{gain} \cdot Q\;\delta_{\mathbf{k}\mathbf{c}}, \qquad
     Q^\top Q = I \;\text{ or }\; Q Q^\top = I, \qquad Q \sim \text{Haar}$$
 
-    with $\mathbf{c} = \lfloor \mathbf{k} / 2 \rfloor$. With at least as many outputs as inputs each
-    input keeps its length; with fewer, each gradient does. The paper's networks change the width in
-    the first layer only.
+    The centre of the kernel is $\mathbf{c} = \lfloor \mathbf{k} / 2 \rfloor$. If there are at least
+    as many outputs as inputs, each input keeps its length; if there are fewer, each gradient does.
+    The paper's networks change the width in the first layer only.
 
     Args:
         tensor: A weight of shape `(out, in, *kernel)`, with one to three kernel sizes.
-        gain: A number, or an activation that [gain][initguide.gain] takes.
-        generator: The source of randomness; torch's global one where None.
-
-    Returns:
-        `tensor`, changed in place.
 
     Raises:
-        TypeError: `tensor` is not a floating-point tensor.
-        ValueError: It does not have three to five dimensions, or `gain` is not finite or unknown.
+        ValueError: `tensor` does not have three to five dimensions.
 
     Source:
         L. Xiao, Y. Bahri, J. Sohl-Dickstein, S. S. Schoenholz, J. Pennington (2018), *Dynamical
@@ -87,32 +81,15 @@ def delta_orthogonal(
     dtype: DTypeLike = np.float64,
     rng: np.random.Generator | int | None = None,
 ) -> NDArray[np.floating]:
-    r"""Draw the weight array of a convolution: an orthogonal matrix at the kernel's centre.
+    """Draw an array from the distribution of [delta_orthogonal_][initguide.delta_orthogonal_].
 
-    $$W_{\mathbf{k}} = \text{gain} \cdot Q\;\delta_{\mathbf{k}\mathbf{c}}, \qquad
-    Q^\top Q = I \;\text{ or }\; Q Q^\top = I, \qquad Q \sim \text{Haar}$$
-
-    See [delta_orthogonal_][initguide.delta_orthogonal_].
+    `layout`, `dtype` and `rng` are those of [xavier_normal][initguide.xavier_normal].
 
     Args:
-        shape: The weight's shape, three to five sizes.
-        gain: A number, or an activation that [gain][initguide.gain] takes.
-        layout: `"in_out"` for `(*kernel, in, out)`, `"out_in"` for `(out, in, *kernel)`.
-        dtype: float16, float32 or float64.
-        rng: A generator, a seed or None.
-
-    Returns:
-        An array of shape `shape`.
+        shape: The shape of the weight, three to five sizes.
 
     Raises:
-        TypeError: `shape`, `dtype` or `rng` is of the wrong kind.
-        ValueError: The shape does not have three to five sizes, one is below 1, `layout` is
-            unknown, or `gain` is not finite or unknown.
-
-    Source:
-        L. Xiao, Y. Bahri, J. Sohl-Dickstein, S. S. Schoenholz, J. Pennington (2018), *Dynamical
-        Isometry and a Mean Field Theory of CNNs: How to Train 10,000-Layer Vanilla Convolutional
-        Neural Networks*.
+        ValueError: `shape` does not have three to five sizes, or has one below 1.
 
     Examples:
         ```python
@@ -140,7 +117,6 @@ def delta_orthogonal(
 METHODS = (
     Method(
         title="Delta-orthogonal",
-        names=("delta_orthogonal_", "delta_orthogonal"),
         array=delta_orthogonal,
         tensor=delta_orthogonal_,
         law=r"g\,Q \text{ at the centre},\ 0 \text{ elsewhere}",

@@ -1,9 +1,9 @@
 r"""ICNR: a convolution before a pixel shuffle that starts without a checkerboard.
 
-A sub-pixel convolution computes $r^2$ values for each input pixel and lays them out as an
-$r \times r$ block. Drawn independently, the $r^2$ kernels differ, and every block shows the same
-pattern: a checkerboard of period $r$. With the kernels of a block equal, what comes out is the
-output of one smaller convolution with each pixel repeated (Aitken et al., 2017).
+A sub-pixel convolution computes $r^2$ values for each input pixel and arranges them as an
+$r \times r$ block. If the $r^2$ kernels are drawn independently, they differ, and every block shows
+the same pattern: a checkerboard of period $r$. If the kernels of a block are equal, the output is
+that of one smaller convolution with each pixel repeated (Aitken et al., 2017).
 """
 
 from collections.abc import Callable, Sequence
@@ -14,12 +14,12 @@ import torch
 from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
-from initguide.checks import check_count, check_dimensions, check_shape, check_tensor
+from initguide._checks import check_count, check_dimensions, check_shape, check_tensor
+from initguide._sharding import shards_alike
 from initguide.fans import Layout, check_layout
-from initguide.method import Method
 from initguide.methods.kaiming import kaiming_normal, kaiming_normal_
+from initguide.methods.record import Method
 from initguide.papers import PAPERS
-from initguide.sharding import shards_alike
 
 
 @shards_alike
@@ -29,27 +29,27 @@ def icnr_(
     init_: Callable[..., Any] = kaiming_normal_,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    r"""Fill the weight of a convolution before a pixel shuffle, the kernels of a block being equal.
+    r"""Fill the weight of a convolution before a pixel shuffle, with equal kernels in each block.
 
-    $$W_{c r^d + i} = V_c, \quad i = 0, \dots, r^d - 1, \qquad
-    V \sim \text{the law of } \texttt{init\_}$$
+    $$W_{c r^d + i} = V_c, \quad i = 0, \dots, r^d - 1, \qquad V \text{ drawn by } \texttt{init\_}$$
 
-    with $d$ kernel sizes, $r$ the upscale factor and $V$ of shape `(out / r**d, in, *kernel)`; the
-    channel order is that of `nn.PixelShuffle`.
+    Here $d$ is the number of kernel sizes, $r$ the upscale factor, and $V$ has the shape
+    `(out / r**d, in, *kernel)`. The order of the channels is that of `nn.PixelShuffle`.
 
     Args:
-        tensor: A weight of shape `(out, in, *kernel)`.
-        upscale_factor: By how much the shuffle enlarges each side, $r$.
-        init_: Any in-place initializer of a tensor; give its options with `functools.partial`.
-        generator: Handed on to `init_` where given.
+        tensor: A weight of shape `(out, in, *kernel)`, with one to three kernel sizes.
+        upscale_factor: The factor by which the shuffle enlarges each side, $r$.
+        init_: Any function that fills a tensor; set its options with `functools.partial`.
+        generator: The source of randomness, passed on to `init_` unless it is None.
 
     Returns:
         `tensor`, changed in place.
 
     Raises:
         TypeError: `tensor` is not a floating-point tensor.
-        ValueError: It does not have three to five dimensions, or `upscale_factor` is not a positive
-            integer whose power $r^d$ divides the outputs.
+        ValueError: `tensor` does not have three to five dimensions.
+        ValueError: `upscale_factor` is not a positive integer, or $r^d$ does not divide the
+            outputs.
 
     Source:
         A. Aitken, C. Ledig, L. Theis, J. Caballero, Z. Wang, W. Shi (2017), *Checkerboard Artifact
@@ -87,32 +87,18 @@ def icnr(
     dtype: DTypeLike = np.float64,
     rng: np.random.Generator | int | None = None,
 ) -> NDArray[np.floating]:
-    r"""Draw the weight array of a convolution before a pixel shuffle, equal kernels in a block.
+    """Draw an array in which the kernels of each block are equal, as [icnr_][initguide.icnr_] does.
 
-    $$W_{c r^d + i} = V_c, \quad i = 0, \dots, r^d - 1$$
-
-    The channel order is that of `nn.PixelShuffle`, in either layout; TensorFlow's `depth_to_space`
-    keeps a block's place, not its channel, outermost. See [icnr_][initguide.icnr_].
+    `layout`, `dtype` and `rng` are those of [xavier_normal][initguide.xavier_normal]. The order of
+    the channels is that of `nn.PixelShuffle` in both layouts. TensorFlow's `depth_to_space` uses
+    another order: its outermost index is the place in a block, not the channel.
 
     Args:
-        shape: The weight's shape, three to five sizes.
-        upscale_factor: By how much the shuffle enlarges each side, $r$.
-        init: A function of the package that takes `shape`, `layout`, `dtype` and `rng`.
-        layout: `"in_out"` for `(*kernel, in, out)`, `"out_in"` for `(out, in, *kernel)`.
-        dtype: float16, float32 or float64.
-        rng: A generator, a seed or None.
-
-    Returns:
-        An array of shape `shape`.
+        shape: The shape of the weight, three to five sizes.
+        init: A function of this package that takes `shape`, `layout`, `dtype` and `rng`.
 
     Raises:
-        TypeError: `shape`, `dtype` or `rng` is of the wrong kind.
-        ValueError: The shape does not have three to five sizes of at least 1, `layout` is unknown,
-            or `upscale_factor` is not a positive integer whose power $r^d$ divides the outputs.
-
-    Source:
-        A. Aitken, C. Ledig, L. Theis, J. Caballero, Z. Wang, W. Shi (2017), *Checkerboard Artifact
-        Free Sub-Pixel Convolution*.
+        ValueError: `shape` does not have three to five sizes, or has one below 1.
 
     Examples:
         ```python
@@ -148,13 +134,12 @@ def _block(out: int, upscale_factor: int, dimensions: int) -> int:
 METHODS = (
     Method(
         title="ICNR",
-        names=("icnr_", "icnr"),
         array=icnr,
         tensor=icnr_,
-        law=r"\text{one draw a block of } r^d",
+        law=r"\text{one draw per block of } r^d",
         paper=PAPERS["aitken2017"],
         use_when="a convolution feeds a pixel shuffle",
-        avoid_when="the layer behind it is no pixel shuffle: its outputs are copies",
+        avoid_when="no pixel shuffle follows: the outputs are copies",
         elsewhere="",
         page="guide/methods/icnr.md",
     ),

@@ -1,9 +1,9 @@
 r"""Identity: a layer that starts by passing its input on.
 
-A layer $y = W x$ with $W = s I$ changes nothing but the scale, whatever the depth; so does a
-convolution whose kernel is one at its centre and zero elsewhere, a Dirac delta. A recurrent ReLU
-layer started this way keeps its state for as long as nothing comes in (Le et al., 2015), and a
-plain ReLU network of such convolutions starts as its input's copy (Zagoruyko and Komodakis, 2017).
+A layer $y = W x$ with $W = s I$ changes only the scale, at any depth. A convolution does the same
+if its kernel is one at the centre and zero elsewhere, which is a Dirac delta. A recurrent ReLU
+layer that starts this way keeps its state as long as its input is zero (Le et al., 2015). A plain
+ReLU network of such convolutions starts as a copy of its input (Zagoruyko and Komodakis, 2017).
 """
 
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ import torch
 from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
-from initguide.checks import check_count, check_dimensions, check_dtype, check_shape
+from initguide._checks import check_count, check_dimensions, check_dtype, check_shape
+from initguide._sharding import shards_alike
 from initguide.fans import Layout, check_layout
 from initguide.gains import Nonlinearity, as_gain
-from initguide.method import Method
+from initguide.methods.record import Method
 from initguide.papers import PAPERS
-from initguide.sharding import shards_alike
 
 
 @shards_alike
@@ -28,22 +28,23 @@ def identity_(tensor: Tensor, gain: float | Nonlinearity = 1.0, groups: int = 1)
     $$W_{ij} = \text{gain}\;\delta_{ij}, \qquad
     W_{ij\mathbf{k}} = \text{gain}\;\delta_{ij}\;\delta_{\mathbf{k}\mathbf{c}}$$
 
-    with $\mathbf{c} = \lfloor \mathbf{k} / 2 \rfloor$ the kernel's centre. With fewer outputs than
-    inputs the first inputs are copied, with more outputs the last ones are zero; in a grouped
-    convolution that holds for each group.
+    The centre of the kernel is $\mathbf{c} = \lfloor \mathbf{k} / 2 \rfloor$. With fewer outputs
+    than inputs, the first inputs are copied; with more outputs, the last ones are zero. In a
+    grouped convolution this holds for each group.
 
     Args:
         tensor: A weight of shape `(out, in, *kernel)`, with up to three kernel sizes.
-        gain: A number, or an activation that [gain][initguide.gain] takes.
-        groups: How many groups the outputs of a convolution are in.
+        gain: A number of either sign, or an activation that [gain][initguide.gain] takes.
+        groups: The number of groups of a convolution; each copies the inputs that it sees.
 
     Returns:
         `tensor`, changed in place.
 
     Raises:
         TypeError: `tensor` is not a tensor.
-        ValueError: It has fewer than two dimensions or more than five, `groups` does not divide the
-            outputs, or `gain` is not finite or unknown.
+        ValueError: `tensor` has fewer than two dimensions, or more than five.
+        ValueError: `gain` is not finite or unknown.
+        ValueError: `groups` does not divide the outputs.
 
     Source:
         Q. V. Le, N. Jaitly, G. E. Hinton (2015), *A Simple Way to Initialize Recurrent Networks of
@@ -73,23 +74,15 @@ def identity_(tensor: Tensor, gain: float | Nonlinearity = 1.0, groups: int = 1)
 
 @shards_alike
 def eye_(tensor: Tensor) -> Tensor:
-    r"""Fill a matrix with the identity.
+    r"""Fill a matrix as [identity_][initguide.identity_] does, with gain 1.
 
     $$W_{ij} = \delta_{ij}$$
 
     Args:
         tensor: A weight of shape `(out, in)`.
 
-    Returns:
-        `tensor`, changed in place.
-
     Raises:
-        TypeError: `tensor` is not a tensor.
-        ValueError: It does not have two dimensions.
-
-    Source:
-        Q. V. Le, N. Jaitly, G. E. Hinton (2015), *A Simple Way to Initialize Recurrent Networks of
-        Rectified Linear Units*.
+        ValueError: `tensor` does not have two dimensions.
 
     Examples:
         ```python
@@ -107,23 +100,17 @@ def eye_(tensor: Tensor) -> Tensor:
 
 
 def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
-    r"""Fill the weight of a convolution with Dirac deltas, so that it copies its input.
+    r"""Fill the weight of a convolution as [identity_][initguide.identity_] does, with gain 1.
 
     $$W_{ij\mathbf{k}} = \delta_{ij}\;\delta_{\mathbf{k}\mathbf{c}}$$
 
-    with $\mathbf{c} = \lfloor \mathbf{k} / 2 \rfloor$ the kernel's centre.
+    The centre of the kernel is $\mathbf{c} = \lfloor \mathbf{k} / 2 \rfloor$.
 
     Args:
         tensor: A weight of shape `(out, in, *kernel)`, with one to three kernel sizes.
-        groups: How many groups the outputs are in; each copies the inputs it sees.
-
-    Returns:
-        `tensor`, changed in place.
 
     Raises:
-        TypeError: `tensor` is not a tensor.
-        ValueError: It does not have three to five dimensions, or `groups` does not divide the
-            outputs.
+        ValueError: `tensor` does not have three to five dimensions.
 
     Source:
         S. Zagoruyko, N. Komodakis (2017), *DiracNets: Training Very Deep Neural Networks Without
@@ -151,31 +138,15 @@ def identity(
     layout: Layout = "in_out",
     dtype: DTypeLike = np.float64,
 ) -> NDArray[np.floating]:
-    r"""Return the weight array of a dense layer or a convolution that copies its input, scaled.
+    """Return the array that [identity_][initguide.identity_] fills in, in either layout.
 
-    $$W_{ij} = \text{gain}\;\delta_{ij}, \qquad
-    W_{\mathbf{k}ij} = \text{gain}\;\delta_{ij}\;\delta_{\mathbf{k}\mathbf{c}}$$
-
-    See [identity_][initguide.identity_].
+    `layout` and `dtype` are those of [xavier_normal][initguide.xavier_normal].
 
     Args:
-        shape: The weight's shape, two to five sizes.
-        gain: A number, or an activation that [gain][initguide.gain] takes.
-        groups: How many groups the outputs of a convolution are in.
-        layout: `"in_out"` for `(*kernel, in, out)`, `"out_in"` for `(out, in, *kernel)`.
-        dtype: float16, float32 or float64.
-
-    Returns:
-        An array of shape `shape`.
+        shape: The shape of the weight, two to five sizes.
 
     Raises:
-        TypeError: `shape` or `dtype` is of the wrong kind.
-        ValueError: The shape has fewer than two sizes, more than five or one below 1, `groups` does
-            not divide the outputs, `layout` is unknown, or `gain` is not finite or unknown.
-
-    Source:
-        Q. V. Le, N. Jaitly, G. E. Hinton (2015), *A Simple Way to Initialize Recurrent Networks of
-        Rectified Linear Units*.
+        ValueError: `shape` does not have two to five sizes, or has one below 1.
 
     Examples:
         ```python
@@ -199,24 +170,15 @@ def identity(
 
 
 def eye(shape: Sequence[int], *, dtype: DTypeLike = np.float64) -> NDArray[np.floating]:
-    r"""Return the identity as an array, in either layout.
+    """Return the array that [eye_][initguide.eye_] fills in, the same in both layouts.
 
-    $$W_{ij} = \delta_{ij}$$
+    `dtype` is that of [normal][initguide.normal].
 
     Args:
-        shape: The matrix's shape.
-        dtype: float16, float32 or float64.
-
-    Returns:
-        An array of shape `shape`.
+        shape: The shape of the matrix, two sizes.
 
     Raises:
-        TypeError: `shape` or `dtype` is of the wrong kind.
-        ValueError: The shape does not have two sizes, or one is below 1.
-
-    Source:
-        Q. V. Le, N. Jaitly, G. E. Hinton (2015), *A Simple Way to Initialize Recurrent Networks of
-        Rectified Linear Units*.
+        ValueError: `shape` does not have two sizes, or has one below 1.
 
     Examples:
         ```python
@@ -239,29 +201,15 @@ def dirac(
     layout: Layout = "in_out",
     dtype: DTypeLike = np.float64,
 ) -> NDArray[np.floating]:
-    r"""Return the weight array of a convolution that copies its input.
+    """Return the array that [dirac_][initguide.dirac_] fills in, in either layout.
 
-    $$W_{\mathbf{k}ij} = \delta_{ij}\;\delta_{\mathbf{k}\mathbf{c}}$$
-
-    See [dirac_][initguide.dirac_].
+    `layout` and `dtype` are those of [xavier_normal][initguide.xavier_normal].
 
     Args:
-        shape: The weight's shape, three to five sizes.
-        groups: How many groups the outputs are in; each copies the inputs it sees.
-        layout: `"in_out"` for `(*kernel, in, out)`, `"out_in"` for `(out, in, *kernel)`.
-        dtype: float16, float32 or float64.
-
-    Returns:
-        An array of shape `shape`.
+        shape: The shape of the weight, three to five sizes.
 
     Raises:
-        TypeError: `shape` or `dtype` is of the wrong kind.
-        ValueError: The shape does not have three to five sizes, one is below 1, `groups` does not
-            divide the outputs, or `layout` is unknown.
-
-    Source:
-        S. Zagoruyko, N. Komodakis (2017), *DiracNets: Training Very Deep Neural Networks Without
-        Skip-Connections*.
+        ValueError: `shape` does not have three to five sizes, or has one below 1.
 
     Examples:
         ```python
@@ -293,7 +241,6 @@ _PAGE = "guide/methods/identity.md"
 METHODS = (
     Method(
         title="Identity",
-        names=("identity_", "identity"),
         array=identity,
         tensor=identity_,
         law=r"W = g\,I",
@@ -305,7 +252,6 @@ METHODS = (
     ),
     Method(
         title="Eye",
-        names=("eye_", "eye"),
         array=eye,
         tensor=eye_,
         law=r"W = I",
@@ -317,7 +263,6 @@ METHODS = (
     ),
     Method(
         title="Dirac",
-        names=("dirac_", "dirac"),
         array=dirac,
         tensor=dirac_,
         law=r"I \text{ at the centre},\ 0 \text{ elsewhere}",

@@ -6,7 +6,6 @@ Setting the factor to one gives $\sigma^2 = 2/n$, with $n$ the fan-in (He et al.
 """
 
 import math
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,97 +13,20 @@ import torch
 from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
-from initguide.checks import check_real, check_tensor
-from initguide.fans import Fans, Layout, Mode, fans, tensor_fans
+from initguide._torch_internals import is_overridden, overridden
+from initguide.fans import Fans, Layout, Mode
 from initguide.gains import Nonlinearity, calculate_gain
-from initguide.method import Method
-from initguide.methods.normal import draw_normal_, draw_uniform_, normal, uniform
-from initguide.overrides import is_overridden, overridden
+from initguide.methods._scaled import array, fill_, pair
 from initguide.papers import PAPERS
-from initguide.sharding import shards_alike
-
-RELU_GAIN = math.sqrt(2.0)
 
 
-def kaiming_std(fans: Fans, gain: float = RELU_GAIN, mode: Mode = "fan_in") -> float:
-    """Return the weights' standard deviation, gain / sqrt(fan)."""
-    return gain / math.sqrt(fans.pick(mode))
-
-
-def _std(
+def kaiming_std(
     fans: Fans, a: float = 0.0, mode: Mode = "fan_in", nonlinearity: Nonlinearity = "leaky_relu"
 ) -> float:
-    """Return the std from the options of the methods."""
-    return kaiming_std(fans, calculate_gain(nonlinearity, a), mode)
+    """Return the std of a weight, gain / sqrt(fan); for a ReLU, sqrt(2 / fan_in)."""
+    return calculate_gain(nonlinearity, a) / math.sqrt(fans.pick(mode))
 
 
-def _tensor_std(tensor: Tensor, a: float, mode: Mode, nonlinearity: Nonlinearity) -> float | None:
-    """Return the std for a tensor; None where it is empty, with torch's warning."""
-    if tensor.numel() == 0:
-        warnings.warn("Initializing zero-element tensors is a no-op", stacklevel=3)
-        return None
-    return _std(tensor_fans(tensor), a, mode, nonlinearity)
-
-
-@shards_alike
-def kaiming_uniform_(
-    tensor: Tensor,
-    a: float = 0.0,
-    mode: Mode = "fan_in",
-    nonlinearity: Nonlinearity = "leaky_relu",
-    generator: torch.Generator | None = None,
-) -> Tensor:
-    r"""Fill a weight from the Kaiming (He) uniform distribution.
-
-    $$w_i \sim \mathcal{U}(-b, b), \qquad b = \text{gain} \sqrt{\frac{3}{\text{fan}}}
-    \quad\Big(\text{ReLU: } \sqrt{\frac{6}{\text{fan}_{in}}}\Big)$$
-
-    The values are those of `torch.nn.init.kaiming_uniform_`, bit for bit, in float32 and float64.
-
-    Args:
-        tensor: A weight of shape `(out, in, *kernel)`.
-        a: The negative slope of a leaky ReLU (0 is a plain one); used for `"leaky_relu"` only.
-        mode: `"fan_in"` keeps the signal, `"fan_out"` the gradient; `"fan_avg"` and
-            `"fan_geo_avg"` are between.
-        nonlinearity: What follows the layer; what
-            [calculate_gain][initguide.calculate_gain] takes.
-        generator: The source of randomness; torch's global one where None.
-
-    Returns:
-        `tensor`, changed in place.
-
-    Raises:
-        TypeError: `tensor` is not a tensor of real floating-point numbers.
-        ValueError: It has fewer than two dimensions, `a` is not finite, or `mode` or
-            `nonlinearity` is unknown.
-
-    Source:
-        K. He, X. Zhang, S. Ren, J. Sun (2015), *Delving Deep into Rectifiers: Surpassing
-        Human-Level Performance on ImageNet Classification*, equations 10 and 14.
-
-    Examples:
-        ```python
-        import torch
-
-        import initguide as init
-
-        weight = init.kaiming_uniform_(torch.empty(300, 150))
-        print(f"{weight.abs().max().item():.3f}")  # sqrt(6 / 150) = 0.2
-        #> 0.200
-        ```
-    """
-    if is_overridden(tensor):
-        options = {"a": a, "mode": mode, "nonlinearity": nonlinearity, "generator": generator}
-        return overridden("kaiming_uniform_", tensor, **options)
-    check_real(tensor)
-    std = _tensor_std(tensor, a, mode, nonlinearity)
-    if std is None:
-        return tensor
-    bound = math.sqrt(3.0) * std
-    return draw_uniform_(tensor, -bound, bound, generator)
-
-
-@shards_alike
 def kaiming_normal_(
     tensor: Tensor,
     a: float = 0.0,
@@ -117,24 +39,25 @@ def kaiming_normal_(
     $$w_i \sim \mathcal{N}(0, \sigma^2), \qquad \sigma = \frac{\text{gain}}{\sqrt{\text{fan}}}
     \quad\Big(\text{ReLU: } \sqrt{\frac{2}{\text{fan}_{in}}}\Big)$$
 
-    The values are those of `torch.nn.init.kaiming_normal_`, bit for bit, in float32 and float64.
+    The normal is not cut, as in torch; `he_normal` of Keras and JAX cuts it at two std. The values
+    are torch's own, bit for bit, in float32 and float64. An empty tensor gets torch's warning.
 
     Args:
         tensor: A weight of shape `(out, in, *kernel)`.
         a: The negative slope of a leaky ReLU (0 is a plain one); used for `"leaky_relu"` only.
         mode: `"fan_in"` keeps the signal, `"fan_out"` the gradient; `"fan_avg"` and
             `"fan_geo_avg"` are between.
-        nonlinearity: What follows the layer; what
+        nonlinearity: The activation that follows; what
             [calculate_gain][initguide.calculate_gain] takes.
-        generator: The source of randomness; torch's global one where None.
+        generator: The source of randomness; torch's global one if None.
 
     Returns:
         `tensor`, changed in place.
 
     Raises:
-        TypeError: `tensor` is not a floating-point tensor.
-        ValueError: It has fewer than two dimensions, `a` is not finite, or `mode` or
-            `nonlinearity` is unknown.
+        TypeError: `tensor` is not of a floating-point dtype; a complex one needs a normal.
+        ValueError: `tensor` has fewer than two dimensions.
+        ValueError: `a` is not finite, or `mode` or `nonlinearity` is unknown.
 
     Source:
         K. He, X. Zhang, S. Ren, J. Sun (2015), *Delving Deep into Rectifiers: Surpassing
@@ -152,63 +75,36 @@ def kaiming_normal_(
         #> 0.100
         ```
     """
-    check_tensor(tensor)
-    std = _tensor_std(tensor, a, mode, nonlinearity)
-    if std is None:
-        return tensor
-    return draw_normal_(tensor, 0.0, std, generator)
+    return fill_(tensor, "normal", generator, kaiming_std, a, mode, nonlinearity, warn=True)
 
 
-def kaiming_uniform(
-    shape: Sequence[int],
+def kaiming_uniform_(
+    tensor: Tensor,
     a: float = 0.0,
     mode: Mode = "fan_in",
     nonlinearity: Nonlinearity = "leaky_relu",
-    *,
-    layout: Layout = "in_out",
-    dtype: DTypeLike = np.float64,
-    rng: np.random.Generator | int | None = None,
-) -> NDArray[np.floating]:
-    r"""Draw a weight array from the Kaiming (He) uniform distribution.
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    r"""Fill a weight as [kaiming_normal_][initguide.kaiming_normal_] does, but uniformly.
 
-    $$w_i \sim \mathcal{U}(-b, b), \qquad b = \text{gain} \sqrt{\frac{3}{\text{fan}}}
-    \quad\Big(\text{ReLU: } \sqrt{\frac{6}{\text{fan}_{in}}}\Big)$$
-
-    Args:
-        shape: The weight's shape, at least two sizes.
-        a: The negative slope of a leaky ReLU (0 is a plain one); used for `"leaky_relu"` only.
-        mode: `"fan_in"` keeps the signal, `"fan_out"` the gradient; `"fan_avg"` and
-            `"fan_geo_avg"` are between.
-        nonlinearity: What follows the layer; what
-            [calculate_gain][initguide.calculate_gain] takes.
-        layout: `"in_out"` for `(*kernel, in, out)`, `"out_in"` for `(out, in, *kernel)`.
-        dtype: float16, float32 or float64.
-        rng: A generator, a seed or None.
-
-    Returns:
-        An array of shape `shape`.
-
-    Raises:
-        TypeError: `shape`, `dtype` or `rng` is of the wrong kind.
-        ValueError: The shape has fewer than two dimensions or a size below 1, `a` is not finite, or
-            `mode`, `nonlinearity` or `layout` is unknown.
-
-    Source:
-        K. He, X. Zhang, S. Ren, J. Sun (2015), *Delving Deep into Rectifiers: Surpassing
-        Human-Level Performance on ImageNet Classification*, equations 10 and 14.
+    $$w_i \sim \mathcal{U}(-b, b), \qquad b = \sqrt{3}\,\sigma = \text{gain}
+    \sqrt{\frac{3}{\text{fan}}} \quad\Big(\text{ReLU: } \sqrt{\frac{6}{\text{fan}_{in}}}\Big)$$
 
     Examples:
         ```python
+        import torch
+
         import initguide as init
 
-        weight = init.kaiming_uniform((150, 300), rng=0)
-        print(f"{abs(weight).max():.3f}")  # sqrt(6 / 150) = 0.2
+        weight = init.kaiming_uniform_(torch.empty(300, 150))
+        print(f"{weight.abs().max().item():.3f}")  # b = sqrt(6 / 150) = 0.2
         #> 0.200
         ```
     """
-    std = _std(fans(shape, layout), a, mode, nonlinearity)
-    bound = math.sqrt(3.0) * std
-    return uniform(shape, -bound, bound, dtype=dtype, rng=rng)
+    if is_overridden(tensor):
+        named = {"a": a, "mode": mode, "nonlinearity": nonlinearity, "generator": generator}
+        return overridden("kaiming_uniform_", tensor, **named)
+    return fill_(tensor, "uniform", generator, kaiming_std, a, mode, nonlinearity, warn=True)
 
 
 def kaiming_normal(
@@ -221,33 +117,9 @@ def kaiming_normal(
     dtype: DTypeLike = np.float64,
     rng: np.random.Generator | int | None = None,
 ) -> NDArray[np.floating]:
-    r"""Draw a weight array from the Kaiming (He) normal distribution.
+    """Draw an array from the distribution of [kaiming_normal_][initguide.kaiming_normal_].
 
-    $$w_i \sim \mathcal{N}(0, \sigma^2), \qquad \sigma = \frac{\text{gain}}{\sqrt{\text{fan}}}
-    \quad\Big(\text{ReLU: } \sqrt{\frac{2}{\text{fan}_{in}}}\Big)$$
-
-    Args:
-        shape: The weight's shape, at least two sizes.
-        a: The negative slope of a leaky ReLU (0 is a plain one); used for `"leaky_relu"` only.
-        mode: `"fan_in"` keeps the signal, `"fan_out"` the gradient; `"fan_avg"` and
-            `"fan_geo_avg"` are between.
-        nonlinearity: What follows the layer; what
-            [calculate_gain][initguide.calculate_gain] takes.
-        layout: `"in_out"` for `(*kernel, in, out)`, `"out_in"` for `(out, in, *kernel)`.
-        dtype: float16, float32 or float64.
-        rng: A generator, a seed or None.
-
-    Returns:
-        An array of shape `shape`.
-
-    Raises:
-        TypeError: `shape`, `dtype` or `rng` is of the wrong kind.
-        ValueError: The shape has fewer than two dimensions or a size below 1, `a` is not finite, or
-            `mode`, `nonlinearity` or `layout` is unknown.
-
-    Source:
-        K. He, X. Zhang, S. Ren, J. Sun (2015), *Delving Deep into Rectifiers: Surpassing
-        Human-Level Performance on ImageNet Classification*, equations 10 and 14.
+    `shape`, `layout`, `dtype` and `rng` are those of [xavier_normal][initguide.xavier_normal].
 
     Examples:
         ```python
@@ -258,39 +130,45 @@ def kaiming_normal(
         #> 0.100
         ```
     """
-    std = _std(fans(shape, layout), a, mode, nonlinearity)
-    return normal(shape, 0.0, std, dtype=dtype, rng=rng)
+    return array(shape, "normal", layout, dtype, rng, kaiming_std, a, mode, nonlinearity)
 
 
-_PAGE = "guide/methods/he.md"
-_USE = "ReLU and its variants"
-_AVOID = "linear or output layers: the second moment doubles where no ReLU follows"
+def kaiming_uniform(
+    shape: Sequence[int],
+    a: float = 0.0,
+    mode: Mode = "fan_in",
+    nonlinearity: Nonlinearity = "leaky_relu",
+    *,
+    layout: Layout = "in_out",
+    dtype: DTypeLike = np.float64,
+    rng: np.random.Generator | int | None = None,
+) -> NDArray[np.floating]:
+    """Draw an array from the distribution of [kaiming_uniform_][initguide.kaiming_uniform_].
 
-METHODS = (
-    Method(
-        title="Kaiming uniform",
-        names=("kaiming_uniform_", "kaiming_uniform"),
-        array=kaiming_uniform,
-        tensor=kaiming_uniform_,
-        law=r"\mathcal{U}(-b, b),\ b = g\sqrt{3 / \text{fan}_{in}}",
-        paper=PAPERS["he2015"],
-        use_when=_USE,
-        avoid_when=_AVOID,
-        elsewhere="Keras `HeUniform`, JAX `he_uniform`",
-        page=_PAGE,
-        spread=lambda fans, **options: ("uniform", _std(fans, **options)),
-    ),
-    Method(
-        title="Kaiming normal",
-        names=("kaiming_normal_", "kaiming_normal"),
-        array=kaiming_normal,
-        tensor=kaiming_normal_,
-        law=r"\mathcal{N}(0, \sigma^2),\ \sigma = g / \sqrt{\text{fan}_{in}}",
-        paper=PAPERS["he2015"],
-        use_when=_USE,
-        avoid_when=_AVOID,
-        elsewhere="Keras `HeNormal`, JAX `he_normal` (both cut at ±2 std)",
-        page=_PAGE,
-        spread=lambda fans, **options: ("normal", _std(fans, **options)),
-    ),
+    `shape`, `layout`, `dtype` and `rng` are those of [xavier_normal][initguide.xavier_normal].
+
+    Examples:
+        ```python
+        import initguide as init
+
+        weight = init.kaiming_uniform((150, 300), rng=0)
+        print(f"{abs(weight).max():.3f}")  # b = sqrt(6 / 150) = 0.2
+        #> 0.200
+        ```
+    """
+    return array(shape, "uniform", layout, dtype, rng, kaiming_std, a, mode, nonlinearity)
+
+
+METHODS = pair(
+    "Kaiming",
+    kaiming_std,
+    (kaiming_uniform_, kaiming_uniform),
+    (kaiming_normal_, kaiming_normal),
+    bound=r"b = g\sqrt{3 / \text{fan}_{in}}",
+    std=r"\sigma = g / \sqrt{\text{fan}_{in}}",
+    elsewhere="he",
+    paper=PAPERS["he2015"],
+    use_when="ReLU and its variants",
+    avoid_when="linear or output layers: the second moment doubles where no ReLU follows",
+    page="guide/methods/he.md",
 )

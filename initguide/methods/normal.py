@@ -1,8 +1,8 @@
 r"""Plain random weights, normal or uniform, with a spread that you choose.
 
-Random weights break the symmetry between units. But a fixed std knows nothing of the layer's
-width: each layer multiplies the second moment by $n \sigma^2$ (by half of it behind a ReLU), so the
-signal shrinks or grows geometrically with depth unless $\sigma \propto 1/\sqrt n$.
+Random weights break the symmetry between units. But a fixed std ignores the width of the layer:
+each layer multiplies the second moment by $n \sigma^2$ (by half of it after a ReLU), so the signal
+shrinks or grows geometrically with depth unless $\sigma \propto 1/\sqrt n$.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ import torch
 from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
-from initguide.checks import (
+from initguide._checks import (
     check_bounds,
     check_dtype,
     check_number,
@@ -21,11 +21,11 @@ from initguide.checks import (
     check_std,
     check_tensor,
 )
-from initguide.method import Method
-from initguide.overrides import is_overridden, overridden
+from initguide._sharding import shards_alike
+from initguide._torch_internals import is_overridden, overridden
+from initguide.methods.record import Entry, Method
 from initguide.papers import PAPERS
-from initguide.sampling import drawn_in, generator_from, inside, normal_from
-from initguide.sharding import shards_alike
+from initguide.random import clamp_to_bounds, generator_from, normal_sampler, sampling_dtype
 
 
 @shards_alike
@@ -36,14 +36,14 @@ def normal_(
 
     $$w_i \sim \mathcal{N}(\text{mean}, \text{std}^2)$$
 
-    The values are torch's own, bit for bit, in float32 and float64; half precision is drawn in
+    The values are torch's own, bit for bit, in float32 and float64. Half precision is drawn in
     float32 and rounded.
 
     Args:
         tensor: A floating-point tensor of any shape.
         mean: The mean.
         std: The standard deviation.
-        generator: The source of randomness; torch's global one where None.
+        generator: The source of randomness; torch's global one if None.
 
     Returns:
         `tensor`, changed in place.
@@ -85,17 +85,17 @@ def uniform_(
     biased towards `a`; here they are drawn in float32 and rounded.
 
     Args:
-        tensor: A floating-point tensor of any shape.
+        tensor: A real floating-point tensor of any shape.
         a: The lower bound.
         b: The upper bound.
-        generator: The source of randomness; torch's global one where None.
+        generator: The source of randomness; torch's global one if None.
 
     Returns:
         `tensor`, changed in place.
 
     Raises:
         TypeError: `tensor` is not a tensor of real floating-point numbers.
-        ValueError: A bound is not finite, or `a` is above `b`.
+        ValueError: `a` or `b` is not finite, or `a` is above `b`.
 
     Source:
         Y. LeCun, L. Bottou, G. B. Orr, K.-R. Müller (1998), *Efficient BackProp*, section 4.6.
@@ -136,7 +136,7 @@ def draw_uniform_(tensor: Tensor, a: float, b: float, generator: torch.Generator
     values = tensor.detach()
     if _is_narrow(tensor):
         drawn = torch.empty_like(values, dtype=torch.float32)
-        inside(values.copy_(drawn.uniform_(a, b, generator=generator)), a, b)
+        clamp_to_bounds(values.copy_(drawn.uniform_(a, b, generator=generator)), a, b)
     else:
         values.uniform_(a, b, generator=generator)
     return tensor
@@ -150,27 +150,22 @@ def normal(
     dtype: DTypeLike = np.float64,
     rng: np.random.Generator | int | None = None,
 ) -> NDArray[np.floating]:
-    r"""Draw an array from a normal distribution.
-
-    $$w_i \sim \mathcal{N}(\text{mean}, \text{std}^2)$$
+    """Draw an array from the distribution of [normal_][initguide.normal_].
 
     Args:
-        shape: The array's shape.
-        mean: The mean.
-        std: The standard deviation.
+        shape: The shape of the array.
         dtype: float16, float32 or float64.
-        rng: A generator, a seed or None.
+        rng: A generator, a seed, or None for a fresh generator.
 
     Returns:
         An array of shape `shape`.
 
     Raises:
-        TypeError: `shape`, `dtype` or `rng` is of the wrong kind.
-        ValueError: A size is below 1, `mean` or `std` is not finite, or `std` is negative.
-
-    Source:
-        A. Krizhevsky, I. Sutskever, G. E. Hinton (2012), *ImageNet Classification with Deep
-        Convolutional Neural Networks*: std 0.01.
+        TypeError: `shape` is not a sequence of integers.
+        TypeError: `dtype` is not float16, float32 or float64.
+        TypeError: `rng` is not a generator, a seed or None.
+        ValueError: `shape` has a size below 1.
+        ValueError: `rng` is a negative seed.
 
     Examples:
         ```python
@@ -182,8 +177,8 @@ def normal(
     """
     sizes, kind = check_shape(shape), check_dtype(dtype)
     mean, std = check_number("mean", mean), check_std(std)
-    values = np.empty(sizes, drawn_in(kind))
-    normal_from(generator_from(rng))(torch.from_numpy(values))
+    values = np.empty(sizes, sampling_dtype(kind))
+    normal_sampler(generator_from(rng))(torch.from_numpy(values))
     values *= std
     values += mean
     return values.astype(kind, copy=False)
@@ -197,26 +192,9 @@ def uniform(
     dtype: DTypeLike = np.float64,
     rng: np.random.Generator | int | None = None,
 ) -> NDArray[np.floating]:
-    r"""Draw an array from a uniform distribution.
+    """Draw an array from the distribution of [uniform_][initguide.uniform_].
 
-    $$w_i \sim \mathcal{U}(a, b), \qquad \operatorname{Var} w_i = \frac{(b - a)^2}{12}$$
-
-    Args:
-        shape: The array's shape.
-        a: The lower bound.
-        b: The upper bound.
-        dtype: float16, float32 or float64.
-        rng: A generator, a seed or None.
-
-    Returns:
-        An array of shape `shape`.
-
-    Raises:
-        TypeError: `shape`, `dtype` or `rng` is of the wrong kind.
-        ValueError: A size is below 1, a bound is not finite, or `a` is above `b`.
-
-    Source:
-        Y. LeCun, L. Bottou, G. B. Orr, K.-R. Müller (1998), *Efficient BackProp*, section 4.6.
+    `shape`, `dtype` and `rng` are those of [normal][initguide.normal].
 
     Examples:
         ```python
@@ -228,10 +206,10 @@ def uniform(
     """
     sizes, kind = check_shape(shape), check_dtype(dtype)
     a, b = check_bounds(a, b)
-    values = generator_from(rng).random(sizes, drawn_in(kind))
+    values = generator_from(rng).random(sizes, sampling_dtype(kind))
     values *= b - a
     values += a
-    return inside(torch.from_numpy(values.astype(kind, copy=False)), a, b).numpy()
+    return clamp_to_bounds(torch.from_numpy(values.astype(kind, copy=False)), a, b).numpy()
 
 
 def _is_narrow(tensor: Tensor) -> bool:
@@ -244,7 +222,6 @@ _PAGE = "guide/methods/random.md"
 METHODS = (
     Method(
         title="Normal",
-        names=("normal_", "normal"),
         array=normal,
         tensor=normal_,
         law=r"\mathcal{N}(\mu, \sigma^2)",
@@ -253,10 +230,10 @@ METHODS = (
         avoid_when="one std for all layers of a deep network: it knows no width",
         elsewhere="Keras `RandomNormal`, JAX `normal`",
         page=_PAGE,
+        entry=lambda mean=0.0, std=1.0: Entry("normal", mean, std),
     ),
     Method(
         title="Uniform",
-        names=("uniform_", "uniform"),
         array=uniform,
         tensor=uniform_,
         law=r"\mathcal{U}(a, b)",
@@ -265,5 +242,6 @@ METHODS = (
         avoid_when="the bound is taken for the std: that is smaller by √3",
         elsewhere="Keras `RandomUniform`, JAX `uniform` (from 0 to the scale)",
         page=_PAGE,
+        entry=lambda a=0.0, b=1.0: Entry("uniform", (a + b) / 2, (b - a) / 2, -1.0, 1.0),
     ),
 )

@@ -1,8 +1,9 @@
 r"""Orthogonal initialization: every singular value is one, so no direction shrinks or grows.
 
-A Gaussian matrix of the right variance keeps a vector's length on average; a product of many
-stretches some directions and crushes the others. An orthogonal matrix keeps each length exactly,
-and so does any product of them: $\lVert Q x \rVert = \lVert x \rVert$ (Saxe et al., 2014).
+A Gaussian matrix of the right variance keeps the length of a vector on average, but a product of
+many such matrices stretches some directions and shrinks the others. An orthogonal matrix keeps each
+length exactly, and so does any product of them: $\lVert Q x \rVert = \lVert x \rVert$ (Saxe et al.,
+2014).
 """
 
 import math
@@ -13,14 +14,19 @@ import torch
 from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
-from initguide.checks import check_dtype, check_shape, check_tensor
+from initguide._checks import check_dtype, check_shape, check_tensor
+from initguide._sharding import shards_alike
 from initguide.fans import Layout, check_layout
 from initguide.gains import Nonlinearity, as_gain
 from initguide.haar import haar_
-from initguide.method import Method
+from initguide.methods.record import Method
 from initguide.papers import PAPERS
-from initguide.sampling import drawn_in, generator_from, normal_from
-from initguide.sharding import shards_alike
+from initguide.random import generator_from, normal_sampler, sampling_dtype
+
+
+def orthogonal_std(rows: int, columns: int, gain: float | Nonlinearity = 1.0) -> float:
+    """Return the std of an entry, |gain| / sqrt(the longer side)."""
+    return abs(as_gain(gain, signed=True)) / math.sqrt(max(rows, columns))
 
 
 @shards_alike
@@ -29,27 +35,29 @@ def orthogonal_(
     gain: float | Nonlinearity = 1.0,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    r"""Fill a weight with an orthogonal matrix, uniformly distributed.
+    r"""Fill a weight with an orthogonal matrix, drawn uniformly from all of them.
 
     $$W = \text{gain} \cdot Q, \qquad Q^\top Q = I \;\text{ or }\; Q Q^\top = I, \qquad
     Q \sim \text{Haar}$$
 
-    A weight of more than two dimensions is the matrix `(out, in * kernel)`; that of a convolution
-    is then orthogonal, the convolution itself is not. Rows are orthonormal where there are fewer
-    of them, columns otherwise. The law is that of `torch.nn.init.orthogonal_`, drawn faster, with
-    other values; half precision is computed in float32.
+    The rows are orthonormal if there are fewer rows than columns; otherwise the columns are. A
+    weight of more than two dimensions is filled as the matrix `(out, in * kernel)`: the weight of a
+    convolution is then orthogonal, but the convolution itself is not. The distribution is that of
+    `torch.nn.init.orthogonal_`, drawn faster, with other values. Half precision is computed in
+    float32.
 
     Args:
         tensor: A weight of shape `(out, in, *kernel)`.
         gain: A number of either sign, or an activation that [gain][initguide.gain] takes.
-        generator: The source of randomness; torch's global one where None.
+        generator: The source of randomness; torch's global one if None.
 
     Returns:
         `tensor`, changed in place.
 
     Raises:
         TypeError: `tensor` is not a floating-point tensor.
-        ValueError: It has fewer than two dimensions, or `gain` is not finite or unknown.
+        ValueError: `tensor` has fewer than two dimensions.
+        ValueError: `gain` is not finite or unknown.
 
     Source:
         A. M. Saxe, J. L. McClelland, S. Ganguli (2014), *Exact Solutions to the Nonlinear Dynamics
@@ -98,30 +106,9 @@ def orthogonal(
     dtype: DTypeLike = np.float64,
     rng: np.random.Generator | int | None = None,
 ) -> NDArray[np.floating]:
-    r"""Draw an orthogonal matrix, uniformly distributed.
+    """Draw an array from the distribution of [orthogonal_][initguide.orthogonal_].
 
-    $$W = \text{gain} \cdot Q, \qquad Q^\top Q = I \;\text{ or }\; Q Q^\top = I, \qquad
-    Q \sim \text{Haar}$$
-
-    Args:
-        shape: The weight's shape, at least two sizes.
-        gain: A number of either sign, or an activation that [gain][initguide.gain] takes.
-        layout: `"in_out"` for `(*kernel, in, out)`, `"out_in"` for `(out, in, *kernel)`.
-        dtype: float16, float32 or float64.
-        rng: A generator, a seed or None.
-
-    Returns:
-        An array of shape `shape`.
-
-    Raises:
-        TypeError: `shape`, `dtype` or `rng` is of the wrong kind.
-        ValueError: The shape has fewer than two dimensions or a size below 1, `layout` is unknown,
-            or `gain` is not finite or unknown.
-
-    Source:
-        A. M. Saxe, J. L. McClelland, S. Ganguli (2014), *Exact Solutions to the Nonlinear Dynamics
-        of Learning in Deep Linear Neural Networks*; G. W. Stewart (1980), *The Efficient
-        Generation of Random Orthogonal Matrices*, for the algorithm.
+    `shape`, `layout`, `dtype` and `rng` are those of [xavier_normal][initguide.xavier_normal].
 
     Examples:
         ```python
@@ -139,19 +126,18 @@ def orthogonal(
         raise ValueError(f"shape must have at least 2 dimensions; got {sizes}")
     check_layout(layout)
     number, source = as_gain(gain, signed=True), generator_from(rng)
-    array = np.empty(sizes, drawn_in(kind))
+    array = np.empty(sizes, sampling_dtype(kind))
     rows = sizes[0] if layout == "out_in" else math.prod(sizes[:-1])
-    haar_(torch.from_numpy(array).view(rows, -1), normal_from(source), number)
+    haar_(torch.from_numpy(array).view(rows, -1), normal_sampler(source), number)
     return array.astype(kind, copy=False)
 
 
-# What is computed in the tensor's own dtype, and so in its own memory.
+# The dtypes in which the matrix is computed in place.
 _EXACT = (torch.float32, torch.float64, torch.complex64, torch.complex128)
 
 METHODS = (
     Method(
         title="Orthogonal",
-        names=("orthogonal_", "orthogonal"),
         array=orthogonal,
         tensor=orthogonal_,
         law=r"W = g\,Q,\ Q^\top Q = I",
@@ -160,5 +146,6 @@ METHODS = (
         avoid_when="convolutions, expecting the operator to keep norms; ReLU with gain 1",
         elsewhere="Keras `Orthogonal`, JAX `orthogonal`",
         page="guide/methods/orthogonal.md",
+        matrix_std=orthogonal_std,
     ),
 )

@@ -1,10 +1,10 @@
 r"""Sparse initialization: few connections, each of them strong.
 
 A unit that sums $n$ inputs needs weights that shrink like $1/\sqrt n$, and then all units of a
-layer look alike: each is a little of everything. With a fixed number $k$ of incoming connections
-the weights can stay of order one however wide the layer is, and the units differ (Martens, 2010).
-torch's `sparse_` thins out each *column* of (out, in) instead: it fixes how many units hear an
-input, and leaves to chance how many inputs a unit hears, none at all included.
+layer look alike, because each sums a little of every input. With a fixed number $k$ of incoming
+connections the weights can stay of order one at any width, and the units differ (Martens, 2010).
+torch's `sparse_` sets zeros in each *column* of (out, in) instead. So the number of units that use
+an input is fixed, but the number of inputs of a unit is random, and some units may have none.
 """
 
 import math
@@ -15,7 +15,7 @@ import torch
 from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
-from initguide.checks import (
+from initguide._checks import (
     check_count,
     check_dimensions,
     check_dtype,
@@ -24,12 +24,12 @@ from initguide.checks import (
     check_std,
     check_tensor,
 )
+from initguide._sharding import shards_alike
 from initguide.fans import Layout, check_layout
-from initguide.method import Method
 from initguide.methods.normal import draw_normal_, normal
+from initguide.methods.record import Method
 from initguide.papers import PAPERS
-from initguide.sampling import generator_from
-from initguide.sharding import shards_alike
+from initguide.random import generator_from
 
 
 @shards_alike
@@ -39,29 +39,30 @@ def sparse_(
     std: float = 0.01,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    r"""Fill a matrix with normal values, a share of each column being zero.
+    r"""Fill a matrix with normal values, and set a share of each column to zero.
 
     $$w_{ij} \sim \mathcal{N}(0, \text{std}^2), \qquad
     \lceil \text{sparsity} \cdot \text{out} \rceil \text{ zeros in each column}$$
 
-    A column of `(out, in)` holds an input's outgoing connections. Where the incoming ones are to be
-    few, as in the paper, use [sparse_incoming_][initguide.sparse_incoming_]. Without a generator
-    the values are torch's own, bit for bit; with one, torch still takes the zeros' places from the
-    global state, and this function does not.
+    A column of `(out, in)` holds the outgoing connections of an input. To limit the incoming
+    connections, as in the paper, use [sparse_incoming_][initguide.sparse_incoming_]. Without a
+    generator the values are torch's own, bit for bit. With one, torch still takes the places of the
+    zeros from the global state, but this function does not.
 
     Args:
         tensor: A weight of shape `(out, in)`.
         sparsity: The share of zeros, from 0 to 1.
-        std: The standard deviation of the others.
-        generator: The source of randomness; torch's global one where None.
+        std: The standard deviation of the other entries.
+        generator: The source of randomness; torch's global one if None.
 
     Returns:
         `tensor`, changed in place.
 
     Raises:
         TypeError: `tensor` is not a floating-point tensor.
-        ValueError: It does not have two dimensions, `sparsity` is not between 0 and 1, or `std` is
-            negative or not finite.
+        ValueError: `tensor` does not have two dimensions.
+        ValueError: `sparsity` is not between 0 and 1.
+        ValueError: `std` is negative or not finite.
 
     Source:
         J. Martens (2010), *Deep Learning via Hessian-Free Optimization*, as torch reads it.
@@ -86,7 +87,7 @@ def sparse_(
     out, columns = tensor.shape
     zeros, device = math.ceil(share * out), "cpu" if generator is None else generator.device
     values = tensor.detach()
-    # A few columns at a time: a place takes more memory than a weight.
+    # A few columns at a time, because a place takes more memory than a weight.
     for some in (values,) if columns <= 32 else values.split(32, dim=1):
         places = torch.empty(some.shape[1], out, dtype=torch.int64, device=device)
         for row in places.unbind():
@@ -102,27 +103,28 @@ def sparse_incoming_(
     std: float = 1.0,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    r"""Fill a matrix so that each unit hears a few inputs, chosen at random.
+    r"""Fill a matrix so that each unit has a few inputs, chosen at random.
 
     $$w_{ij} \sim \mathcal{N}(0, \text{std}^2) \text{ for } k \text{ inputs } j
     \text{ of each unit } i, \qquad 0 \text{ elsewhere}$$
 
-    A unit's output then has $k\,\text{std}^2$ times the inputs' second moment, whatever the fan-in:
-    `std=k**-0.5` keeps it.
+    The output of a unit has $k\,\text{std}^2$ times the second moment of the inputs, at any fan-in.
+    So `std=k**-0.5` keeps it. [sparse_][initguide.sparse_] limits the outgoing connections instead.
 
     Args:
         tensor: A weight of shape `(out, in)`.
-        connections: How many inputs each unit hears, $k$.
+        connections: The number of inputs of each unit, $k$.
         std: The standard deviation of their weights.
-        generator: The source of randomness; torch's global one where None.
+        generator: The source of randomness; torch's global one if None.
 
     Returns:
         `tensor`, changed in place.
 
     Raises:
         TypeError: `tensor` is not a floating-point tensor.
-        ValueError: It does not have two dimensions, `connections` is not between 1 and the number
-            of inputs, or `std` is negative or not finite.
+        ValueError: `tensor` does not have two dimensions.
+        ValueError: `connections` is not between 1 and the number of inputs.
+        ValueError: `std` is negative or not finite.
 
     Source:
         J. Martens (2010), *Deep Learning via Hessian-Free Optimization*, section 5.
@@ -161,31 +163,17 @@ def sparse(
     dtype: DTypeLike = np.float64,
     rng: np.random.Generator | int | None = None,
 ) -> NDArray[np.floating]:
-    r"""Draw a matrix of normal values, a share of each input's outgoing weights being zero.
+    """Draw an array from the distribution of [sparse_][initguide.sparse_].
 
-    $$w_{ij} \sim \mathcal{N}(0, \text{std}^2), \qquad
-    \lceil \text{sparsity} \cdot \text{out} \rceil \text{ zeros for each input}$$
-
-    See [sparse_][initguide.sparse_].
+    `dtype` and `rng` are those of [normal][initguide.normal].
 
     Args:
-        shape: The weight's shape, two sizes.
-        sparsity: The share of zeros, from 0 to 1.
-        std: The standard deviation of the others.
+        shape: The shape of the weight, two sizes.
         layout: `"in_out"` for `(in, out)`, `"out_in"` for `(out, in)`.
-        dtype: float16, float32 or float64.
-        rng: A generator, a seed or None.
-
-    Returns:
-        An array of shape `shape`.
 
     Raises:
-        TypeError: `shape`, `dtype` or `rng` is of the wrong kind.
-        ValueError: The shape does not have two sizes of at least 1, `sparsity` is not between 0 and
-            1, `std` is negative or not finite, or `layout` is unknown.
-
-    Source:
-        J. Martens (2010), *Deep Learning via Hessian-Free Optimization*, as torch reads it.
+        ValueError: `shape` does not have two sizes, or has one below 1.
+        ValueError: `layout` is unknown.
 
     Examples:
         ```python
@@ -214,31 +202,9 @@ def sparse_incoming(
     dtype: DTypeLike = np.float64,
     rng: np.random.Generator | int | None = None,
 ) -> NDArray[np.floating]:
-    r"""Draw a matrix in which each unit hears a few inputs, chosen at random.
+    """Draw an array from the distribution of [sparse_incoming_][initguide.sparse_incoming_].
 
-    $$w_{ij} \sim \mathcal{N}(0, \text{std}^2) \text{ for } k \text{ inputs } j
-    \text{ of each unit } i, \qquad 0 \text{ elsewhere}$$
-
-    See [sparse_incoming_][initguide.sparse_incoming_].
-
-    Args:
-        shape: The weight's shape, two sizes.
-        connections: How many inputs each unit hears, $k$.
-        std: The standard deviation of their weights.
-        layout: `"in_out"` for `(in, out)`, `"out_in"` for `(out, in)`.
-        dtype: float16, float32 or float64.
-        rng: A generator, a seed or None.
-
-    Returns:
-        An array of shape `shape`.
-
-    Raises:
-        TypeError: `shape`, `dtype` or `rng` is of the wrong kind.
-        ValueError: The shape does not have two sizes of at least 1, `connections` is not between 1
-            and the number of inputs, `std` is negative or not finite, or `layout` is unknown.
-
-    Source:
-        J. Martens (2010), *Deep Learning via Hessian-Free Optimization*, section 5.
+    `shape`, `layout`, `dtype` and `rng` are those of [sparse][initguide.sparse].
 
     Examples:
         ```python
@@ -290,25 +256,23 @@ _PAGE = "guide/methods/sparse.md"
 METHODS = (
     Method(
         title="Sparse, by input",
-        names=("sparse_", "sparse"),
         array=sparse,
         tensor=sparse_,
         law=r"\mathcal{N}(0, \sigma^2),\ \text{a share of zeros a column}",
         paper=PAPERS["martens2010"],
-        use_when="code that counts on torch's values",
-        avoid_when="few incoming connections are wanted: some units may have none",
+        use_when="code that needs torch's values",
+        avoid_when="each unit needs a few inputs: some units may have none",
         elsewhere="",
         page=_PAGE,
     ),
     Method(
         title="Sparse, by unit",
-        names=("sparse_incoming_", "sparse_incoming"),
         array=sparse_incoming,
         tensor=sparse_incoming_,
         law=r"\mathcal{N}(0, \sigma^2) \text{ for } k \text{ inputs a unit}",
         paper=PAPERS["martens2010"],
-        use_when="a fixed number of inputs a unit, at a variance that knows no width",
-        avoid_when="std 1 and a deep network: the second moment grows by k a layer",
+        use_when="a fixed number of inputs per unit, and a std that does not depend on the width",
+        avoid_when="std 1 and a deep network: the second moment grows by k per layer",
         elsewhere="",
         page=_PAGE,
     ),

@@ -1,8 +1,8 @@
 r"""Xavier (Glorot) initialization: a compromise between signal and gradient, for linear units.
 
 With $f(z) \approx z$ around zero, a layer multiplies the signal's variance by
-$\text{fan}_{in}\, \sigma^2$ and the gradient's by $\text{fan}_{out}\, \sigma^2$. Both cannot be one
-unless the fans are equal; the mean of the two conditions is
+$\text{fan}_{in}\, \sigma^2$ and the gradient's by $\text{fan}_{out}\, \sigma^2$. Both factors
+can be 1 only if the fans are equal. The mean of the two conditions gives
 $\sigma^2 = 2 / (\text{fan}_{in} + \text{fan}_{out})$ (Glorot and Bengio, 2010).
 """
 
@@ -14,97 +14,44 @@ import torch
 from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
-from initguide.checks import check_real, check_tensor
-from initguide.fans import Fans, Layout, fans, tensor_fans
+from initguide.fans import Fans, Layout
 from initguide.gains import Nonlinearity, as_gain
-from initguide.method import Method
-from initguide.methods.normal import draw_normal_, draw_uniform_, normal, uniform
+from initguide.methods._scaled import array, fill_, pair
 from initguide.papers import PAPERS
-from initguide.sharding import shards_alike
 
 
-def xavier_std(fans: Fans, gain: float = 1.0) -> float:
-    """Return the weights' standard deviation, gain · sqrt(2 / (fan_in + fan_out))."""
-    return gain * math.sqrt(2.0 / float(fans.fan_in + fans.fan_out))
+def xavier_std(fans: Fans, gain: float | Nonlinearity = 1.0) -> float:
+    """Return the std of a weight, gain · sqrt(2 / (fan_in + fan_out))."""
+    return as_gain(gain) * math.sqrt(2.0 / float(fans.fan_in + fans.fan_out))
 
 
-@shards_alike
-def xavier_uniform_(
-    tensor: Tensor,
-    gain: float | Nonlinearity = 1.0,
-    generator: torch.Generator | None = None,
-) -> Tensor:
-    r"""Fill a weight from the Xavier uniform distribution.
-
-    $$w_i \sim \mathcal{U}(-a, a), \qquad
-    a = \text{gain} \sqrt{\frac{6}{\text{fan}_{in} + \text{fan}_{out}}}$$
-
-    The values are those of `torch.nn.init.xavier_uniform_`, bit for bit, in float32 and float64.
-
-    Args:
-        tensor: A weight of shape `(out, in, *kernel)`.
-        gain: A number, or an activation that [gain][initguide.gain] takes.
-        generator: The source of randomness; torch's global one where None.
-
-    Returns:
-        `tensor`, changed in place.
-
-    Raises:
-        TypeError: `tensor` is not a tensor of real floating-point numbers.
-        ValueError: It has fewer than two dimensions, or `gain` is negative, not finite or unknown.
-
-    Source:
-        X. Glorot, Y. Bengio (2010), *Understanding the Difficulty of Training Deep Feedforward
-        Neural Networks*, equation 16.
-
-    Examples:
-        ```python
-        import torch
-
-        import initguide as init
-
-        weight = init.xavier_uniform_(torch.empty(100, 50))
-        print(f"{weight.abs().max().item():.3f}")  # a = sqrt(6 / 150) = 0.2
-        #> 0.200
-        ```
-    """
-    check_real(tensor)
-    number, fans = as_gain(gain), tensor_fans(tensor)
-    if tensor.numel() == 0:
-        return tensor
-    bound = math.sqrt(3.0) * xavier_std(fans, number)
-    return draw_uniform_(tensor, -bound, bound, generator)
-
-
-@shards_alike
 def xavier_normal_(
-    tensor: Tensor,
-    gain: float | Nonlinearity = 1.0,
-    generator: torch.Generator | None = None,
+    tensor: Tensor, gain: float | Nonlinearity = 1.0, generator: torch.Generator | None = None
 ) -> Tensor:
     r"""Fill a weight from the Xavier normal distribution.
 
     $$w_i \sim \mathcal{N}(0, \sigma^2), \qquad
     \sigma = \text{gain} \sqrt{\frac{2}{\text{fan}_{in} + \text{fan}_{out}}}$$
 
-    A plain normal, as in torch; `glorot_normal` of Keras and JAX cuts it at two std. The values
-    are those of `torch.nn.init.xavier_normal_`, bit for bit, in float32 and float64.
+    The normal is not cut, as in torch; `glorot_normal` of Keras and JAX cuts it at two std. The
+    values are torch's own, bit for bit, in float32 and float64.
 
     Args:
         tensor: A weight of shape `(out, in, *kernel)`.
         gain: A number, or an activation that [gain][initguide.gain] takes.
-        generator: The source of randomness; torch's global one where None.
+        generator: The source of randomness; torch's global one if None.
 
     Returns:
         `tensor`, changed in place.
 
     Raises:
-        TypeError: `tensor` is not a floating-point tensor.
-        ValueError: It has fewer than two dimensions, or `gain` is negative, not finite or unknown.
+        TypeError: `tensor` is not of a floating-point dtype; a complex one needs a normal.
+        ValueError: `tensor` has fewer than two dimensions.
+        ValueError: `gain` is negative, not finite or unknown.
 
     Source:
         X. Glorot, Y. Bengio (2010), *Understanding the Difficulty of Training Deep Feedforward
-        Neural Networks*, equation 12.
+        Neural Networks*, equations 12 (normal) and 16 (uniform).
 
     Examples:
         ```python
@@ -117,56 +64,29 @@ def xavier_normal_(
         #> 0.050
         ```
     """
-    check_tensor(tensor)
-    number, fans = as_gain(gain), tensor_fans(tensor)
-    if tensor.numel() == 0:
-        return tensor
-    return draw_normal_(tensor, 0.0, xavier_std(fans, number), generator)
+    return fill_(tensor, "normal", generator, xavier_std, gain)
 
 
-def xavier_uniform(
-    shape: Sequence[int],
-    gain: float | Nonlinearity = 1.0,
-    *,
-    layout: Layout = "in_out",
-    dtype: DTypeLike = np.float64,
-    rng: np.random.Generator | int | None = None,
-) -> NDArray[np.floating]:
-    r"""Draw a weight array from the Xavier uniform distribution.
+def xavier_uniform_(
+    tensor: Tensor, gain: float | Nonlinearity = 1.0, generator: torch.Generator | None = None
+) -> Tensor:
+    r"""Fill a weight as [xavier_normal_][initguide.xavier_normal_] does, but uniformly.
 
     $$w_i \sim \mathcal{U}(-a, a), \qquad
-    a = \text{gain} \sqrt{\frac{6}{\text{fan}_{in} + \text{fan}_{out}}}$$
-
-    Args:
-        shape: The weight's shape, at least two sizes.
-        gain: A number, or an activation that [gain][initguide.gain] takes.
-        layout: `"in_out"` for `(*kernel, in, out)`, `"out_in"` for `(out, in, *kernel)`.
-        dtype: float16, float32 or float64.
-        rng: A generator, a seed or None.
-
-    Returns:
-        An array of shape `shape`.
-
-    Raises:
-        TypeError: `shape`, `dtype` or `rng` is of the wrong kind.
-        ValueError: The shape has fewer than two dimensions or a size below 1, `layout` is unknown,
-            or `gain` is negative, not finite or unknown.
-
-    Source:
-        X. Glorot, Y. Bengio (2010), *Understanding the Difficulty of Training Deep Feedforward
-        Neural Networks*, equation 16.
+    a = \sqrt{3}\,\sigma = \text{gain} \sqrt{\frac{6}{\text{fan}_{in} + \text{fan}_{out}}}$$
 
     Examples:
         ```python
+        import torch
+
         import initguide as init
 
-        weight = init.xavier_uniform((50, 100), rng=0)
-        print(f"{abs(weight).max():.3f}")  # a = sqrt(6 / 150) = 0.2
+        weight = init.xavier_uniform_(torch.empty(100, 50))
+        print(f"{weight.abs().max().item():.3f}")  # a = sqrt(6 / 150) = 0.2
         #> 0.200
         ```
     """
-    bound = math.sqrt(3.0) * xavier_std(fans(shape, layout), as_gain(gain))
-    return uniform(shape, -bound, bound, dtype=dtype, rng=rng)
+    return fill_(tensor, "uniform", generator, xavier_std, gain)
 
 
 def xavier_normal(
@@ -177,29 +97,17 @@ def xavier_normal(
     dtype: DTypeLike = np.float64,
     rng: np.random.Generator | int | None = None,
 ) -> NDArray[np.floating]:
-    r"""Draw a weight array from the Xavier normal distribution.
+    """Draw an array from the distribution of [xavier_normal_][initguide.xavier_normal_].
 
-    $$w_i \sim \mathcal{N}(0, \sigma^2), \qquad
-    \sigma = \text{gain} \sqrt{\frac{2}{\text{fan}_{in} + \text{fan}_{out}}}$$
+    `dtype` and `rng` are those of [normal][initguide.normal].
 
     Args:
-        shape: The weight's shape, at least two sizes.
-        gain: A number, or an activation that [gain][initguide.gain] takes.
+        shape: The shape of the weight, at least two sizes.
         layout: `"in_out"` for `(*kernel, in, out)`, `"out_in"` for `(out, in, *kernel)`.
-        dtype: float16, float32 or float64.
-        rng: A generator, a seed or None.
-
-    Returns:
-        An array of shape `shape`.
 
     Raises:
-        TypeError: `shape`, `dtype` or `rng` is of the wrong kind.
-        ValueError: The shape has fewer than two dimensions or a size below 1, `layout` is unknown,
-            or `gain` is negative, not finite or unknown.
-
-    Source:
-        X. Glorot, Y. Bengio (2010), *Understanding the Difficulty of Training Deep Feedforward
-        Neural Networks*, equation 12.
+        ValueError: `shape` has fewer than two sizes, or one below 1.
+        ValueError: `layout` is unknown.
 
     Examples:
         ```python
@@ -210,39 +118,43 @@ def xavier_normal(
         #> 0.050
         ```
     """
-    std = xavier_std(fans(shape, layout), as_gain(gain))
-    return normal(shape, 0.0, std, dtype=dtype, rng=rng)
+    return array(shape, "normal", layout, dtype, rng, xavier_std, gain)
 
 
-_PAGE = "guide/methods/xavier.md"
-_USE = "tanh, sigmoid around zero, linear layers"
-_AVOID = "deep ReLU networks: half the second moment is lost in each layer"
+def xavier_uniform(
+    shape: Sequence[int],
+    gain: float | Nonlinearity = 1.0,
+    *,
+    layout: Layout = "in_out",
+    dtype: DTypeLike = np.float64,
+    rng: np.random.Generator | int | None = None,
+) -> NDArray[np.floating]:
+    """Draw an array from the distribution of [xavier_uniform_][initguide.xavier_uniform_].
 
-METHODS = (
-    Method(
-        title="Xavier uniform",
-        names=("xavier_uniform_", "xavier_uniform"),
-        array=xavier_uniform,
-        tensor=xavier_uniform_,
-        law=r"\mathcal{U}(-a, a),\ a = g\sqrt{6 / (\text{fan}_{in} + \text{fan}_{out})}",
-        paper=PAPERS["glorot2010"],
-        use_when=_USE,
-        avoid_when=_AVOID,
-        elsewhere="Keras `GlorotUniform`, JAX `glorot_uniform`",
-        page=_PAGE,
-        spread=lambda fans, gain=1.0: ("uniform", xavier_std(fans, as_gain(gain))),
-    ),
-    Method(
-        title="Xavier normal",
-        names=("xavier_normal_", "xavier_normal"),
-        array=xavier_normal,
-        tensor=xavier_normal_,
-        law=r"\mathcal{N}(0, \sigma^2),\ \sigma = g\sqrt{2 / (\text{fan}_{in} + \text{fan}_{out})}",
-        paper=PAPERS["glorot2010"],
-        use_when=_USE,
-        avoid_when=_AVOID,
-        elsewhere="Keras `GlorotNormal`, JAX `glorot_normal` (both cut at ±2 std)",
-        page=_PAGE,
-        spread=lambda fans, gain=1.0: ("normal", xavier_std(fans, as_gain(gain))),
-    ),
+    It is called like [xavier_normal][initguide.xavier_normal].
+
+    Examples:
+        ```python
+        import initguide as init
+
+        weight = init.xavier_uniform((50, 100), rng=0)
+        print(f"{abs(weight).max():.3f}")  # a = sqrt(6 / 150) = 0.2
+        #> 0.200
+        ```
+    """
+    return array(shape, "uniform", layout, dtype, rng, xavier_std, gain)
+
+
+METHODS = pair(
+    "Xavier",
+    xavier_std,
+    (xavier_uniform_, xavier_uniform),
+    (xavier_normal_, xavier_normal),
+    bound=r"a = g\sqrt{6 / (\text{fan}_{in} + \text{fan}_{out})}",
+    std=r"\sigma = g\sqrt{2 / (\text{fan}_{in} + \text{fan}_{out})}",
+    elsewhere="glorot",
+    paper=PAPERS["glorot2010"],
+    use_when="tanh, sigmoid around zero, linear layers",
+    avoid_when="deep ReLU networks: half the second moment is lost in each layer",
+    page="guide/methods/xavier.md",
 )

@@ -1,14 +1,10 @@
-"""Draw rows: one visual grammar for the whole guide. Nothing is computed here but means over seeds.
+"""Figures of rows, in one style for the whole guide; only averages over seeds are computed here.
 
-Text, axes and grid have matplotlib's own settings, so that a figure fits a light page and a dark
-one alike. A method keeps its colour and its marker everywhere.
+Text, axes and grid keep matplotlib's settings, so that a figure fits light pages and dark pages. A
+method has the same colour and marker in all figures.
 """
 
-from initguide.plotting.by_seed import curves as curves
-from initguide.plotting.by_seed import gradients as gradients
-from initguide.plotting.by_seed import signals as signals
-from initguide.plotting.panels import histograms as histograms
-from initguide.plotting.panels import matrix as matrix
-from initguide.plotting.report import report as report
-from initguide.plotting.style import COLORS as COLORS
-from initguide.plotting.style import shared_legend as shared_legend
+import lazy_loader
+
+# `__init__.pyi` lists the names. Each is loaded when it is first used.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,4 +1,4 @@
-"""One line for each method: its mean over seeds, their range, and where runs are lost."""
+"""One line per method: the mean over seeds, their range, and the points where runs end."""
 
 from __future__ import annotations
 
@@ -50,9 +50,7 @@ def draw_lines(
     return ax
 
 
-def _runs(
-    rows: Iterable[Mapping[str, Any]], x: str, y: str, by: str
-) -> dict[str, dict[Any, dict[float, float]]]:
+def _runs(rows: Iterable[Mapping[str, Any]], x: str, y: str, by: str) -> Runs:
     """Return the values by line, then seed, then x."""
     runs: Runs = {}
     for row in rows:
@@ -75,14 +73,14 @@ def _line(
 ) -> list[Note]:
     usable = np.isfinite(values) & ((values > 0) | (not log))
     drawn = usable.any(0)
-    lost = _lost(values, usable)
+    ending = _ending(values, usable)
     # An underscore keeps an unnamed line out of the legend.
     label = name or "_"
     if not drawn.any():
-        label = f"{name} ({'always zero' if lost == 'zero' else 'never finite'})"
+        label = f"{name} ({'always zero' if ending == 'zero' else 'never finite'})"
     shown = np.where(usable, values, np.nan)[:, drawn]
     middle = np.exp(np.nanmean(np.log(shown), 0)) if log else np.nanmean(shown, 0)
-    # Marks at different places, so that lines that coincide can still be told apart.
+    # The markers of different lines are shifted, so that equal lines stay distinguishable.
     stride = max(len(middle) // 6, 1)
     ax.plot(
         x[drawn],
@@ -97,7 +95,7 @@ def _line(
     if len(values) > 1:
         low, high = np.nanmin(shown, 0), np.nanmax(shown, 0)
         ax.fill_between(x[drawn], low, high, color=colour, alpha=0.2, linewidth=0, zorder=2)
-    if not drawn.any() or not lost:
+    if not drawn.any() or not ending:
         return []
     ends = [
         (float(x[np.flatnonzero(good)[-1]]), float(run[good][-1]))
@@ -113,20 +111,20 @@ def _line(
         color=colour,
         zorder=5,
     )
-    return [(*ends[-1], f"{name}: {lost}" if name else lost)] if ends else []
+    return [(*ends[-1], f"{name}: {ending}" if name else ending)] if ends else []
 
 
-def _lost(values: Array, usable: NDArray[np.bool_]) -> str:
-    """Return how many runs end in no number that can be drawn, and in which way; "" for none."""
-    gone = ~usable[:, -1]
-    if not gone.any():
+def _ending(values: Array, usable: NDArray[np.bool_]) -> str:
+    """Return "zero" or "diverged", and for how many runs; "" if all runs end in usable values."""
+    unusable = ~usable[:, -1]
+    if not unusable.any():
         return ""
-    what = "zero" if (values[gone, -1] == 0).all() else "diverged"
-    return what if gone.all() else f"{gone.sum()} of {len(gone)} {what}"
+    reason = "zero" if (values[unusable, -1] == 0).all() else "diverged"
+    return reason if unusable.all() else f"{unusable.sum()} of {len(unusable)} {reason}"
 
 
 def _annotate(ax: Axes, notes: list[Note]) -> None:
-    """Write each note beside its place, those that would overlap one above the other."""
+    """Write each note beside its point; notes that would overlap are stacked."""
     line = ax.figure.dpi / 72 * 15
     lowest = -np.inf
     for x, y, text in sorted(notes, key=lambda note: note[1]):

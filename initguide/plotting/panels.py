@@ -20,15 +20,15 @@ def histograms(
     layers: Sequence[int] | None = None,
     bins: int = 60,
 ) -> NDArray[Any]:
-    r"""Draw a histogram for each initialization (row) and layer (column), mean and std written in.
+    r"""Draw a histogram for each initialization (row) and layer (column), with mean and std.
 
-    Each panel has its own horizontal axis. Exact zeros, of which ReLU makes many, are one line at
-    zero whose share is written beside it; the bars are the other values.
+    Each panel has its own horizontal axis. Exact zeros, which ReLU produces often, are drawn as one
+    line at zero, and a note gives their share. The bars show the other values.
 
     Args:
         rows_by_initialization: Rows as from
             [activations][initguide.experiments.activations], by name.
-        layers: Which layers; None: the first and the last.
+        layers: The layers to show; None is the first and the last.
         bins: The number of bars.
 
     Returns:
@@ -65,7 +65,7 @@ def histograms(
         for layer in wanted:
             if layer not in table:
                 raise ValueError(f"layers must be among {sorted(table)} of {name!r}; got {layer}")
-    # From three columns on, the words need lines of their own.
+    # In three or more columns each word needs a separate line.
     narrow = len(wanted) > 2
     size = (plt.rcParams["figure.figsize"][0], (2.3 if narrow else 1.75) * len(tables) + 0.2)
     _, axes = plt.subplots(
@@ -88,8 +88,8 @@ def matrix(weights: ArrayLike, *, ax: Axes | None = None) -> Axes:
     r"""Draw a weight matrix: a row for each unit, red above zero, blue below.
 
     Args:
-        weights: Shape `(out, in)`; a tensor that does not require gradients will do.
-        ax: Where to draw; None makes a figure.
+        weights: An array of shape `(out, in)`, or a tensor that does not require gradients.
+        ax: The Axes to draw on; None creates a figure.
 
     Returns:
         The Axes.
@@ -152,7 +152,7 @@ def _histogram(ax: Axes, row: Mapping[str, Any], colour: str, bins: int, narrow:
         ha="right",
         va="top",
     )
-    # Room for the words.
+    # Space for the notes.
     ax.set_ylim(0, (1.9 if narrow else 1.5) * top)
     ax.margins(x=0.05)
     ax.grid(visible=False)

@@ -1,4 +1,4 @@
-"""A model's own signal and gradient by layer, with the places of what is wrong."""
+"""A model's own signal and gradient by layer, with a mark at each layer that has a finding."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _PANELS = (
 )
 
 
-def report(rows: Sequence[Mapping[str, Any]], verdicts: Iterable[Any] = ()) -> Figure:
+def report(rows: Sequence[Mapping[str, Any]], findings: Iterable[Any] = ()) -> Figure:
     r"""Draw a report: RMS and std of the signal by layer above, the gradient below.
 
-    Layers are counted in the order of execution. A dotted line marks the layer where a verdict says
-    that something is wrong, and names it.
+    Layers are counted in the order of execution. A dotted line marks each layer that has a finding,
+    and names the kind.
 
     Args:
-        rows: Those of a [Report][initguide.Report].
-        verdicts: Its verdicts.
+        rows: The rows of a [Report][initguide.Report] by [measure][initguide.measure].
+        findings: Its findings.
 
     Returns:
         The Figure, with one panel, or two if the gradient was measured.
@@ -39,7 +39,7 @@ def report(rows: Sequence[Mapping[str, Any]], verdicts: Iterable[Any] = ()) -> F
         import torch
         from torch import nn
 
-        from initguide.measuring.measure import measure
+        from initguide.diagnostics.measure import measure
 
         model = nn.Sequential(nn.Linear(20, 30), nn.Tanh(), nn.Linear(30, 5))
         x = torch.randn(64, 20, generator=torch.Generator().manual_seed(0))
@@ -63,7 +63,7 @@ def report(rows: Sequence[Mapping[str, Any]], verdicts: Iterable[Any] = ()) -> F
         squeeze=False,
         layout="constrained",
     )
-    verdicts = list(verdicts)
+    findings = list(findings)
     for ax, (name, keys, others) in zip(axes[:, 0], panels, strict=True):
         points = [
             {"layer": index, "value": row[key], "line": label}
@@ -72,7 +72,7 @@ def report(rows: Sequence[Mapping[str, Any]], verdicts: Iterable[Any] = ()) -> F
             if row[key] is not None
         ]
         draw_lines(points, "layer", "value", "line", ax, log=True)
-        _mark(ax, rows, [v for v in verdicts if not v.kind.startswith(others)])
+        _mark(ax, rows, [each for each in findings if not each.kind.startswith(others)])
         log_ticks(ax)
         ax.set(ylabel="output of the layer" if name == "signal" else "gradient at the output")
         ax.set_xlabel("layer" if ax is axes[-1, 0] else "")
@@ -81,13 +81,13 @@ def report(rows: Sequence[Mapping[str, Any]], verdicts: Iterable[Any] = ()) -> F
     return figure
 
 
-def _mark(ax: Axes, rows: Sequence[Mapping[str, Any]], verdicts: Sequence[Any]) -> None:
-    """Draw a line at each layer that is at fault, its kinds of fault along it."""
-    places = {row["layer"]: index for index, row in enumerate(rows, start=1)}
+def _mark(ax: Axes, rows: Sequence[Mapping[str, Any]], findings: Sequence[Any]) -> None:
+    """Draw a line at each layer that has findings, with their kinds along it."""
+    positions = {row["layer"]: index for index, row in enumerate(rows, start=1)}
     kinds: dict[int, list[str]] = {}
-    for verdict in verdicts:
-        if verdict.layer in places:
-            kinds.setdefault(places[verdict.layer], []).append(verdict.kind)
+    for finding in findings:
+        if finding.where in positions:
+            kinds.setdefault(positions[finding.where], []).append(finding.kind)
     for index, names in kinds.items():
         late = index > 0.7 * len(rows)
         ax.axvline(index, color=ink(), linestyle=":", linewidth=1.2, zorder=1)

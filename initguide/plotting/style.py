@@ -1,4 +1,4 @@
-"""What all figures share: a colour and a marker for each method, legends, ticks."""
+"""The common style of all figures: a colour and a marker for each method, legends, ticks."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from numpy.typing import ArrayLike
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Chosen by search: contrast of 3 or more on white and on #1e2129, and the largest least distance
-# (in Oklab) under normal sight, protanopia, deuteranopia and tritanopia alike.
+# A search chose these colours: the contrast is at least 3 on white and on #1e2129, and the smallest
+# distance (in Oklab) is as large as possible for normal sight, protanopia, deuteranopia and
+# tritanopia.
 COLORS: dict[str, str] = {
     "PyTorch default": "#7d7382",
     "Xavier": "#d74100",
@@ -25,7 +26,7 @@ COLORS: dict[str, str] = {
     "Orthogonal": "#a56efa",
     "LSUV": "#a5911e",
     "LeCun": "#289bcd",
-    # Never beside the one whose colour they share.
+    # These share a colour with a method that no figure shows together with them.
     "Delta-orthogonal": "#a5911e",
     "Identity": "#9b6e5a",
     "Dirac": "#9b6e5a",
@@ -37,18 +38,18 @@ MARKERS = dict(zip(dict.fromkeys(COLORS.values()), "Xso^vPD*<", strict=True))
 
 
 def colours_of(names: Sequence[str]) -> dict[str, str]:
-    """Return each name's own colour; names without one share out those that are left."""
+    """Return a colour for each name; names that are not in COLORS get the unused colours."""
     taken = {COLORS.get(name) for name in names}
     # The grey of PyTorch's default comes last.
     order = [*MARKERS][1:] + [*MARKERS][:1]
     free = [colour for colour in order if colour not in taken] or order
-    strangers = [name for name in names if name not in COLORS]
-    others = {name: free[i % len(free)] for i, name in enumerate(strangers)}
+    unknown = [name for name in names if name not in COLORS]
+    others = {name: free[i % len(free)] for i, name in enumerate(unknown)}
     return {name: COLORS.get(name) or others[name] for name in names}
 
 
 def ink() -> Any:
-    """Return the colour of text, as matplotlib is set."""
+    """Return the colour of text in matplotlib's settings."""
     import matplotlib as mpl
 
     return mpl.rcParams["text.color"]
@@ -64,7 +65,7 @@ def axes_or_new(ax: Axes | None) -> Axes:
 
 
 def log_ticks(ax: Axes) -> None:
-    """Label a logarithmic axis with few numbers, plain ones where the range is small."""
+    """Label a logarithmic axis with a few numbers, without powers of ten if the range is small."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     low, high = ax.get_ylim()
@@ -83,7 +84,7 @@ def legend_above(ax: Axes) -> None:
     if not labels:
         return
     figure = ax.get_figure(root=True)
-    # The constrained layout will leave the panel a little wider than it is now.
+    # The constrained layout will make the panel a little wider later.
     width = 1.12 * ax.get_position().width * (figure.get_figwidth() if figure else 6.8)
     ax.legend(
         handles,
@@ -100,7 +101,7 @@ def shared_legend(axes: ArrayLike | Sequence[Axes]) -> None:
     """Put one legend above a whole figure, for panels drawn with `legend=False`.
 
     Args:
-        axes: The panels, as `plt.subplots` returns them; the figure's layout must be constrained.
+        axes: The panels from `plt.subplots`; the layout of the figure must be constrained.
     """
     handles: dict[str, Any] = {}
     panels = np.atleast_1d(np.asarray(axes, dtype=object)).ravel()
@@ -115,10 +116,10 @@ def shared_legend(axes: ArrayLike | Sequence[Axes]) -> None:
 
 
 def _columns(inches: float, labels: Sequence[str]) -> int:
-    """Return the number of columns with which the legend fits the width in the fewest rows."""
+    """Return the number of columns that fits the width and needs the fewest rows."""
 
     def width(columns: int) -> float:
-        # Inches of a letter, and of the line beside a label, at the site's size of 11 points.
+        # At 11 points a letter is 0.09 inches wide, and the line beside a label 0.65 inches.
         parts = np.array_split([0.09 * len(label) + 0.65 for label in labels], columns)
         return sum(part.max() for part in parts)
 

@@ -1,22 +1,23 @@
-"""Residual networks: branches that start as nothing, or as little."""
+"""Recipes for residual networks: their branches start at zero, or small."""
 
 from collections import Counter
 from glob import escape
 
 from torch import nn
 
-from initguide.planning.rule import Rule
+from initguide.graph.layer_info import LAYERS, NORMS, PACKED
+from initguide.graph.trace import Trace
+from initguide.model.rule import Rule
 from initguide.recipes.auto import auto
-from initguide.recipes.common import DENSE, GATES, NEUTRAL
-from initguide.recipes.own import own
-from initguide.tracing.places import LAYERS, NORMS, PACKED
-from initguide.tracing.trace import Trace
+from initguide.recipes.common import GATE_RULES, LINEAR_LAYERS, NORM_AND_BIAS_RULES, TABLES
+from initguide.recipes.custom_params import custom_param_rules
 
 
 def zero_gamma(model: nn.Module, trace: Trace) -> list[Rule]:
     """Return the rules: the last norm of each branch starts at zero (Goyal et al., 2017)."""
     modules = dict(model.named_modules())
-    if not any(p.ends and isinstance(modules.get(n), NORMS) for n, p in trace.places.items()):
+    layers = trace.layers.items()
+    if not any(info.ends and isinstance(modules.get(name), NORMS) for name, info in layers):
         raise ValueError(
             "recipe 'zero_gamma' must find residual branches that end in a norm; got none in the "
             "trace"
@@ -25,42 +26,50 @@ def zero_gamma(model: nn.Module, trace: Trace) -> list[Rule]:
 
 
 def gpt2(model: nn.Module, trace: Trace) -> list[Rule]:
-    """Return the rules: std 0.02, what ends a branch by 1/sqrt(number) (Radford et al., 2019)."""
+    r"""Return the rules: std 0.02, and $0.02/\sqrt{L}$ at the end of each of $L$ branches.
+
+    (Radford et al., 2019.)
+    """
     _check_branches(trace, "gpt2")
-    weights = (*DENSE, nn.Embedding, nn.EmbeddingBag)
+    small = trace.branch_count**-0.5
     return [
-        *own(model, trace, "normal_", std=0.02),
-        *GATES,
-        Rule("*weight", "normal_", on=DENSE, ends=True, times=trace.branches**-0.5, std=0.02),
+        *custom_param_rules(model, trace, "normal_", std=0.02),
+        *GATE_RULES,
+        Rule("*weight", "normal_", on=LINEAR_LAYERS, ends=True, times=small, std=0.02),
         Rule("*_proj_weight", "normal_", on=nn.MultiheadAttention, std=0.02),
-        Rule("*weight", "normal_", on=weights, std=0.02),
-        *NEUTRAL,
+        Rule("*weight", "normal_", on=(*LINEAR_LAYERS, *TABLES), std=0.02),
+        *NORM_AND_BIAS_RULES,
     ]
 
 
 def fixup(model: nn.Module, trace: Trace) -> list[Rule]:
-    """Return the rules: branches scaled by depth, their last layers and the head zero.
+    """Return the rules: branches scaled by depth, their last layers and the head at zero.
 
     The scale is $L^{-1/(2m-2)}$ for $L$ branches of $m$ layers each (Zhang et al., 2019). The
-    scalar biases and multipliers of the paper are the model's own: names with "bias" start at zero,
-    those with "scale" at one. The head is what no layer is behind; one that shares its weight with
-    an embedding is left as it is.
+    model itself must hold the paper's scalar biases and multipliers: names with "bias" start at
+    zero, and names with "scale" at one. The head is the layer that no other follows. A head that
+    shares its weight with an embedding is not set to zero.
     """
     _check_branches(trace, "fixup")
     modules = dict(model.named_modules())
-    layers = {n: p for n, p in trace.places.items() if n in modules and _sums(modules[n])}
-    counts = Counter(place.branch for place in layers.values())
+    layers = {
+        name: info
+        for name, info in trace.layers.items()
+        if isinstance(modules.get(name), (*LAYERS, *PACKED))
+    }
+    counts = Counter(info.branch for info in layers.values())
     rules = []
-    for name, place in layers.items():
+    for name, info in layers.items():
         weight = f"{escape(name)}.weight"
-        if not isinstance(modules[name], DENSE):
+        if not isinstance(modules[name], LINEAR_LAYERS):
             continue
-        if place.ends or (place.last and place.branch is None and not _shared(name, model)):
+        is_head = info.last and info.branch is None and not _is_shared(name, model)
+        if info.ends or is_head:
             rules.append(Rule(weight, "zeros_"))
-        elif place.branch is not None:
-            # A branch whose end is another's counts that as well.
-            depth = max(counts[place.branch], 2)
-            times = trace.branches ** (-1 / (2 * depth - 2))
+        elif info.branch is not None:
+            # The end of this branch may be counted in another one, so a branch has two at least.
+            depth = max(counts[info.branch], 2)
+            times = trace.branch_count ** (-1 / (2 * depth - 2))
             rules.append(Rule(weight, "kaiming_normal_", times=times, nonlinearity="auto"))
     scales = [
         Rule(escape(name), "ones_")
@@ -70,16 +79,12 @@ def fixup(model: nn.Module, trace: Trace) -> list[Rule]:
     return [*rules, *scales, *auto(model, trace)]
 
 
-def _sums(module: nn.Module) -> bool:
-    return isinstance(module, (*LAYERS, *PACKED))
-
-
-def _shared(name: str, model: nn.Module) -> bool:
-    """Return whether something else holds a layer's weight too, such as an embedding."""
+def _is_shared(name: str, model: nn.Module) -> bool:
+    """Return whether another module, such as an embedding, holds a layer's weight too."""
     weight = model.get_submodule(name).weight
     return sum(getattr(m, "weight", None) is weight for m in model.modules()) > 1
 
 
 def _check_branches(trace: Trace, recipe: str) -> None:
-    if not trace.branches:
+    if not trace.branch_count:
         raise ValueError(f"recipe {recipe!r} must find residual branches; got none in the trace")

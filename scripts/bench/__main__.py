@@ -1,12 +1,12 @@
 """Time the package against its peers, and write docs/benchmarks.md.
 
-Ratios of CPU time, on one thread, interleaved in one process: on a busy machine both sides of a
-ratio suffer alike.
+The calls of a pair alternate in one process, on one thread, and CPU time is measured. So a busy
+machine slows both sides of a ratio equally.
 """
 
 import os
 
-# Before what reads them is imported.
+# These variables are read when the libraries are imported.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
 os.environ["KERAS_BACKEND"] = "torch"
@@ -17,13 +17,12 @@ import importlib.util
 import platform
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from statistics import median
 
 import cases
 import torch
 from memory import memory
 from models import models
-from table import Case, Row, duration, grid, measure, table
+from table import Case, Row, duration, grid, measure, ratio, table
 from tools import tools
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
@@ -37,21 +36,22 @@ SECTIONS = {
 INTRODUCTION = """\
 # Benchmarks
 
-How long the package's functions take, beside the same functions of others.
+How long the package's functions take, and how long the same functions of other packages take.
 
-*Written by `make bench` on {date}, with {versions}; {machine}. Not by hand, and not at each build
-of the site: run the command to have your own.*
+*Written by `make bench` on {date}, with {versions}; {machine}. The build of the site does not
+measure again. Run the command to get the numbers of your machine.*
 
-Each pair is timed in turn, in one process, by the CPU's clock. A **ratio** is the peer's time
-divided by ours, the median of the repeats with their range: above 1, ours is faster. Times belong
-to the machine; ratios carry over to others, roughly. **Ours / limit** is how far we are from what
-the work costs at the least: the drawing of as many normals or uniforms, the filling of memory, or,
-for orthogonal weights, as many multiplications in one matrix product as the reflectors need,
+The two functions of a pair are timed in turn, in one process, in CPU seconds. A **ratio** is the
+peer's time divided by ours: the median of the repeats, with the smallest and the largest in
+brackets. If it is above 1, ours is faster. The times are those of this machine. The ratios are
+roughly the same on other machines. **Ours / limit** compares our time with the smallest possible
+cost of the work. That is the time to draw as many normals or uniforms, or to fill the memory. For
+orthogonal weights it is one matrix product with as many multiplications as the reflectors need,
 $2 m k^2 - \\tfrac23 k^3$ for $m$ rows and $k$ columns."""
 
 WHOLE = """\
-Against AnyInit, which scales a whole model too: our rules against its theory, our LSUV against its
-measured mode. **Signal** is the rms of a layer's output, on a batch of normal inputs: that of the
+AnyInit initializes a whole model too. Our rules are compared with its theory, and our LSUV with its
+measured mode. **Signal** is the rms of a layer's output on a batch of normal inputs: that of the
 last layer, and in brackets the smallest and the largest of all layers."""
 
 
@@ -61,13 +61,13 @@ def main() -> None:
     parts = [introduction()]
     for title, source in SECTIONS.items():
         rows = list(measured(source()))
-        parts += [f"## {title}", table(rows) if rows else "Neither is installed here."]
+        parts += [f"## {title}", table(rows) if rows else "No peer is installed here."]
     parts += [
         "## Whole models",
         WHOLE,
         whole(),
         "## Memory",
-        "At the peak, beyond the tensor itself, in units of the tensor.",
+        "The peak memory of a call beyond the tensor itself, in units of the tensor.",
         usage(),
     ]
     parts += [notes()]
@@ -75,7 +75,7 @@ def main() -> None:
 
 
 def measured(source: Iterator[Case]) -> Iterator[Row]:
-    """Measure case by case, and say so: it takes minutes."""
+    """Measure case by case and print each row, because all cases together take minutes."""
     for case in source:
         row = measure(case)
         print(table([row]).splitlines()[-1], flush=True)
@@ -86,15 +86,14 @@ def whole() -> str:
     """Return the table of whole models."""
     lines = []
     for row, ours, peer in models():
-        ratios = f"**{median(row.ratios):.2f}** [{row.ratios[0]:.2f}, {row.ratios[-1]:.2f}]"
-        times = (duration(row.ours), duration(row.peer), ratios)
+        times = (duration(row.ours), duration(row.peer), ratio(row))
         lines.append((row.name, *times, signal(ours), signal(peer)))
         print(lines[-1], flush=True)
     return grid(("Case", "Ours", "AnyInit", "Ratio", "Our signal", "AnyInit's"), lines)
 
 
 def signal(by_layer: Sequence[float]) -> str:
-    """Return the last layer's signal, and the range over all."""
+    """Return the signal of the last layer, and its range over all layers."""
     return f"**{by_layer[-1]:.2g}** [{min(by_layer):.2g}, {max(by_layer):.2g}]"
 
 
@@ -105,7 +104,7 @@ def usage() -> str:
 
 
 def introduction() -> str:
-    """Return the page's head: what wrote it, when and where."""
+    """Return the introduction of the page, with the date, the versions and the machine."""
     names = (
         "numpy",
         "torch",
@@ -124,7 +123,7 @@ def introduction() -> str:
 
 
 def notes() -> str:
-    """Return what is missing, by name."""
+    """Return the names of the peers that are not installed."""
     absent = [name for name in cases.FRAMEWORKS if importlib.util.find_spec(name) is None]
     return f"Not installed, so not measured: {', '.join(absent)}." if absent else ""
 

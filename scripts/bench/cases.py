@@ -1,4 +1,4 @@
-"""What is timed: one row a case, made from the package's own records where it can be."""
+"""The cases to be timed, one row each, made from the package's records where possible."""
 
 import importlib
 import importlib.util
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 import initguide as init
 
-# What a function needs beyond the tensor; the shape for a size, where a square does not do.
+# Arguments that a function needs besides the tensor, and shapes that are not square.
 OPTIONS: dict[str, dict[str, float]] = {
     "constant_": {"val": 0.5},
     "sparse_": {"sparsity": 0.9},
@@ -21,7 +21,7 @@ OPTIONS: dict[str, dict[str, float]] = {
 }
 SHAPES: dict[str, Callable[[int], tuple[int, ...]]] = {"dirac_": lambda n: (n, n, 3)}
 NOT_ELEMENTWISE = {"orthogonal_", "sparse_", "dirac_", "eye_"}
-# A law's name says what it can at best cost.
+# The lower bound of a function's cost, by the end of its name.
 LIMITS: dict[str, tuple[str, Callable[[Tensor], object]]] = {
     "uniform_": ("`uniform_`", Tensor.uniform_),
     "normal_": ("`normal_`", Tensor.normal_),
@@ -65,7 +65,7 @@ def by_torch() -> Iterator[Case]:
 
 
 def orthogonal() -> Iterator[Case]:
-    """Orthogonal weights at all sizes; the limit is the work of a product without waste."""
+    """Orthogonal weights at all sizes. The limit is a matrix product with the necessary work."""
     for shape in ORTHOGONAL:
         tensor = torch.empty(shape)
         short, long = sorted((shape[0], tensor.numel() // shape[0]))
@@ -80,7 +80,7 @@ def orthogonal() -> Iterator[Case]:
 
 
 def arrays() -> Iterator[Case]:
-    """NumPy's functions against what tutorials write, and against scipy."""
+    """The NumPy functions against the code of tutorials, and against scipy."""
     rng = np.random.default_rng(0)
     legacy = np.random.RandomState(0)
     for count in (2**20, 2**24):
@@ -110,7 +110,7 @@ def arrays() -> Iterator[Case]:
 
 
 def frameworks() -> Iterator[Case]:
-    """Keras and JAX, where they are installed."""
+    """Keras and JAX, if they are installed."""
     for framework in filter(importlib.util.find_spec, FRAMEWORKS):
         for name, call in _FRAMEWORKS[framework]():
             ours = partial(getattr(init, name), (1024, 1024), dtype=np.float32)

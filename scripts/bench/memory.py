@@ -1,4 +1,4 @@
-"""Measure the peak memory of a call beyond its tensor, each in a process of its own."""
+"""Measure the peak memory of a call beyond its tensor, each call in a new process."""
 
 import subprocess
 import sys
@@ -8,8 +8,8 @@ from typing import NamedTuple
 _SHAPES = ((4096, 4096), (16384, 512), (512, 16384))
 CASES = [(name, shape) for name in ("orthogonal_", "trunc_normal_") for shape in _SHAPES]
 
-# A first, small call loads what is loaded once; writing to the tensor makes its pages real. Linux
-# hands getrusage's peak on from parent to child, so there the process's own is read.
+# A first, small call loads libraries. The tensor is written to, so that its memory is allocated. On
+# Linux a child process starts with its parent's peak in getrusage, so the peak is read from /proc.
 _PROGRAM = """
 import importlib, pathlib, resource, sys
 import torch

@@ -1,4 +1,4 @@
-"""Whole models: what an initializer takes, and what the signal is by layer when it is done."""
+"""Whole models: the time of an initializer, and the signal of each layer after it."""
 
 import copy
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ SEED = 0
 
 
 class Residual(nn.Module):
-    """A block of two convolutions beside the identity, with or without BatchNorm."""
+    """A residual block of two convolutions, with or without BatchNorm."""
 
     def __init__(self, channels: int, norm: type[nn.Module] = nn.Identity) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class Residual(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Add the branch to what comes in."""
+        """Add the branch to the input."""
         return x + self.branch(x)
 
 
@@ -45,7 +45,7 @@ class Block(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Add the branch to what comes in."""
+        """Add the branch to the input."""
         return x + self.branch(x)
 
 
@@ -93,7 +93,7 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
 
 
 class Signals(NamedTuple):
-    """A case's times, and the size of each layer's output after ours and after the peer's."""
+    """The times of a case, and the rms of each layer's output after ours and after the peer's."""
 
     row: Row
     ours: list[float]

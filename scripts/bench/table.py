@@ -1,4 +1,4 @@
-"""Time cases against their peers, interleaved, and write the rows as a table."""
+"""Time cases against their peers in alternating calls, and write the rows as a table."""
 
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -9,7 +9,7 @@ Call = Callable[[], object]
 
 
 class Limit(NamedTuple):
-    """What bounds the time from below: a call, and what part of its time is the bound."""
+    """A lower bound of the time: a part of the time of another call."""
 
     name: str
     call: Call
@@ -17,7 +17,7 @@ class Limit(NamedTuple):
 
 
 class Case(NamedTuple):
-    """What is timed: ours, the peer, and the physical limit where one is known."""
+    """Calls to be timed: ours, the peer's, and the lower bound if one is known."""
 
     name: str
     ours: Call
@@ -27,7 +27,7 @@ class Case(NamedTuple):
 
 
 class Row(NamedTuple):
-    """What was measured: seconds, the ratios peer / ours of all repeats, and ours / limit."""
+    """Measured seconds, the sorted ratios peer / ours of all repeats, and ours / limit."""
 
     name: str
     ours: float
@@ -38,12 +38,12 @@ class Row(NamedTuple):
 
 
 def measure(case: Case, seconds: float = 1.0, least: int = 3, most: int = 25) -> Row:
-    """Time a case: as many repeats as fit, each of them ours, the peer and the limit in turn."""
+    """Time a case in as many repeats as fit. Each repeat times ours, the peer and the limit."""
     calls = [case.ours, case.peer, *([case.limit.call] if case.limit else [])]
     for call in calls:
         call()
     once = [_timed(call, 1) for call in calls]
-    # So many calls at a time that the clock's tick does not matter.
+    # Several short calls are timed together, because the clock's resolution is limited.
     inner = [max(1, min(2000, round(0.005 / max(t, 1e-7)))) for t in once]
     total = sum(t * n for t, n in zip(once, inner, strict=True))
     repeats = max(least, min(most, round(seconds / max(total, 1e-7))))
@@ -73,7 +73,7 @@ def table(rows: Iterable[Row]) -> str:
                 duration(row.ours),
                 row.peer_name,
                 duration(row.peer),
-                f"**{median(row.ratios):.2f}** [{row.ratios[0]:.2f}, {row.ratios[-1]:.2f}]",
+                ratio(row),
                 row.limit,
             )
             for row in rows
@@ -81,8 +81,13 @@ def table(rows: Iterable[Row]) -> str:
     )
 
 
+def ratio(row: Row) -> str:
+    """Return the median of the ratios and their range."""
+    return f"**{median(row.ratios):.2f}** [{row.ratios[0]:.2f}, {row.ratios[-1]:.2f}]"
+
+
 def grid(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """Return a Markdown table: the first column is text, as is a peer's name."""
+    """Return a Markdown table. Names are aligned left, numbers right."""
     rule = ["---" if name in ("Case", "Peer") else "--:" for name in header]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *lines))
 

@@ -1,4 +1,4 @@
-"""The tools for whole models: what they take, beside a peer and beside the model's own passes."""
+"""The tools for whole models: their time, a peer's time and the time of the model's own passes."""
 
 import copy
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ BATCH = torch.randn(32, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 
 
 def tools() -> Iterator[Case]:
-    """Yield LSUV and measuring beside the model's own passes, and a large model's making."""
+    """Yield LSUV and `measure` with the model's own passes, and the making of a large model."""
     networks = {
         "CNN, 30 layers": cnn(),
         "residual, 25 layers": residual(),
@@ -64,7 +64,7 @@ def _passes(model: nn.Module) -> None:
 
 
 def _hooks(model: nn.Sequential) -> None:
-    """Do what tutorials do: read each output's and each gradient's numbers as they come."""
+    """Read the statistics of each output and gradient in hooks, as tutorials do."""
     found: list[Any] = []
 
     def forward(module: nn.Module, inputs: Any, output: Tensor) -> None:

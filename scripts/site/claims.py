@@ -1,35 +1,56 @@
-"""The claims: their experiments run before the pages that show them, as many as there are cores.
+"""The claims: jobs of their own, whose rows the examples, the table of claims and the tests take.
 
-They take minutes, longer than a page may; what they give is kept (see cache.py), and the examples,
-the table of claims and the tests take it from there.
+Each claim's experiment runs by itself and is kept by itself (see `runner.py`). The folder of
+records brings together the rows of those claims that hold for the sources as they are now.
 """
 
+import contextlib
 import os
-import subprocess
-import sys
+import re
+from pathlib import Path
 
 import cache
-from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.exceptions import PluginError
-from mkdocs.structure.files import Files
+from runner import Job, known
+from steps import Run
 
-TABLE = "examples/index.md"
-_RUN = [sys.executable, "-m", "initguide.experiments.claims"]
+FOLDER = Path("initguide", "experiments", "claims")
+
+_GENERATED = "<!-- generated: claims -->"
 
 
-def on_files(files: Files, config: MkDocsConfig) -> None:
-    """Run each experiment that no earlier build has run with these sources and versions."""
-    key = cache.key("claims")
-    if files.get_file_from_path(TABLE) is None or cache.load(key):
-        return
-    environment = {
-        **os.environ,
-        "OMP_NUM_THREADS": "1",
-        "INITGUIDE_RECORDS": str(cache.records()),
-    }
-    ran = subprocess.run(
-        _RUN, cwd=cache.ROOT, env=environment, capture_output=True, text=True, check=False
-    )
-    if ran.returncode:
-        raise PluginError(f"the claims' experiments must run; they said\n{ran.stderr}")
-    cache.store(key, True)
+def jobs() -> list[Job]:
+    """Return a job for each file that holds a claim."""
+    paths = sorted((cache.ROOT / FOLDER).glob("*.py"))
+    names = [path.stem for path in paths if "\nCLAIM = " in path.read_text(encoding="utf-8")]
+    return [Job((FOLDER / f"{name}.py").as_posix(), "claim", (name,), name) for name in names]
+
+
+def needed_by(source: str, claims: list[Job]) -> tuple[str, ...]:
+    """Return the names of the claims' jobs whose rows a page's source asks for."""
+    if _GENERATED in source:
+        return tuple(job.name for job in claims)
+    words = set(re.findall(r"\w+", source))
+    return tuple(job.name for job in claims if job.arguments[0] in words)
+
+
+def records(now: cache.Hashes) -> Path:
+    """Return a folder with the rows of each claim that holds for these hashes of our files.
+
+    It has another name for other sources: what a page or a test adds holds for these alone.
+    """
+    package = [f"{name} {value}" for name, value in now.items() if name.startswith("initguide/")]
+    folder = cache.FOLDER / f"records-{cache.key(*package)}"
+    folder.mkdir(parents=True, exist_ok=True)
+    os.utime(folder)
+    for job in jobs():
+        if run := known(job, now):
+            keep(run, folder)
+    return folder
+
+
+def keep(run: Run, folder: Path) -> None:
+    """Put the rows of a claim that has run into the folder of records."""
+    for name, content in run.outputs:
+        if not (folder / name).exists():
+            with contextlib.suppress(FileNotFoundError):
+                cache.write(folder / name, content)

@@ -24,7 +24,10 @@ def overview() -> str:
 
     laws: dict[str, dict[str, dict[str, None]]] = {}
     for default in DEFAULTS:
-        if default.law.kind not in ("constant", "forget gate") and "bias" not in default.parameter:
+        if (
+            default.distribution.kind not in ("constant", "forget gate")
+            and "bias" not in default.parameter
+        ):
             # The two APIs of Flax share a column: what they draw alike stands there once.
             cell = laws.setdefault(default.layer, {}).setdefault(default.framework.split()[0], {})
             cell[_law(default) + ("&nbsp;⚠" if default.fault else "")] = None
@@ -66,7 +69,7 @@ def versions() -> str:
 
 def _law(default: "Default") -> str:
     """Return the law on one line: it says little when broken in two."""
-    return str(default.law).replace(" ", "&nbsp;").replace("/", "/&NoBreak;")
+    return str(default.distribution).replace(" ", "&nbsp;").replace("/", "/&NoBreak;")
 
 
 def _code(names: str) -> str:

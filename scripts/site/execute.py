@@ -1,50 +1,60 @@
-"""What a page's own process does: run its steps in one namespace, and catch what they show."""
+"""What a job's own process does: run steps in one namespace, and catch what they show."""
 
 import ast
 import builtins
 import contextlib
+import importlib
 import io
 import os
 import sys
+import tempfile
 import traceback
 import types
 import warnings
 from collections.abc import Iterator, Sequence
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import cache
 import figures
 import printed
-import records
 import tables
-from fences import Output, Problem, Step
+from steps import Output, Problem, Run, Step
+
+ROOT = Path(__file__).resolve().parents[2]
+_SOURCES = ("initguide/", "scripts/site/")
 
 
-class Run(NamedTuple):
-    """What a page's steps gave, up to the first that failed, and what is wrong."""
+def send(sender: Connection, function: str, arguments: Sequence[Any], records: Path) -> None:
+    """Do a job by the name of its function; send what it gave, and the files that decided it."""
+    given = globals()[function](*arguments, records=records)
+    # Rows do not depend on how the site shows them.
+    folders = _SOURCES[:1] if function == "claim" else _SOURCES
+    sender.send((given, [file for file in loaded_files() if file.startswith(folders)]))
 
-    outputs: list[Output]
-    problems: list[Problem]
 
+def steps(file: str, steps: Sequence[Step], *, records: Path) -> Run:
+    """Run the steps of a page or an example, as a fresh interpreter at the root would.
 
-def run(root: Path, page: str, steps: Sequence[Step]) -> Run:
-    """Run the steps of a page, as a fresh interpreter at the root would; `page` is below `docs`."""
-    os.chdir(root)
-    os.environ["INITGUIDE_RECORDS"] = str(cache.records())
-    sys.path.insert(0, str(root))
+    The outputs are one `Output` for each step. `file` is the source's path below the root.
+    """
+    _start_at_the_root(records)
     # Dataclasses and pickle look a class's module up by its name.
     sys.modules["__main__"] = module = types.ModuleType("__main__")
-    file = f"docs/{page}"
     calls: list[tuple[int, str]] = []
     outputs: list[Output] = []
     problems: list[Problem] = []
-    with _environment(), _recorded_prints(file, calls):
+    with _look(), _prints(file, calls):
         for step in steps:
+            errors = io.StringIO()
             try:
-                outputs.append(_output(step, page, file, vars(module)))
+                with contextlib.redirect_stderr(errors):
+                    outputs.append(_output(step, file, vars(module)))
             except BaseException as error:  # exit() and the like must not end the process unseen.
                 problems.append(_problem(step, file, error))
+                break
+            if text := errors.getvalue().strip():
+                problems.append(Problem(step.line, f"wrote to stderr: {text}"))
                 break
     for step in steps[: len(outputs)]:
         if step.kind == "code":
@@ -54,8 +64,50 @@ def run(root: Path, page: str, steps: Sequence[Step]) -> Run:
     return Run(outputs, problems)
 
 
+def claim(name: str, *, records: Path) -> Run:
+    """Run the experiment of a claim; the outputs are the names and bytes of its records."""
+    with tempfile.TemporaryDirectory() as folder:
+        _start_at_the_root(Path(folder))
+        try:
+            from initguide.experiments.claims.claim import evaluate
+
+            evaluate(importlib.import_module(f"initguide.experiments.claims.{name}").CLAIM)
+        except Exception as error:
+            return Run([], [_elsewhere(error)])
+        return Run([(path.name, path.read_bytes()) for path in Path(folder).iterdir()], [])
+
+
+def playground(*, records: Path) -> Run:
+    """Return the playground's data, as one output."""
+    _start_at_the_root(records)
+    try:
+        import playground_data
+
+        return Run([playground_data.data()], [])
+    except Exception as error:
+        return Run([], [_elsewhere(error)])
+
+
+def loaded_files() -> list[str]:
+    """Return our files that decided what this process gave, as paths below the root."""
+    found = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+    paths = [Path(file) for file in found if file and Path(file).is_relative_to(ROOT)]
+    # lazy_loader reads the names of a package from the stub beside it.
+    paths += [stub for path in paths if (stub := path.with_suffix(".pyi")).exists()]
+    recorded = sys.modules.get("initguide.experiments.claims.recorded")
+    # What an experiment loaded when it ran, for those of which only the record was read.
+    files = {path.relative_to(ROOT).as_posix() for path in paths}
+    return sorted(files.union(getattr(recorded, "FILES", ())))
+
+
+def _start_at_the_root(records: Path) -> None:
+    os.chdir(ROOT)
+    os.environ["INITGUIDE_RECORDS"] = str(records)
+    sys.path.insert(0, str(ROOT))
+
+
 @contextlib.contextmanager
-def _environment() -> Iterator[None]:
+def _look() -> Iterator[None]:
     """Give every page the same look and no display; a warning has no place on a page."""
     import matplotlib as mpl
     import matplotlib.pyplot as plt
@@ -65,46 +117,54 @@ def _environment() -> Iterator[None]:
     mpl.rcParams.update(figures.RC)
     # A reader's copy of a fence may need it; here the figure is shown anyway.
     plt.show = lambda *args, **kwargs: None
-    # What the package prints by itself is not the page's, and must not get into the build's log.
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+    with warnings.catch_warnings():
         warnings.simplefilter("error")
         yield
 
 
 @contextlib.contextmanager
-def _recorded_prints(file: str, calls: list[tuple[int, str]]) -> Iterator[None]:
+def _prints(file: str, calls: list[tuple[int, str]]) -> Iterator[None]:
     """Note each print by a line of the file: the line and the text."""
     real = builtins.print
 
-    def record(*values: object, sep: str | None = " ", end: str | None = "\n", **more: Any) -> None:
+    def note(*values: object, sep: str | None = " ", end: str | None = "\n", **more: Any) -> None:
         frame = sys._getframe(1)
-        if frame.f_code.co_filename != file or more.get("file"):
-            real(*values, sep=sep, end=end, **more)
-            return
-        text = io.StringIO()
-        real(*values, sep=sep, end=end, file=text)
-        calls.append((frame.f_lineno, text.getvalue()))
+        if frame.f_code.co_filename == file and not more.get("file"):
+            text = io.StringIO()
+            real(*values, sep=sep, end=end, file=text)
+            calls.append((frame.f_lineno, text.getvalue()))
+        real(*values, sep=sep, end=end, **more)
 
-    builtins.print = record
+    builtins.print = note
     try:
         yield
     finally:
         builtins.print = real
 
 
-def _output(step: Step, page: str, file: str, namespace: dict[str, Any]) -> Output:
+def _output(step: Step, file: str, namespace: dict[str, Any]) -> Output:
     if step.kind == "generated":
-        return Output(records.block(step.source, page))
+        import records
+
+        return Output(records.block(step.source, file.removeprefix("docs/")))
     if step.kind == "expression":
         tree = ast.parse(step.source, file, mode="eval")
         return Output(tables.cell(_evaluate(tree, step, file, namespace)))
     tree = ast.parse(step.source, file)
     last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-    exec(compile(ast.increment_lineno(tree, step.line - 1), file, "exec"), namespace)
     value = None
-    if isinstance(last, ast.Expr):
-        value = _evaluate(ast.Expression(last.value), step, file, namespace)
-    return Output("", _figure(), tables.markdown(value) if tables.are_rows(value) else None)
+    # What is printed is shown below a cell. Below a fence the page's source says it itself, and
+    # what the package prints must not get into the build's log.
+    with contextlib.redirect_stdout(io.StringIO()) as shown:
+        exec(compile(ast.increment_lineno(tree, step.line - 1), file, "exec"), namespace)
+        if isinstance(last, ast.Expr):
+            value = _evaluate(ast.Expression(last.value), step, file, namespace)
+    table = tables.markdown(value) if tables.are_rows(value) else None
+    if step.kind == "code":
+        return Output("", _figure(), table)
+    text = shown.getvalue() + ("" if table or _is_drawn(value) else f"{value!r}\n")
+    # A notebook draws a figure once before it is shown, which settles its layout.
+    return Output(text, _figure(settled=True), table)
 
 
 def _evaluate(
@@ -113,16 +173,32 @@ def _evaluate(
     return eval(compile(ast.increment_lineno(tree, step.line - 1), file, "eval"), namespace)
 
 
-def _figure() -> str | None:
+def _is_drawn(value: object) -> bool:
+    """Return whether a cell's value says nothing: None, or what `ax.plot(...)` and such return."""
+    from matplotlib.artist import Artist
+
+    items = list(value) if isinstance(value, list | tuple) and value else [value]
+    return value is None or all(isinstance(item, Artist) for item in items)
+
+
+def _figure(settled: bool = False) -> str | None:
     """Return the one figure that is open, and close it."""
     import matplotlib.pyplot as plt
 
     numbers = plt.get_fignums()
     if len(numbers) > 1:
         raise ValueError(f"a fence must draw at most one figure; it drew {len(numbers)}")
+    if numbers and settled:
+        plt.figure(numbers[0]).canvas.draw()
     svg = figures.draw(plt.figure(numbers[0])) if numbers else None
     plt.close("all")
     return svg
+
+
+def _elsewhere(error: Exception) -> Problem:
+    """Return a problem that says itself where it is: in the package or the site's code."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return Problem(1, f"{last.filename}:{last.lineno}: {type(error).__name__}: {error}")
 
 
 def _problem(step: Step, file: str, error: BaseException) -> Problem:

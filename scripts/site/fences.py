@@ -3,12 +3,14 @@
 What a page may hold, beyond plain Markdown:
 
 - A `python` fence, indented or not, runs; all fences of a page share one namespace. With
-  `{test="skip"}` behind the language it is only shown.
+  `{test="skip"}` after the language it is only shown. With `{cell}` it is a cell of an example:
+  what it prints, and the value of its last expression, are shown below it.
 - `<!-- figure: caption -->` right below the fence that draws a figure; `<!-- table: caption -->`
   below the fence whose last expression is a list of dicts.
 - `{{ expression }}` in prose is evaluated in the page's namespace at that point, so that prose
   states only numbers which code has computed. A number is written as in tables; an f-string gives
   another form: `{{ f"{loss:.2f}" }}`. Inside code and formulas the braces are left alone.
+- `code: tested` in a page's front matter leaves its code to the tests: the site only shows it.
 - `<!-- generated: name argument -->` is Markdown made from the package's records: see records.py.
 """
 
@@ -19,30 +21,7 @@ from typing import NamedTuple
 
 import figures
 import tables
-
-
-class Step(NamedTuple):
-    """What the page's process does: run `code`, evaluate an `expression`, make a `generated`."""
-
-    kind: str
-    source: str
-    line: int
-    indent: str = ""
-
-
-class Output(NamedTuple):
-    """What a step gave: text for the page, a figure as SVG, a table as Markdown."""
-
-    text: str = ""
-    figure: str | None = None
-    table: str | None = None
-
-
-class Problem(NamedTuple):
-    """What is wrong, and on which line of the page."""
-
-    line: int
-    message: str
+from steps import Output, Problem, Step
 
 
 class Fence(NamedTuple):
@@ -75,6 +54,7 @@ class Page(NamedTuple):
 _OPEN = re.compile(r"[ \t]*(?P<ticks>`{3,}|~{3,})(?P<info>[^`\n]*)$")
 _PYTHON = re.compile(r"\s*\{?\s*\.?(?:python|py)\b")
 _SKIP = re.compile(r"""\btest=["']skip["']""")
+_CELL = re.compile(r"\{cell\}")
 _SETTINGS = re.compile(r"(?<=\w)[ \t]*\{[^}\n]*\}")
 _TOKEN = re.compile(
     r"""
@@ -119,6 +99,16 @@ def steps(parts: Sequence[Part]) -> list[Step]:
     return found
 
 
+def without_steps(parts: Sequence[Part]) -> list[Part]:
+    """Return the page with its code to be shown and not run; what needs a run is an error."""
+    kept = [Fence(part.shown) if isinstance(part, Fence) else part for part in parts]
+    if found := [part for part in kept if not isinstance(part, str | Fence)]:
+        raise ValueError(
+            f"a page with 'code: tested' must need no run; line {found[0].line} needs one"
+        )
+    return kept
+
+
 def weave(parts: Sequence[Part], outputs: Sequence[Output], name: str, base: str) -> Page:
     """Put the outputs into the page; figures are named `<name>-1`, … below the site's `base`.
 
@@ -133,7 +123,7 @@ def weave(parts: Sequence[Part], outputs: Sequence[Output], name: str, base: str
     line = 0
     for part in parts:
         if isinstance(part, Caption):
-            caption = " ".join(_filled(part.text, given).split())
+            caption = " ".join(filled(part.text, given).split())
             value = pending.pop(part.kind, None) if pending is not None else ""
             if value is None:
                 message = f"a {part.kind} caption must stand right below the fence that gives one"
@@ -149,13 +139,35 @@ def weave(parts: Sequence[Part], outputs: Sequence[Output], name: str, base: str
             problems += _uncaptioned(pending, line)
             pending = {} if pending is not None else None
         if not isinstance(part, Fence):
-            written.append(_filled([part], given))
+            written.append(filled([part], given))
             continue
         written.append(part.shown)
         if part.step:
             output, line = next(given, None), part.step.line
             pending = None if output is None else _results(output)
+            if part.step.kind == "cell" and output and output.text:
+                written.append(f"\n{fenced(output.text, 'text')}\n")
     return Page("".join(written), drawn, problems + _uncaptioned(pending, line))
+
+
+def placeholders(parts: Sequence[Part], message: str) -> list[Output]:
+    """Return outputs that stand for those of a page that still runs: figures of the right size."""
+    outputs: list[Output] = []
+    step: Step | None = None
+    for part in parts:
+        if isinstance(part, Caption) and step:
+            figure = figures.placeholder(message, step.source) if part.kind == "figure" else None
+            outputs[-1] = Output("", figure, "| |\n| :-- |\n| … |" if figure is None else None)
+        elif isinstance(part, Fence) and part.step:
+            step = part.step
+        outputs += [Output("" if s.kind in ("code", "cell") else "…") for s in steps([part])]
+    return outputs
+
+
+def fenced(text: str, language: str) -> str:
+    """Return a fence that holds the text, whatever fences are in it."""
+    ticks = "`" * max([3, *(len(run) + 1 for run in re.findall(r"`{3,}", text))])
+    return f"{ticks}{language}\n{text.rstrip()}\n{ticks}"
 
 
 def _tokens(text: str, line: int) -> Iterator[str | Step | Caption]:
@@ -177,14 +189,15 @@ def _tokens(text: str, line: int) -> Iterator[str | Step | Caption]:
 
 
 def _fence(info: str, lines: Sequence[str], line: int) -> Fence:
-    # Braces behind the language are for the tests alone; Material would make attributes of them.
+    # Braces after the language are for us alone; Material would make attributes of them.
     shown = "".join([_SETTINGS.sub("", lines[0]), *lines[1:]])
     if not _PYTHON.match(info) or _SKIP.search(info):
         return Fence(shown)
-    return Fence(shown, Step("code", textwrap.dedent("".join(lines[1:-1])), line))
+    kind = "cell" if _CELL.search(info) else "code"
+    return Fence(shown, Step(kind, textwrap.dedent("".join(lines[1:-1])), line))
 
 
-def _filled(text: Sequence[str | Step], given: Iterator[Output]) -> str:
+def filled(text: Sequence[str | Step], given: Iterator[Output]) -> str:
     """Join the text, each step replaced by what it gave."""
     return "".join(
         part if isinstance(part, str) else textwrap.indent(next(given, Output()).text, part.indent)

@@ -2,6 +2,7 @@
 
 import io
 import re
+from html import escape
 from typing import Any
 
 # Colours that no plot uses by chance: each is replaced by the theme's own (see `variants`).
@@ -11,10 +12,11 @@ GRID = "#c7d0db"
 _LIGHT = {INK: "#1f2933", GRID: "#d3d9e0"}
 _DARK = {INK: "#e4e7eb", GRID: "#49515d"}
 
+_SIZE = "figure.figsize"
 RC: Any = {
     # About the width of a page's text; on a phone the whole figure is scaled to half of it,
     # where letters of this size can still be read.
-    "figure.figsize": (6.8, 3.8),
+    _SIZE: (6.8, 3.8),
     "font.size": 12,
     "axes.titlesize": 12,
     "axes.labelsize": 12,
@@ -56,6 +58,18 @@ def draw(figure: Any) -> str:
     text = buffer.getvalue()
     # Inside an <img> the XML header and the document type are dead weight.
     return text[text.index("<svg") :]
+
+
+def placeholder(message: str, source: str) -> str:
+    """Return an SVG with a message, as large as the figure that the source draws."""
+    found = re.search(r"figsize=\(\s*([\d.]+)\s*,\s*([\d.]+)\s*\)", source)
+    width, height = (72 * float(inches) for inches in (found.groups() if found else RC[_SIZE]))
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}pt" height="{height}pt">'
+        f'<rect width="100%" height="100%" fill="none" stroke="{GRID}" stroke-dasharray="6"/>'
+        f'<text x="50%" y="50%" text-anchor="middle" fill="{INK}" font-family="sans-serif">'
+        f"{escape(message)}</text></svg>"
+    )
 
 
 def variants(svg: str) -> tuple[str, str]:

@@ -74,7 +74,8 @@ def install() -> None:
 def render(formulas: Iterable[Formula]) -> dict[Formula, Rendered | Rejected]:
     """Return each formula rendered; those that KaTeX rejects are never cached."""
     wanted = list(dict.fromkeys(formulas))
-    key = cache.key("formulas", _BATCH.read_bytes(), (ROOT / "package-lock.json").read_bytes())
+    deciding = (_BATCH, Path(__file__), ROOT / "package-lock.json")
+    key = cache.key("formulas", *(path.read_bytes() for path in deciding))
     known = cache.load(key)
     known = known if isinstance(known, dict) else {}
     missing = [formula for formula in wanted if formula not in known]

@@ -3,8 +3,8 @@
 import re
 from itertools import count, groupby
 
-import outputs
 import pieces
+import printed
 
 _CODE = re.compile(
     r"<pre(?P<pre>[^>]*)>(?:<span></span>)?<code(?P<code>[^>]*)>(?P<text>.*?)</code></pre>",
@@ -45,7 +45,7 @@ def with_buttons(html: str) -> str:
 
 def marked(block: str) -> str:
     """Return a highlighted block with its output marked; Pygments closes every span in its line."""
-    shown = outputs.lines(pieces.text(block))
+    shown = printed.lines(pieces.text(block))
     if not shown:
         return block
     numbered = enumerate(block.splitlines(keepends=True), 1)

@@ -1,52 +1,69 @@
-"""The guide: MkDocs runs the python fences of its Markdown pages, and shows what they draw.
+"""The pages and examples: MkDocs runs their code, and shows what it draws and prints.
 
-All pages run before the first is rendered, so one build reports the errors of all of them. What
-ran without an error is kept (see cache.py): prose may change, and nothing has to run again.
+All of them run before the first is rendered, so one build reports the errors of all of them. What
+ran without an error is kept (see `cache.py`): prose may change, and nothing has to run again.
+Under `mkdocs serve` nothing waits for a run: see `serving.py`.
+
+mkdocs-jupyter makes pages of the scripts in `docs/examples`, and that is kept. Its rendering is
+not: it leaves math, references and relative links raw, and puts its stylesheet into each page. So
+each script becomes ordinary Markdown here, before MkDocs reads it.
 """
 
 import logging
 import textwrap
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+from typing import NamedTuple
 
 import cache
+import claims
 import fences
 import figures
+import notebooks
 import runner
+import serving
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from mkdocs.utils import get_relative_url
 from mkdocs.utils.meta import get_data
+from steps import Problem, Run
 
 log = logging.getLogger("mkdocs.hooks.pages")
 
 _woven: dict[str, str] = {}
 
 
-def on_startup(command: str, dirty: bool) -> None:
-    """Get ready for the first edit of code while the reader still reads."""
-    if command == "serve":
-        runner.start()
+class Source(NamedTuple):
+    """A page or an example: MkDocs's file, its Markdown in parts, and the job that runs it."""
+
+    file: File
+    parts: list[fences.Part]
+    job: runner.Job
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Run every page, and add the figures to the site."""
+    """Run every page and example, and add their figures and downloads to the site."""
     _woven.clear()
-    pages = [file for file in files.documentation_pages() if file.src_uri.endswith(".md")]
-    parsed = {file.src_uri: fences.parse(file.content_string) for file in pages}
-    runs = _runs({uri: fences.steps(parts) for uri, parts in parsed.items()})
-    for file in pages:
-        parts, run = parsed[file.src_uri], runs[file.src_uri] or runner.Run([], [])
-        name = file.src_uri.removesuffix(".md").replace("/", "-")
-        base = get_relative_url(".", file.url).rstrip("/") + "/"
-        page = fences.weave(parts, run.outputs, name, base)
-        problems = [_placed(file, problem) for problem in sorted([*run.problems, *page.problems])]
-        for problem in problems:
-            log.error("%s", problem)
-        for figure, svg in page.figures.items():
-            for theme, variant in zip(("light", "dark"), figures.variants(svg), strict=True):
-                uri = f"assets/figures/{figure}.{theme}.svg"
-                files.append(File.generated(config, uri, content=variant))
-        _woven[file.src_uri] = _with_problems(page.markdown, problems)
+    now = cache.hashes()
+    known_claims = claims.jobs()
+    sources = [
+        source
+        for file in list(files.documentation_pages())
+        if (source := _source(file, known_claims))
+    ]
+    jobs = [source.job for source in sources if fences.steps(source.parts)]
+    needed = {name for job in jobs for name in job.needs}
+    jobs = [job for job in known_claims if job.name in needed] + jobs
+    if serving.is_on():
+        runs = serving.runs(jobs, {source.job.name: source.file.url for source in sources}, now)
+    else:
+        runs = _run(jobs, now)
+    for name, run in runs.items():
+        if run and run.problems and name.startswith(claims.FOLDER.as_posix()):
+            log.error("%s: the claim's experiment must run: %s", name, run.problems[0].message)
+    for source in sources:
+        _show(source, runs.get(source.job.name, Run([], [])), files, config)
     return files
 
 
@@ -56,32 +73,100 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     return markdown if woven is None else get_data(woven)[0]
 
 
-def _runs(pages: dict[str, list[fences.Step]]) -> dict[str, runner.Run | None]:
-    """Run what is not in the cache; a run with a problem is never stored."""
-    keys = {uri: _key(uri, steps) for uri, steps in pages.items()}
-    runs = {uri: cache.load(key) for uri, key in keys.items()}
-    missing = {uri: pages[uri] for uri, run in runs.items() if run is None and pages[uri]}
-    for uri, run in runner.run_all(missing).items():
-        runs[uri] = run
-        # The package may have been edited while the page ran.
-        if not run.problems and _key(uri, pages[uri]) == keys[uri]:
-            cache.store(keys[uri], run)
+def _source(file: File, known_claims: list[runner.Job]) -> Source | None:
+    """Return what a page's file holds; None where it is no page of ours."""
+    is_script = file.src_uri.endswith(".py")
+    if not is_script and not file.src_uri.endswith(".md"):
+        return None
+    name = f"docs/{file.src_uri}"
+    try:
+        text = notebooks.markdown(file.content_string) if is_script else file.content_string
+        parts = fences.parse(text)
+        if get_data(text)[1].get("code") == "tested":
+            parts = fences.without_steps(parts)
+    except ValueError as error:
+        log.error("%s:1: %s", name, error)
+        if is_script:
+            file.content_string = f"# {file.name}\n"
+        return None
+    steps = tuple(fences.steps(parts))
+    needs = claims.needed_by(text, known_claims)
+    line = steps[0].line if steps else 1
+    # The steps' lines do not decide what a run gives, and they change with the prose.
+    asks = repr([(step.kind, step.source) for step in steps])
+    return Source(file, parts, runner.Job(name, "steps", (name, steps), asks, needs, line))
+
+
+def _run(jobs: list[runner.Job], now: cache.Hashes) -> dict[str, Run]:
+    """Return what the jobs give, from the cache or from a run."""
+    runs = {job.name: run for job in jobs if (run := runner.known(job, now))}
+    records = claims.records(now)
+
+    def ran(job: runner.Job, run: Run) -> None:
+        runs[job.name] = run
+        if job.function == "claim":
+            claims.keep(run, records)
+
+    workers = runner.Workers(ran)
+    workers.want((job for job in jobs if job.name not in runs), records)
+    workers.wait()
     return runs
 
 
-def _key(uri: str, steps: list[fences.Step]) -> str:
-    return cache.key("page", uri, *(text for step in steps for text in (step.kind, step.source)))
+def _show(source: Source, run: Run | None, files: Files, config: MkDocsConfig) -> None:
+    """Put what a run gave into the page; None is a run that has not ended yet."""
+    file, parts = source.file, source.parts
+    outputs = fences.placeholders(parts, serving.message()) if run is None else run.outputs
+    page = fences.weave(parts, outputs, *_names(file))
+    found = [*(run.problems if run else []), *page.problems]
+    problems = [_placed(source, problem) for problem in sorted(found)]
+    for problem in problems:
+        log.error("%s", problem)
+    for figure, svg in page.figures.items():
+        for theme, variant in zip(("light", "dark"), figures.variants(svg), strict=True):
+            _add(files, config, f"assets/figures/{figure}.{theme}.svg", variant)
+    markdown = _with_problems(page.markdown, problems)
+    if not file.src_uri.endswith(".py"):
+        _woven[file.src_uri] = markdown
+        return
+    folder = PurePosixPath(file.src_uri).with_suffix("")
+    _add(files, config, f"{folder}/{folder.name}.py", file.content_string)
+    _add(files, config, f"{folder}/{folder.name}.ipynb", notebooks.ipynb(parts, outputs))
+    # Content of its own takes the file out of mkdocs-jupyter's hands.
+    file.content_string = _with_downloads(markdown.lstrip("\n"), folder.name)
 
 
-def _placed(file: File, problem: fences.Problem) -> str:
-    lines = file.content_string.splitlines()
-    source = lines[problem.line - 1].strip() if 0 < problem.line <= len(lines) else ""
-    return f"docs/{file.src_uri}:{problem.line}: {problem.message}\n    {source}"
+def _names(file: File) -> tuple[str, str]:
+    """Return the name of a page's figures, and the way from the page to the site's root."""
+    name = str(PurePosixPath(file.src_uri).with_suffix("")).replace("/", "-")
+    return name, get_relative_url(".", file.url).rstrip("/") + "/"
 
 
-def _with_problems(markdown: str, problems: list[str]) -> str:
+def _add(files: Files, config: MkDocsConfig, uri: str, content: str) -> None:
+    files.append(File.generated(config, uri, content=content))
+
+
+def _placed(source: Source, problem: Problem) -> str:
+    path = cache.ROOT / source.job.name
+    lines = path.read_text(encoding="utf-8").splitlines()
+    text = lines[problem.line - 1].strip() if 0 < problem.line <= len(lines) else ""
+    return f"{source.job.name}:{problem.line}: {problem.message}\n    {text}"
+
+
+def _with_problems(markdown: str, problems: Iterable[str]) -> str:
     """Put the problems at the page's end, for whoever reads it under `mkdocs serve`."""
-    if not problems:
-        return markdown
     shown = textwrap.indent("\n".join(problems), "        ")
+    if not shown:
+        return markdown
     return f'{markdown}\n\n!!! failure "The code of this page failed"\n\n{shown}\n'
+
+
+def _with_downloads(markdown: str, name: str) -> str:
+    """Put the links below the title and the paragraph that sums the page up."""
+    links = " · ".join(
+        f'[{label}]({name}/{name}.{suffix}){{ download="{name}.{suffix}" }}'
+        for label, suffix in (("notebook with outputs", "ipynb"), ("script", "py"))
+    )
+    title, _, rest = markdown.partition("\n\n")
+    summary, _, rest = rest.partition("\n\n")
+    return f"{title}\n\n{summary}\n\nDownload: {links}\n\n{rest}"

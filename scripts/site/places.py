@@ -4,6 +4,8 @@ import logging
 import re
 from pathlib import Path
 
+import rendering
+import serving
 from mkdocs.config.defaults import MkDocsConfig
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,8 +23,16 @@ def on_config(config: MkDocsConfig) -> None:
         logging.getLogger(name).addFilter(_add_place)
 
 
+def _may_be_found_later(message: str) -> bool:
+    """Return whether a link may still find its target: on a page that runs or is rendered later."""
+    waits = serving.is_running() or not rendering.is_complete()
+    return waits and ("an anchor" in message or "cross-reference target" in message)
+
+
 def _add_place(record: logging.LogRecord) -> bool:
     message = record.getMessage()
+    if _may_be_found_later(message):
+        return False
     if found := _COMPLAINT.search(message):
         page = Path("docs", found["page"] or found["in"])
         link = found["link"] or found["target"]

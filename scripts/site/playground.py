@@ -5,29 +5,31 @@ Colours, markers and data have one place, the package; the build hands them to t
 
 import base64
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import cache
 import modules
+import runner
+import serving
 from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
+from steps import Run
 
-SITE = Path(__file__).resolve().parent
-ROOT = SITE.parents[1]
 FOLDER = "assets/playground"
 # What a page, or a script of it, asks for by its address.
 ENTRIES = ("app.js", "worker.js")
 
+JOB = runner.Job("scripts/site/playground_data.py", "playground", (), "")
+
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the constants, as a module, and the digits."""
-    data = generated()
-    for name, content in data.items():
+    """Add the constants, as a module, and the digits; under `mkdocs serve` once they are there."""
+    if serving.is_on() and not runner.known(JOB, cache.hashes()):
+        serving.later(JOB)
+        return files
+    for name, content in generated().items():
         files.append(File.generated(config, f"{FOLDER}/{name}", content=content))
     return files
 
@@ -43,6 +45,9 @@ def on_post_build(config: MkDocsConfig) -> None:
     """Join each entry with the modules that it imports, and remove these."""
     folder = Path(config.site_dir, FOLDER)
     sources = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.js")}
+    if serving.is_on() and "constants.js" not in sources:
+        # The package's data are on their way: see `on_files`.
+        return
     for name in sources:
         if name in ENTRIES:
             (folder / name).write_text(modules.joined(name, sources), encoding="utf-8")
@@ -51,28 +56,23 @@ def on_post_build(config: MkDocsConfig) -> None:
 
 
 def generated() -> dict[str, str | bytes]:
-    """Return the files that the package gives, by their names, in a process that may load it."""
-    key = cache.key("playground")
-    found = cache.load(key)
-    if found is None:
-        found = _from_the_package()
-        cache.store(key, found)
+    """Return the files that the package gives, by their names."""
+    found = runner.known(JOB, cache.hashes()) or _run(JOB)
+    if found.problems:
+        raise PluginError(f"the playground's data must be made; {found.problems[0].message}")
+    data = json.loads(found.outputs[0])
     constants = "\n".join(
-        f"export const {name} = {json.dumps(value)};" for name, value in found["constants"].items()
+        f"export const {name} = {json.dumps(value)};" for name, value in data["constants"].items()
     )
     return {
         "constants.js": f"// Written by the build from the package.\n{constants}\n",
-        "digits.bin": base64.b64decode(found["digits"]),
+        "digits.bin": base64.b64decode(data["digits"]),
     }
 
 
-def _from_the_package() -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, str(SITE / "playground_data.py")],
-        # The sources beside this site, whatever is installed.
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        check=True,
-        stdout=subprocess.PIPE,
-        encoding="utf-8",
-    )
-    return json.loads(done.stdout)
+def _run(job: runner.Job) -> Run:
+    found: list[Run] = []
+    workers = runner.Workers(lambda job, run: found.append(run))
+    workers.want([job], cache.FOLDER)
+    workers.wait()
+    return found[0]

@@ -1,4 +1,4 @@
-"""What the playground takes from the package, as JSON on standard output (see playground.py)."""
+"""What the playground takes from the package, as JSON (see playground.py)."""
 
 import base64
 import json
@@ -15,8 +15,8 @@ TITLES = [
 ]
 
 
-def main() -> None:
-    """Print the constants, and the digits: labels, then pixels, training images first."""
+def data() -> str:
+    """Return the constants, and the digits: labels, then pixels, training images first."""
     from sklearn.datasets import load_digits
 
     pixels, labels = load_digits(return_X_y=True)
@@ -30,8 +30,4 @@ def main() -> None:
         "DIGITS": {"mean": train.mean(), "std": train.std(), "training": TRAINING_IMAGES},
     }
     packed = labels[order].astype(np.uint8).tobytes() + pixels[order].astype(np.uint8).tobytes()
-    print(json.dumps({"constants": constants, "digits": base64.b64encode(packed).decode()}))
-
-
-if __name__ == "__main__":
-    main()
+    return json.dumps({"constants": constants, "digits": base64.b64encode(packed).decode()})

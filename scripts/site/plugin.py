@@ -6,8 +6,6 @@ One event needs more than that, and says why.
 
 from collections.abc import Callable
 
-import claims
-import examples
 import formulas
 import glossary
 import minutes
@@ -19,6 +17,8 @@ import playground
 import policy
 import printing
 import references
+import rendering
+import serving
 import take_home
 from mkdocs.plugins import CombinedEvent, event_priority
 
@@ -29,16 +29,16 @@ def _last(stage: Callable) -> Callable:
 
 
 STAGES: dict[str, tuple[Callable, ...]] = {
-    "on_startup": (pages.on_startup, policy.on_startup),
+    "on_startup": (serving.on_startup, policy.on_startup),
     "on_config": (formulas.on_config, places.on_config, printing.on_config),
-    # The examples need the pages that mkdocs-jupyter has made of the scripts.
+    # mkdocs-jupyter has made pages of the examples' scripts by now. What the playground runs under
+    # `mkdocs serve`, it runs with the pages.
     "on_files": (
-        claims.on_files,
+        playground.on_files,
         pages.on_files,
         formulas.on_files,
         glossary.on_files,
-        playground.on_files,
-        examples.on_files,
+        rendering.on_files,
     ),
     "on_nav": (take_home.on_nav,),
     # The reading time and the downloads are those of the page with its outputs.
@@ -46,11 +46,14 @@ STAGES: dict[str, tuple[Callable, ...]] = {
         pages.on_page_markdown,
         minutes.on_page_markdown,
         take_home.on_page_markdown,
+        rendering.on_page_markdown,
     ),
     "on_page_content": (
-        page_blocks.on_page_content,
-        references.on_page_content,
-        glossary.on_page_content,
+        rendering.content(
+            page_blocks.on_page_content,
+            references.on_page_content,
+            glossary.on_page_content,
+        ),
     ),
     # mkdocs-autorefs resolves references at this event, with priority -50, and writes titles into
     # links. The bibliography lists titles as the pages have them, so it comes before the formulas.
@@ -70,7 +73,10 @@ STAGES: dict[str, tuple[Callable, ...]] = {
         playground.on_post_build,
         not_found.on_post_build,
         policy.on_post_build,
+        rendering.on_post_build,
     ),
+    "on_serve": (serving.on_serve,),
+    "on_shutdown": (serving.on_shutdown,),
 }
 
 

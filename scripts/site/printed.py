@@ -1,15 +1,16 @@
-"""What a fence says that it prints, compared with what it printed.
+"""The printed output that is written in a block of code: found, left out, compared with a run.
 
-The conventions are those of pytest-examples: below the statement that prints stand its lines, each
-behind `#> `, or, if there are several or they are long, in a block of triple quotes.
+The conventions are those of pytest-examples. The lines that a statement prints stand below it, each
+after `#> `. If there are several, or they are long, they stand in a string of their own: three
+quotes alone on a line, the text, three quotes.
 """
 
 import ast
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from fences import Problem, Step
+from steps import Problem, Step
 
 _QUOTES = ('"""', "'''")
 
@@ -36,25 +37,55 @@ def check(step: Step, printed: Sequence[tuple[int, str]]) -> list[Problem]:
             problems.append(Problem(step.line + end, message))
     problems += [
         Problem(step.line + index, "the page says that something is printed here; nothing was")
-        for index in _outputs(step.source)
+        for index in sorted(
+            line - 1
+            for line in (
+                *_comments(step.source),
+                *(statement.lineno for statement in _strings(step.source)),
+            )
+        )
         if index not in claimed
     ]
     return problems
 
 
-def _outputs(source: str) -> list[int]:
-    """Return where outputs are written: lines with `#>`, and strings that are no docstring."""
-    written = [
-        index for index, line in enumerate(source.splitlines()) if line.strip().startswith("#>")
-    ]
-    for node in ast.walk(ast.parse(source)):
-        body = getattr(node, "body", None)
-        # What follows another statement documents nothing.
-        for statement in body[1:] if isinstance(body, list) else ():
-            value = getattr(statement, "value", None) if isinstance(statement, ast.Expr) else None
-            if isinstance(value, ast.Constant) and isinstance(value.value, str):
-                written.append(value.lineno - 1)
-    return sorted(written)
+def lines(source: str) -> set[int]:
+    """Return the numbers of the lines that show output, counted from 1."""
+    found = _comments(source)
+    texts = source.splitlines()
+    for statement in _strings(source):
+        # Another string of one line says nothing about output.
+        if texts[statement.lineno - 1].strip() in _QUOTES:
+            found.update(range(statement.lineno, (statement.end_lineno or 0) + 1))
+    return found
+
+
+def without(source: str) -> str:
+    """Return the code alone, as one would paste it."""
+    shown = lines(source)
+    kept = [line for n, line in enumerate(source.splitlines(), 1) if n not in shown]
+    return "\n".join(kept).rstrip() + "\n"
+
+
+def _comments(source: str) -> set[int]:
+    return {n for n, line in enumerate(source.splitlines(), 1) if line.lstrip().startswith("#>")}
+
+
+def _strings(source: str) -> Iterator[ast.stmt]:
+    """Yield the statements that are strings but no docstrings; none if this is not Python."""
+    try:
+        tree = ast.parse(textwrap.dedent(source))
+    except SyntaxError:
+        return
+    for node in ast.walk(tree):
+        for field in ("body", "orelse", "finalbody"):
+            statements = getattr(node, field, None)
+            # A docstring comes first; output comes after the statement that prints it.
+            for statement in statements[1:] if isinstance(statements, list) else ():
+                value = getattr(statement, "value", None)
+                is_string = isinstance(value, ast.Constant) and isinstance(value.value, str)
+                if isinstance(statement, ast.Expr) and is_string:
+                    yield statement
 
 
 def _end(source: str, line: int) -> int:

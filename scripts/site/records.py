@@ -8,8 +8,8 @@ import defaults
 import tables
 
 if TYPE_CHECKING:
-    from initguide.experiments.claims import Finding
-    from initguide.method import Method
+    from initguide.experiments.claims import CheckResult
+    from initguide.methods.record import Method
     from initguide.papers import Paper
 
 
@@ -27,7 +27,7 @@ def block(request: str, page: str) -> str:
 
 
 def _overview(page: str) -> str:
-    from initguide.methods import METHODS
+    from initguide.methods.registry import METHODS
 
     columns = ("Method, law of one weight", "Good for", "Goes wrong", "Source, elsewhere")
     head = [f"| {' | '.join(columns)} |", "| :-- " * len(columns) + "|"]
@@ -41,7 +41,7 @@ def _overview(page: str) -> str:
 
 
 def _facts(title: str, page: str) -> str:
-    from initguide.methods import METHODS
+    from initguide.methods.registry import METHODS
 
     found = [method for method in METHODS if title in (method.title, *method.names)]
     if not found:
@@ -71,30 +71,30 @@ def _bibliography(page: str) -> str:
 
 
 def _claims(page: str) -> str:
-    from initguide.experiments.claims import CLAIMS, judge, verdict
+    from initguide.experiments.claims import CLAIMS, evaluate, verdict
     from initguide.papers import PAPERS
 
     columns = ("The headline", "What we ran, and what came out", "Verdict")
     lines = [f"| {' | '.join(columns)} |", "| :-- " * len(columns) + "|"]
     for claim in CLAIMS:
-        findings = judge(claim)
+        results = evaluate(claim)
         lines.append(
             f"| {_cite(PAPERS[claim.paper], page)}: {claim.headline} "
-            f"| {'<br>'.join((f'*{claim.setup}*', *map(_finding, findings)))} "
-            f"| [**{verdict(findings)}**]({_link(claim.page, page)}) |"
+            f"| {'<br>'.join((f'*{claim.setup}*', *map(_result, results)))} "
+            f"| [**{verdict(results)}**]({_link(claim.page, page)}) |"
         )
     return "\n".join(lines)
 
 
-def _finding(finding: "Finding") -> str:
-    """Return what a check found: 'loss: 0.12 [0.03, 0.45], < 1'."""
+def _result(result: "CheckResult") -> str:
+    """Return the result of a check: 'loss: 0.12 [0.03, 0.45], < 1'."""
     from initguide.experiments.claims.claim import inequality
 
     # Spaces that do not break, so that range and inequality stay whole in a narrow cell.
-    numbers = f"{tables.number(finding.low)},\xa0{tables.number(finding.high)}"
-    text = f"{finding.check.says}: **{tables.number(finding.mean)}**\xa0[{numbers}]"
-    bound = inequality(finding.check)
-    return f"{text},\xa0{bound if finding.holds else f'not always {bound}'}"
+    numbers = f"{tables.number(result.low)},\xa0{tables.number(result.high)}"
+    text = f"{result.check.quantity}: **{tables.number(result.mean)}**\xa0[{numbers}]"
+    bound = inequality(result.check)
+    return f"{text},\xa0{bound if result.holds else f'not always {bound}'}"
 
 
 def _law(method: "Method") -> str:

@@ -11,10 +11,12 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+import cache
 import fences
 import griffe
-import outputs
+import griffe_twins
 import pieces
+import printed
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import Files
 from mkdocs.structure.nav import Navigation, Section
@@ -40,6 +42,9 @@ LONGEST = 155
 _markdown: dict[str, str] = {}
 _scripts: dict[str, str] = {}
 _navigation: list[Navigation] = []
+# The package as griffe reads it, once per build, and the hashes of its sources.
+_package: list[Any] = []
+_sources: dict[str, str] = {}
 
 
 def on_nav(nav: Navigation, config: MkDocsConfig, files: Files) -> None:
@@ -47,6 +52,9 @@ def on_nav(nav: Navigation, config: MkDocsConfig, files: Files) -> None:
     _navigation[:] = [nav]
     _markdown.clear()
     _scripts.clear()
+    _package.clear()
+    _sources.clear()
+    _sources.update(cache.hashes())
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> None:
@@ -88,7 +96,7 @@ def script(markdown: str) -> str:
         if isinstance(part, str) and (found := _HEADING.findall(part)):
             heading, title = found[-1], title or found[0]
         elif isinstance(part, fences.Fence) and part.step:
-            cells.append(f"# %% {heading}\n{outputs.without(part.step.source)}")
+            cells.append(f"# %% {heading}\n{printed.without(part.step.source)}")
     if not cells:
         return ""
     if any("matplotlib.pyplot as plt" in cell for cell in cells):
@@ -160,9 +168,21 @@ def _script_name(uri: str) -> str:
 
 
 def _documented(name: str) -> str:
-    """Return an object's signature and docstring, read from its source."""
-    package = griffe.load("initguide", search_paths=[Path(__file__).resolve().parents[2]])
-    found = package[name.removeprefix("initguide.")]
+    """Return an object's signature and docstring, read from its source, or from the cache."""
+    key = cache.key("documented", repr(_sources), name)
+    text = cache.load(key)
+    if text is None:
+        if not _package:
+            # As mkdocstrings reads it: see mkdocs.yml.
+            twins = griffe.load_extensions(griffe_twins.Twins)
+            _package.append(griffe.load("initguide", search_paths=[cache.ROOT], extensions=twins))
+        text = _written(name, _package[0][name.removeprefix("initguide.")])
+        cache.store(key, text)
+    return text
+
+
+def _written(name: str, found: Any) -> str:
+    """Return the signature and the docstring as Markdown."""
     target = found.final_target if isinstance(found, griffe.Alias) else found
     short = name.rsplit(".", 1)[-1]
     signature = target.signature() if isinstance(target, griffe.Function) else short

@@ -1,8 +1,9 @@
 r"""Aitken et al. (2017): with ICNR a sub-pixel convolution starts without a checkerboard.
 
-Of the mean square of what comes out of independent kernels, the part $1 - 1/r^2$ lies inside the
-blocks of the pixel shuffle. With the kernels of a block equal, none does. Training then lets the
-kernels part.
+The pixel shuffle turns the outputs of $r^2$ kernels into blocks of $r \times r$ pixels. If the
+kernels are independent, the variance inside the blocks is the share $1 - 1/r^2$ of the mean square
+of the pixels. If the kernels of a block are equal, that variance is zero. Training then makes the
+kernels different.
 """
 
 from collections.abc import Callable, Iterable
@@ -13,23 +14,25 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from initguide.experiments.claims.claim import Check, Claim, Rows, Values, by_seed, per_seed
+from initguide.experiments.claims.claim import Check, Claim, Values, by_seed, per_seed
 from initguide.experiments.claims.recorded import recorded
 from initguide.experiments.data import digits
-from initguide.experiments.models import undrawn
+from initguide.experiments.descent import gradient_step
+from initguide.experiments.models import uninitialized
+from initguide.experiments.rows import Rows
 from initguide.methods.constant import zeros_
 from initguide.methods.icnr import icnr_
 from initguide.methods.kaiming import kaiming_normal_
 
 
 def wrong_order_(weight: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Fill as ICNR does at r = 2, but with whole sets of kernels one after the other: a slip."""
+    """Fill as ICNR with r = 2, but with the copies of the kernels in the wrong order."""
     once = kaiming_normal_(weight.detach()[::4].clone(), generator=generator)
     with torch.no_grad():
         return weight.copy_(once.repeat(4, 1, 1, 1))
 
 
-LAWS: dict[str, Callable[..., Tensor]] = {
+INITIALIZERS: dict[str, Callable[..., Tensor]] = {
     "He": kaiming_normal_,
     "ICNR": partial(icnr_, upscale_factor=2),
     "wrong order": wrong_order_,
@@ -47,20 +50,21 @@ def run(seeds: Iterable[int], channels: int = 16, steps: int = 100, lr: float = 
         lr: The learning rate.
 
     Returns:
-        Rows with `initialization`, `seed` and either `inside`, the part of an untrained output's
-        mean square inside the blocks, or `step`, `checkerboard` (the rms deviation inside the
-        blocks of enlarged flat images, in units of the pixels' std) and `loss` (the mean square
-        error of the batch before the step).
+        Rows of two kinds, each with `initialization` and `seed`. The first kind has `inside`: the
+        variance inside the blocks of an untrained output, as a share of its mean square. The second
+        kind has `step`, `checkerboard` (the rms deviation inside the blocks of enlarged flat
+        images, in units of the pixels' std) and `loss` (the mean square error of the batch before
+        the step).
     """
     images = digits().x_train.view(-1, 1, 8, 8)
     rows: Rows = []
     for seed in seeds:
-        for name, fill_ in LAWS.items():
-            run_of = {"initialization": name, "seed": seed}
-            rows.append(run_of | {"inside": _inside(fill_, images[:50], channels, seed)})
-            # With one output channel the wrong order is the right one.
+        for name, fill_ in INITIALIZERS.items():
+            settings = {"initialization": name, "seed": seed}
+            rows.append(settings | {"inside": _inside(fill_, images[:50], channels, seed)})
+            # The trained networks have one output channel, so both orders are the same.
             if name != "wrong order":
-                rows += [run_of | row for row in _enlarge(fill_, images, seed, steps, lr)]
+                rows += [settings | row for row in _enlarge(fill_, images, seed, steps, lr)]
     return rows
 
 
@@ -80,10 +84,10 @@ def _deviation(larger: Tensor) -> Tensor:
 def _enlarge(
     fill_: Callable[..., Tensor], images: Tensor, seed: int, steps: int, lr: float
 ) -> Rows:
-    """Train to enlarge 4 by 4 pixels to 8 by 8; return checkerboard and loss by step."""
+    """Train to enlarge 4 by 4 pixels to 8 by 8, and return checkerboard and loss by step."""
     generator = torch.Generator().manual_seed(seed)
-    first = undrawn(nn.Conv2d, 1, 8, 3, padding=1)
-    last = undrawn(nn.Conv2d, 8, 4, 3, padding=1)
+    first = uninitialized(nn.Conv2d, 1, 8, 3, padding=1)
+    last = uninitialized(nn.Conv2d, 8, 4, 3, padding=1)
     kaiming_normal_(first.weight, generator=generator)
     fill_(last.weight, generator=generator)
     model = nn.Sequential(first, nn.ReLU(), last, nn.PixelShuffle(2))
@@ -94,19 +98,19 @@ def _enlarge(
     small = F.avg_pool2d(images, 2)
     greys = torch.linspace(images.min().item(), images.max().item(), 5)
     flat = greys.view(-1, 1, 1, 1).expand(-1, 1, 8, 8)
+
+    def loss() -> Tensor:
+        batch = torch.randint(len(images), (20,), generator=generator)
+        return F.mse_loss(model(small[batch]), images[batch])
+
     rows: Rows = []
     for step in range(steps + 1):
-        batch = torch.randint(len(images), (20,), generator=generator)
-        with torch.enable_grad():
-            loss = F.mse_loss(model(small[batch]), images[batch])
+        with torch.no_grad():
+            # Without the border, where the padding changes the pattern.
+            deviation = _deviation(model(flat)[..., 4:-4, 4:-4]).sqrt().item()
+        before = gradient_step(optimizer, loss).item()
         if step % 10 == 0 or step == steps:
-            with torch.no_grad():
-                # Away from the border, where the padding is no part of the pattern.
-                grid = _deviation(model(flat)[..., 4:-4, 4:-4]).sqrt().item()
-            rows.append({"step": step, "checkerboard": grid, "loss": loss.item()})
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+            rows.append({"step": step, "checkerboard": deviation, "loss": before})
     return rows
 
 
@@ -125,11 +129,11 @@ CLAIM = Claim(
     "convolutions, 100 steps of gradient descent, learning rate 0.05.",
     run=run,
     checks=(
-        Check("He: part inside the blocks, untrained", _start("He"), ">", 0.6),
-        Check("ICNR: part inside the blocks, untrained", _start("ICNR"), "<", 1e-9),
+        Check("He: share inside the blocks, untrained", _start("He"), ">", 0.6),
+        Check("ICNR: share inside the blocks, untrained", _start("ICNR"), "<", 1e-9),
         Check("Copies in the wrong order: the same", _start("wrong order"), ">", 0.3),
         Check(
-            "ICNR: checkerboard after 100 steps, He's being 1",
+            "ICNR: checkerboard after 100 steps, relative to He",
             per_seed(truediv, _end("ICNR"), _end("He")),
             "<",
             1,
@@ -139,7 +143,7 @@ CLAIM = Claim(
             _end("ICNR"),
             ">",
             0.01,
-            for_it=False,
+            supports=False,
         ),
     ),
     page="examples/aitken-2017.py",

@@ -1,9 +1,10 @@
-r"""Ba et al. (2016): LayerNorm drops the weights' scale, which then acts as a learning rate.
+r"""Ba et al. (2016): LayerNorm removes the scale of the weights, and the scale sets the step size.
 
-LayerNorm divides by the std of what it is given, so $\ell(cW) = \ell(W)$ for the weights that feed
-it, and so $\nabla\ell(cW) = \nabla\ell(W) / c$. A step of rate $\eta$ from $cW$ leads to
-$c\,(W - \tfrac{\eta}{c^2} \nabla\ell(W))$: the network that a step of rate $\eta / c^2$ gives from
-$W$. Whatever the scale, the same rates divided by its square lead to the same networks.
+LayerNorm divides its input by the std of that input. So $\ell(cW) = \ell(W)$ for the weights before
+it, and therefore $\nabla\ell(cW) = \nabla\ell(W) / c$. A step of rate $\eta$ from $cW$ leads to
+$c\,(W - \tfrac{\eta}{c^2} \nabla\ell(W))$. That is the same network as after a step of rate
+$\eta / c^2$ from $W$. So weights of scale $c$ at the rate $c^2 \eta$ train like weights of scale 1
+at the rate $\eta$.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -14,12 +15,13 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional as F
 
-from initguide.experiments.claims.claim import Check, Claim, Rows, Values, by_seed, per_seed
+from initguide.experiments.claims.claim import Check, Claim, Values, by_seed, per_seed
 from initguide.experiments.claims.recorded import recorded
-from initguide.experiments.data import digits
+from initguide.experiments.data import digits, shared_batches
 from initguide.experiments.descent import descend
-from initguide.experiments.loop import accuracy, batches_alike
 from initguide.experiments.models import mlp
+from initguide.experiments.rows import Rows, grid
+from initguide.experiments.training import accuracy
 from initguide.methods.constant import zeros_
 from initguide.methods.lecun import lecun_normal_
 from initguide.methods.normal import normal_
@@ -40,14 +42,14 @@ def run(
     steps: int = 100,
     rest: float = 0.1,
 ) -> Rows:
-    """Train ReLU networks from hidden weights of many scales at many rates, on the digits.
+    """Train ReLU networks on the digits, from many scales of the hidden weights and at many rates.
 
     Args:
-        seeds: One network for each seed, scale and rate, without LayerNorm and with it.
-        scales: The stds of all hidden weights; the head's have variance 1 / fan_in.
+        seeds: One network per seed, scale and rate, without LayerNorm and with it.
+        scales: The stds of all hidden weights. The weights of the head have variance 1 / fan_in.
         rates: The learning rates of the hidden Linear layers.
         hidden: The number of hidden layers.
-        width: Their units.
+        width: The number of units of each hidden layer.
         batch: The number of images in each step.
         steps: The number of updates.
         rest: The learning rate of the head and of LayerNorm's gains and biases.
@@ -57,18 +59,12 @@ def run(
         held-out images, nan where the outputs are.
     """
     data, seeds = digits(), list(seeds)
-    runs = [
-        {"scale": scale, "lr": lr, "seed": seed}
-        for scale in scales
-        for lr in rates
-        for seed in seeds
-    ]
-
+    runs = grid(scale=scales, lr=rates, seed=seeds)
     rows: Rows = []
     for layer_norm in (False, True):
         models = [
-            network((64, *[width] * hidden, 10), one["scale"], layer_norm, one["seed"])
-            for one in runs
+            network((64, *[width] * hidden, 10), run["scale"], layer_norm, run["seed"])
+            for run in runs
         ]
         scaled = {
             f"{name}.{parameter}"
@@ -77,23 +73,23 @@ def run(
             for parameter in ("weight", "bias")
         }
         lr = {
-            name: [one["lr"] if name in scaled else rest for one in runs]
+            name: [run["lr"] if name in scaled else rest for run in runs]
             for name, _ in models[0].named_parameters()
         }
-        batches = batches_alike(data, batch, seeds, len(runs), steps)
+        batches = shared_batches(data, batch, seeds, len(runs), steps)
         descend(models, batches, F.cross_entropy, lr=lr)
         with torch.no_grad():
             right = [accuracy(model(data.x_test), data.y_test).item() for model in models]
         rows += [
-            {"layer_norm": layer_norm, **one, "accuracy": share}
-            for one, share in zip(runs, right, strict=True)
+            {"layer_norm": layer_norm, **run, "accuracy": share}
+            for run, share in zip(runs, right, strict=True)
         ]
     return rows
 
 
 @torch.no_grad()
 def network(widths: Sequence[int], scale: float, layer_norm: bool, seed: int) -> nn.Sequential:
-    """Return a network whose hidden weights have the std `scale`, from the same draw at each."""
+    """Return a network whose hidden weights have the std `scale`; all scales share one draw."""
     generator = torch.Generator().manual_seed(seed)
     model = mlp(widths, layer_norm=layer_norm, generator=generator)
     *hidden, head = (layer for layer in model if isinstance(layer, nn.Linear))
@@ -106,10 +102,10 @@ def network(widths: Sequence[int], scale: float, layer_norm: bool, seed: int) ->
 
 
 def _of_map(f: Callable[[NDArray[np.float64]], float], layer_norm: bool) -> Values:
-    """Return a function that gives what `f` makes of each seed's accuracies, scales by rates."""
+    """Return a function that applies `f` to each seed's accuracies, shape (scales, rates)."""
 
     def of(*accuracies: float) -> float:
-        # A run that diverged has learned nothing.
+        # The accuracy of a run that diverged counts as zero.
         return f(np.nan_to_num(accuracies).reshape(len(SCALES), len(RATES)))
 
     each = (
@@ -121,17 +117,17 @@ def _of_map(f: Callable[[NDArray[np.float64]], float], layer_norm: bool) -> Valu
 
 
 def _learned(layer_norm: bool) -> Values:
-    """Return a function that gives the number of scales from which some rate learns."""
+    """Return a function that counts the scales from which at least one rate learns."""
     return _of_map(lambda right: float((right > LEARNED).any(1).sum()), layer_norm)
 
 
 def _at_one_rate(layer_norm: bool) -> Values:
-    """Return a function that gives the most scales from which one and the same rate learns."""
+    """Return a function that counts the scales from which the best single rate learns."""
     return _of_map(lambda right: float((right > LEARNED).sum(0).max()), layer_norm)
 
 
 def _power(layer_norm: bool) -> Values:
-    """Return a function that gives the power of the scale with which the best rate grows."""
+    """Return a function that gives p, where the best rate grows like the scale to the power p."""
 
     def slope(right: NDArray[np.float64]) -> float:
         return float(np.polyfit(np.log10(SCALES), np.log10(RATES)[right.argmax(1)], 1)[0])

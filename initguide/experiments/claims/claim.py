@@ -1,43 +1,45 @@
-"""A paper's claim: an experiment, and the inequalities that decide whether it holds here."""
+"""A paper's claim: an experiment, and inequalities that decide whether the claim holds here."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Literal, NamedTuple
+from statistics import fmean
+from typing import Literal, NamedTuple
 
 import numpy as np
 
-Rows = list[dict[str, Any]]
+from initguide.experiments.rows import Rows
+
 Verdict = Literal["holds", "holds in part", "does not hold here"]
 
 
 class Check(NamedTuple):
-    """One inequality about what an experiment measured, for every seed.
+    """One inequality that a measured quantity must satisfy with every seed.
 
     Attributes:
-        says: The quantity, in words: "He, 30 layers: loss".
-        values: A function of the experiment's rows that returns the quantity, one for each seed.
-        relation: Whether the quantity lies below (`"<"`) or above (`">"`) the bound.
+        quantity: The quantity in words: "He, 30 layers: loss".
+        values: A function of the experiment's rows that returns the quantity, one value per seed.
+        relation: Whether the quantity must be below (`"<"`) or above (`">"`) the bound.
         bound: The bound.
-        for_it: Whether the inequality speaks for the headline; False is what we found against it.
+        supports: Whether the inequality supports the headline; False marks evidence against it.
     """
 
-    says: str
+    quantity: str
     values: Callable[[Rows], Sequence[float]]
     relation: Literal["<", ">"]
     bound: float
-    for_it: bool = True
+    supports: bool = True
 
 
 class Claim(NamedTuple):
-    """A headline of a paper, the experiment that tries it, and what must be measured.
+    """A headline of a paper, the experiment that tests it, and the inequalities to check.
 
     Attributes:
         paper: The paper's key in the bibliography.
-        headline: What the paper says, in one sentence.
-        setup: Our experiment, in one sentence.
+        headline: The claim of the paper in one sentence.
+        setup: Our experiment in one sentence.
         run: The experiment: a function of seeds that returns rows.
         checks: The inequalities.
-        page: The example that shows it, a path below `docs`.
+        page: The example that shows the experiment, a path below `docs`.
     """
 
     paper: str
@@ -48,8 +50,8 @@ class Claim(NamedTuple):
     page: str
 
 
-class Finding(NamedTuple):
-    """What a check found: the quantity's mean and range over seeds, and whether all obey.
+class CheckResult(NamedTuple):
+    """The result of a check: mean and range of the quantity over seeds, and whether it holds.
 
     Attributes:
         check: The inequality.
@@ -57,7 +59,7 @@ class Finding(NamedTuple):
         low: The smallest value.
         high: The largest value.
         margin: The distance from the mean to the bound, in standard errors of the mean.
-        holds: Whether every seed obeys.
+        holds: Whether the inequality holds with every seed.
     """
 
     check: Check
@@ -71,94 +73,108 @@ class Finding(NamedTuple):
 Values = Callable[[Rows], list[float]]
 
 
-def by_seed(column: str, last: int | None = None, /, **where: object) -> Values:
-    """Return what a check needs: a function that gives each seed's mean of a column.
+def select(rows: Rows, **where: object) -> Rows:
+    """Return the rows that have these values."""
+    return [row for row in rows if all(row.get(key) == value for key, value in where.items())]
+
+
+def group_by_seed(rows: Rows) -> list[Rows]:
+    """Return one list of rows per seed, seeds in the order of their first rows."""
+    groups: dict[int, Rows] = {}
+    for row in rows:
+        groups.setdefault(row["seed"], []).append(row)
+    return list(groups.values())
+
+
+def by_seed(
+    column: str,
+    last: int | None = None,
+    average: Callable[[list[float]], float] = fmean,
+    /,
+    **where: object,
+) -> Values:
+    """Return a function for a check that gives the average of a column for each seed.
 
     Args:
-        column: The key of the quantity; rows without it do not count.
-        last: How many steps up to the last one count, for rows with a `step`; None is all.
-        where: Which rows count: those with these values.
+        column: The key of the quantity; rows without this key are left out.
+        last: For rows with a `step`: how many steps before the last one count; None is all.
+        average: The function that averages the values of one seed.
+        where: Only rows with these values count.
 
     Returns:
-        A function of rows with a `seed`, seeds in the order in which they come; without a row that
-        counts it gives none.
+        A function of rows with a `seed`. It returns one value per seed, in the order of the rows,
+        and no value for a seed without a row that counts.
     """
 
     def values(rows: Rows) -> list[float]:
-        found: dict[int, list[float]] = {}
-        some = [
-            row
-            for row in rows
-            if column in row and all(row.get(key) == value for key, value in where.items())
-        ]
-        end = max((row["step"] for row in some), default=0) if last is not None else 0
-        for row in some:
-            if last is None or row["step"] > end - last:
-                found.setdefault(row["seed"], []).append(row[column])
-        return [math.fsum(each) / len(each) for each in found.values()]
+        matching = [row for row in select(rows, **where) if column in row]
+        if last is not None:
+            end = max((row["step"] for row in matching), default=0)
+            matching = [row for row in matching if row["step"] > end - last]
+        return [average([row[column] for row in group]) for group in group_by_seed(matching)]
 
     return values
 
 
 def per_seed(f: Callable[..., float], *values: Values) -> Values:
-    """Return a function of rows that gives, for each seed, `f` of what the others give for it."""
+    """Return a function of rows that applies `f` to the values of the other functions, by seed."""
     return lambda rows: [f(*each) for each in zip(*(one(rows) for one in values), strict=True)]
 
 
-def judge(claim: Claim, seeds: Iterable[int] = range(5)) -> list[Finding]:
-    """Run a claim's experiment, and return what each of its checks found.
+def evaluate(claim: Claim, seeds: Iterable[int] = range(5)) -> list[CheckResult]:
+    """Run the experiment of a claim, and return the results of its checks.
 
     Args:
         claim: One of `CLAIMS`.
         seeds: The experiment's seeds.
 
     Returns:
-        One finding for each check.
+        One result for each check.
 
     Raises:
         ValueError: A check gives another number of values than there are seeds.
     """
     seeds = list(seeds)
     rows = claim.run(seeds)
-    return [_finding(check, rows, len(seeds)) for check in claim.checks]
+    return [_result(check, rows, len(seeds)) for check in claim.checks]
 
 
 def table(claim: Claim, seeds: Iterable[int] = range(5)) -> Rows:
-    """Return what [judge][initguide.experiments.claims.judge] finds, as rows for a table.
+    """Return the results of [evaluate][initguide.experiments.claims.evaluate] as rows of a table.
 
     Args:
         claim: One of `CLAIMS`.
         seeds: The experiment's seeds.
 
     Returns:
-        One row for each check: `measured` (what, in words), `mean`, `lowest`, `highest`, `claim`
-        (the inequality) and `holds`.
+        One row for each check: `measured` (the quantity in words), `mean`, `lowest`, `highest`,
+        `claim` (the inequality) and `holds`.
     """
     return [
         {
-            "measured": finding.check.says,
-            "mean": finding.mean,
-            "lowest": finding.low,
-            "highest": finding.high,
-            "claim": inequality(finding.check),
-            "holds": "yes" if finding.holds else "no",
+            "measured": result.check.quantity,
+            "mean": result.mean,
+            "lowest": result.low,
+            "highest": result.high,
+            "claim": inequality(result.check),
+            "holds": "yes" if result.holds else "no",
         }
-        for finding in judge(claim, seeds)
+        for result in evaluate(claim, seeds)
     ]
 
 
-def _finding(check: Check, rows: Rows, seeds: int) -> Finding:
+def _result(check: Check, rows: Rows, seeds: int) -> CheckResult:
     values = np.asarray(check.values(rows), dtype=np.float64)
     if values.shape != (seeds,):
         raise ValueError(
-            f"{check.says!r} must give one value for each of {seeds} seeds; got {values.size}"
+            f"{check.quantity!r} must give one value for each of {seeds} seeds; got {values.size}"
         )
-    # Towards the bound's right side; a value that is not a number is on no side.
+    # Positive where the inequality holds; nan is not positive.
     distances = (check.bound - values) * (1 if check.relation == "<" else -1)
     error = values.std(ddof=1) / math.sqrt(seeds) if seeds > 1 else math.nan
     distance = float(distances.mean())
     margin = distance / error if error else math.copysign(math.inf, distance)
-    return Finding(
+    return CheckResult(
         check,
         float(values.mean()),
         float(values.min()),
@@ -169,14 +185,14 @@ def _finding(check: Check, rows: Rows, seeds: int) -> Finding:
 
 
 def inequality(check: Check) -> str:
-    """Return what a check asks for, '< 1', in signs at which no table breaks a line."""
+    """Return the inequality, '< 1', with spaces and signs at which no table breaks a line."""
     return f"{check.relation}\u00a0{check.bound:g}".replace("-", "\u2212")
 
 
-def verdict(findings: Sequence[Finding]) -> Verdict:
-    """Return in words what the findings say about the headline."""
-    for_it = [finding.holds for finding in findings if finding.check.for_it]
-    against = [finding.holds for finding in findings if not finding.check.for_it]
-    if not any(for_it):
+def verdict(results: Sequence[CheckResult]) -> Verdict:
+    """Return the conclusion about the headline in words."""
+    supporting = [result.holds for result in results if result.check.supports]
+    opposing = [result.holds for result in results if not result.check.supports]
+    if not any(supporting):
         return "does not hold here"
-    return "holds" if all(for_it) and not any(against) else "holds in part"
+    return "holds" if all(supporting) and not any(opposing) else "holds in part"

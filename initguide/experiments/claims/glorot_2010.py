@@ -1,22 +1,23 @@
 r"""Glorot and Bengio (2010): the usual scale is too small, and sigmoid layers saturate from it.
 
-Near zero tanh is the identity, so a layer of variance $\sigma^2$ multiplies the signal's second
-moment by $n_\text{in} \sigma^2$ and the gradient's by $n_\text{out} \sigma^2$. Weights drawn from
-$U(\pm 1/\sqrt{n})$ have $\sigma^2 = 1/3n$: both shrink by three a layer. The normalized
-initialization, $\sigma^2 = 2/(n_\text{in} + n_\text{out})$, keeps both.
+Near zero tanh is close to the identity. So a layer whose weights have variance $\sigma^2$
+multiplies the second moment of the signal by $n_\text{in} \sigma^2$ and that of the gradient by
+$n_\text{out} \sigma^2$. Weights from $U(\pm 1/\sqrt{n})$ have $\sigma^2 = 1/3n$, so both are
+divided by three per layer. The normalized initialization has
+$\sigma^2 = 2/(n_\text{in} + n_\text{out})$, which keeps both if the widths are equal.
 """
 
 from collections.abc import Iterable, Sequence
 from operator import truediv
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from initguide.experiments.claims.claim import Check, Claim, Rows, Values, by_seed, per_seed
+from initguide.experiments.claims.claim import Check, Claim, Values, by_seed, per_seed
 from initguide.experiments.claims.recorded import recorded
 from initguide.experiments.data import digits
-from initguide.experiments.models import drawn, each_linear
+from initguide.experiments.models import each_linear, seeded_mlp
+from initguide.experiments.rows import Rows, grid
 from initguide.experiments.signals import activations, gradients
 from initguide.experiments.training import fit, train
 from initguide.methods.normal import uniform_
@@ -51,17 +52,17 @@ def run(
     sigmoid_steps: int = 600,
     every: int = 50,
 ) -> Rows:
-    """Look at tanh networks at the start, train them, and watch sigmoid networks learn or not.
+    """Measure tanh networks before training, train them, and follow sigmoid networks in training.
 
     Args:
-        seeds: One network for each seed and initialization.
+        seeds: One network per seed and initialization.
         tanh_widths: The sizes of the tanh networks.
         sigmoid_widths: The sizes of the sigmoid networks.
-        tanh_lr: Their learning rate.
-        sigmoid_lr: And theirs.
-        tanh_steps: The number of updates, with batches of 10.
-        sigmoid_steps: The same for the sigmoid networks.
-        every: The steps from row to row.
+        tanh_lr: The learning rate of the tanh networks.
+        sigmoid_lr: The learning rate of the sigmoid networks.
+        tanh_steps: The number of updates of the tanh networks, on batches of 10.
+        sigmoid_steps: The number of updates of the sigmoid networks, on batches of 10.
+        every: The number of steps from row to row.
 
     Returns:
         Rows of three kinds, by `part`: `"start"`, a row for each hidden layer with the `rms` of its
@@ -72,10 +73,9 @@ def run(
     seeds = list(seeds)
     pair = {name: STARTS[name] for name in ("U(±1/√n)", "Xavier")}
     start = [
-        {"part": "start", "initialization": name, "seed": seed} | row
-        for name in pair
-        for seed in seeds
-        for row in _start(name, tanh_widths, seed)
+        run | row
+        for run in grid(part=["start"], initialization=pair, seed=seeds)
+        for row in _start(run["initialization"], tanh_widths, run["seed"])
     ]
     curves = train(
         pair,
@@ -87,39 +87,43 @@ def run(
         every=every,
         seeds=seeds,
     )
-    watched = [
-        {"part": "sigmoid", "initialization": name, "seed": seed} | row
-        for name in ("U(±1/√n)", "Xavier, gain 4")
-        for seed in seeds
-        for row in _watch(name, sigmoid_widths, sigmoid_lr, sigmoid_steps, every, seed)
+    sigmoid = [
+        run | row
+        for run in grid(part=["sigmoid"], initialization=["U(±1/√n)", "Xavier, gain 4"], seed=seeds)
+        for row in _sigmoid(
+            run["initialization"], sigmoid_widths, sigmoid_lr, sigmoid_steps, every, run["seed"]
+        )
     ]
-    return [*start, *({"part": "tanh"} | row for row in curves), *watched]
+    return [*start, *({"part": "tanh"} | row for row in curves), *sigmoid]
 
 
 def _start(name: str, widths: Sequence[int], seed: int) -> Rows:
     data = digits()
-    model = drawn(STARTS[name], widths, "tanh", seed=seed)
+    model = seeded_mlp(STARTS[name], widths, "tanh", seed=seed)
     signal = activations(model, data.x_train)[:-1]
-    slopes = gradients(model, data.x_train, data.y_train)[:-1]
+    backward = gradients(model, data.x_train, data.y_train)[:-1]
     return [
         {"layer": h["layer"], "rms": h["rms"], "gradient_rms": g["rms"]}
-        for h, g in zip(signal, slopes, strict=True)
+        for h, g in zip(signal, backward, strict=True)
     ]
 
 
-def _watch(name: str, widths: Sequence[int], lr: float, steps: int, every: int, seed: int) -> Rows:
+def _sigmoid(
+    name: str, widths: Sequence[int], lr: float, steps: int, every: int, seed: int
+) -> Rows:
     data = digits()
-    model = drawn(STARTS[name], widths, "sigmoid", seed=seed)
+    model = seeded_mlp(STARTS[name], widths, "sigmoid", seed=seed)
     rows: Rows = []
     for step in range(0, steps + 1, every):
-        point: dict[str, Any] = {"step": step}
+        point = {}
         if step:
-            # Another order of the data for each piece of the training.
-            point |= fit(
-                model, data, lr=lr, steps=every, batch=10, seed=1000 * seed + step, every=every
-            )[-1] | {"step": step}
+            # Each part of the training has another order of the data.
+            order = 1000 * seed + step
+            point = fit(model, data, lr=lr, steps=every, batch=10, seed=order, every=every)[-1]
         hidden = activations(model, data.x_train)[:-1]
-        rows += [point | {"layer": row["layer"], "mean": row["mean"]} for row in hidden]
+        rows += [
+            point | {"step": step, "layer": row["layer"], "mean": row["mean"]} for row in hidden
+        ]
     return rows
 
 
@@ -137,7 +141,7 @@ def _end(part: str, name: str, column: str, step: int, **where: int) -> Values:
 CLAIM = Claim(
     paper="glorot2010",
     headline="From U(±1/√n) signal and gradient fade layer by layer and tanh networks learn "
-    "slowly; the normalized initialization mends it. Deep sigmoid networks saturate at the top.",
+    "slowly; the normalized initialization fixes this. Deep sigmoid networks saturate at the top.",
     setup="Digits, 5 tanh layers of 100 units, 400 steps of 10 images, learning rate 0.01; "
     "4 sigmoid layers, 600 steps, learning rate 0.2.",
     run=run,
@@ -167,7 +171,7 @@ CLAIM = Claim(
             _end("sigmoid", "Xavier, gain 4", "accuracy", 600, layer=4),
             ">",
             0.85,
-            for_it=False,
+            supports=False,
         ),
     ),
     page="examples/glorot-2010.py",

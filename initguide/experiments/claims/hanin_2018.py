@@ -1,22 +1,24 @@
 r"""Hanin & Rolnick (2018): a residual signal grows by the product of its blocks' factors.
 
-A branch whose last weights are drawn around zero is uncorrelated with its input, so second moments
-add. If it turns $q = \mathbb{E}[h^2]$ into $s\,q$, a block multiplies by $1 + s$, and $L$ blocks by
+If the last weights of a branch have mean zero, its output is uncorrelated with its input, so their
+second moments add. Let a branch turn $q = \mathbb{E}[h^2]$ into $s\,q$. Then one block multiplies
+the second moment by $1 + s$, and $L$ blocks multiply it by
 
 $$\prod_{l=1}^{L} (1 + s_l) \le \exp \sum_l s_l .$$
 
-He's two layers have $s = 2$; PyTorch's default, of variance $1/(3n)$ with a ReLU between, has
-$s = \tfrac13 \cdot \tfrac12 \cdot \tfrac13 = \tfrac1{18}$. Only a sum that stays bounded, as of
-$s = 1/L$, keeps the size at any depth.
+He's two layers have $s = 2$. PyTorch's default, of variance $1/(3n)$ with a ReLU between, has
+$s = \tfrac13 \cdot \tfrac12 \cdot \tfrac13 = \tfrac1{18}$. The size stays bounded at any depth if
+the sum of all $s_l$ stays bounded, for example with $s = 1/L$.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 
 import torch
 
-from initguide.experiments.claims.claim import Check, Claim, Rows, Values, by_seed, per_seed
+from initguide.experiments.claims.claim import Check, Claim, Values, by_seed, per_seed
 from initguide.experiments.claims.recorded import recorded
 from initguide.experiments.residual import residual
+from initguide.experiments.rows import Rows, grid
 
 SHARES: dict[str, Callable[[int], float]] = {
     "He": lambda blocks: 2.0,
@@ -25,7 +27,7 @@ SHARES: dict[str, Callable[[int], float]] = {
     "last / √(2L)": lambda blocks: 1 / blocks,
     "last zero": lambda blocks: 0.0,
 }
-"""What a branch adds to the second moment, as a share of its input's: s, by the blocks L."""
+"""The second moment of a branch relative to that of its input, s, from the number of blocks L."""
 
 
 @recorded
@@ -35,22 +37,21 @@ def run(
     """Send standard normal inputs through freshly initialized residual networks.
 
     Args:
-        seeds: One network and batch for each seed, start and depth.
+        seeds: One network and batch per seed, initialization and depth.
         depths: The numbers of blocks.
         width: The size of the residual stream.
         batch: The number of inputs.
 
     Returns:
-        One row for each block, and for the stream before the first (layer 0): `initialization`,
-        `depth`, `seed`, `layer` and `rms`.
+        One row for each block, and one for the stream before the first block (layer 0):
+        `initialization`, `depth`, `seed`, `layer` and `rms`.
     """
-    seeds = list(seeds)
     return [
-        {"initialization": start, "depth": depth, "seed": seed, "layer": layer, "rms": rms}
-        for start in SHARES
-        for depth in depths
-        for seed in seeds
-        for layer, rms in enumerate(_stream(start, depth, width, batch, seed))
+        run | {"layer": layer, "rms": rms}
+        for run in grid(initialization=SHARES, depth=depths, seed=seeds)
+        for layer, rms in enumerate(
+            _stream(run["initialization"], run["depth"], width, batch, run["seed"])
+        )
     ]
 
 
@@ -68,15 +69,15 @@ def _stream(start: str, depth: int, width: int, batch: int, seed: int) -> list[f
 
 
 def _growth(start: str, depth: int) -> Values:
-    """Return a function that gives by how much the second moment grows in all, for each seed."""
+    """Return a function that gives each seed's growth factor of the second moment in all blocks."""
     before, after = (
         by_seed("rms", initialization=start, depth=depth, layer=layer) for layer in (0, depth)
     )
     return per_seed(lambda last, first: (last / first) ** 2, after, before)
 
 
-def _miss(start: str) -> Values:
-    """Return a function that gives how far the growth a block is from 1 + s, for each seed."""
+def _distance(start: str) -> Values:
+    """Return a function that gives each seed's distance of the growth per block from 1 + s."""
     factor = 1 + SHARES[start](50)
     return per_seed(lambda growth: abs(growth ** (1 / 50) - factor), _growth(start, 50))
 
@@ -87,11 +88,14 @@ CLAIM = Claim(
     setup="Blocks h + W₂ relu(W₁ h) of width 128, normal inputs, before any training.",
     run=run,
     checks=(
-        Check("He: growth a block, distance from 3", _miss("He"), "<", 0.3),
+        Check("He: growth per block, distance from 3", _distance("He"), "<", 0.3),
         Check(
-            "branch that keeps its size: distance from 2", _miss("branch keeps its size"), "<", 0.2
+            "branch that keeps its size: distance from 2",
+            _distance("branch keeps its size"),
+            "<",
+            0.2,
         ),
-        Check("PyTorch default: distance from 1 + 1/18", _miss("PyTorch default"), "<", 0.02),
+        Check("PyTorch default: distance from 1 + 1/18", _distance("PyTorch default"), "<", 0.02),
         Check("last / √(2L): growth in 25 blocks", _growth("last / √(2L)", 25), "<", 5.0),
         Check("last / √(2L): growth in 50 blocks", _growth("last / √(2L)", 50), "<", 5.0),
         Check("PyTorch default: growth in 50 blocks", _growth("PyTorch default", 50), ">", 7.0),

@@ -1,14 +1,15 @@
-r"""He et al. (2015): a network of 30 ReLU layers learns from their variance, not from Xavier's.
+r"""He et al. (2015): a network of 30 ReLU layers learns from their variance, but not from Xavier's.
 
-Xavier's $1/n$ halves the second moment at each ReLU, and the gradient's likewise: after 30 layers
-both have shrunk by $2^{-30}$. He's $2/n$ keeps them.
+With Xavier's variance $1/n$ each ReLU layer halves the second moments of the signal and of the
+gradient. After 30 layers both are smaller by $2^{-30}$. He's $2/n$ keeps both.
 """
 
 from collections.abc import Iterable, Sequence
 
-from initguide.experiments.claims.claim import Check, Claim, Rows, Values, by_seed
+from initguide.experiments.claims.claim import Check, Claim, Values, by_seed
 from initguide.experiments.claims.recorded import recorded
 from initguide.experiments.models import INITIALIZATIONS
+from initguide.experiments.rows import Rows
 from initguide.experiments.training import train
 
 
@@ -20,17 +21,17 @@ def run(
     lr: float = 0.01,
     steps: int = 400,
 ) -> Rows:
-    """Train ReLU networks from Xavier's and He's variance, on the digits.
+    """Train ReLU networks on the digits, from Xavier's and from He's variance.
 
     Args:
-        seeds: One network for each seed and initialization.
-        depths: The numbers of layers, the output layer among them.
-        width: The units of each hidden layer.
+        seeds: One network per seed and initialization.
+        depths: The numbers of layers, including the output layer.
+        width: The number of units of each hidden layer.
         lr: The learning rate.
         steps: The number of updates.
 
     Returns:
-        The rows of [train][initguide.experiments.train], each with its `depth`.
+        The rows of [train][initguide.experiments.train], with `depth`.
     """
     pair = {name: INITIALIZATIONS[name] for name in ("Xavier", "He")}
     seeds = list(seeds)

@@ -1,19 +1,19 @@
 r"""Le, Jaitly & Hinton (2015): ReLU networks remember if they start from the identity.
 
-With the recurrent matrix $W_{hh} = I$ and small inputs $h_t = \max(0, h_{t-1} + u_t)$: a unit that
-stays positive adds up what it was given, and its gradient is one whatever the number of steps.
-Without the ReLU any orthogonal matrix keeps the gradient's length; the identity then adds up all
-inputs alike and cannot tell *when* one came.
+With the recurrent matrix $W_{hh} = I$ the states are $h_t = \max(0, h_{t-1} + u_t)$. A unit that
+stays positive adds up its inputs, and its gradient is one after any number of steps. Without the
+ReLU any orthogonal matrix keeps the length of the gradient. But with the identity each input has
+the same effect at every step, so the network does not know *when* an input came.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from statistics import median_low
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from initguide.experiments.claims.claim import Check, Claim, Rows, Values
+from initguide.experiments.claims.claim import Check, Claim, Values, by_seed
 from initguide.experiments.claims.recorded import recorded
 from initguide.experiments.recurrent import (
     Batch,
@@ -21,10 +21,11 @@ from initguide.experiments.recurrent import (
     adding,
     copying,
     fit_recurrent,
-    read,
+    readout,
     rnn,
-    streams,
+    task_batches,
 )
+from initguide.experiments.rows import Rows, grid, loss_curves
 from initguide.methods.identity import identity_
 from initguide.methods.lecun import lecun_normal_, lecun_uniform_
 from initguide.methods.normal import normal_
@@ -49,11 +50,13 @@ def run(
     """Train recurrent networks to add two marked numbers, and to copy five symbols.
 
     Args:
-        seeds: One network for each seed, task and initialization.
-        length: The length of the sequences to add in; 48 units, Adam at 0.002.
-        steps: The number of updates on them, batches of 32.
-        delay: For how long the symbols must be kept; 80 units without nonlinearity, Adam at 0.001.
-        copy_steps: The number of updates on them, batches of 32.
+        seeds: One network per seed, task and initialization.
+        length: The length of the sequences with numbers to add. The networks have 48 units, and
+            Adam's learning rate is 0.002.
+        steps: The number of updates for adding, on batches of 32.
+        delay: The number of steps between symbols and copy. The networks have 80 units without a
+            nonlinearity, and Adam's learning rate is 0.001.
+        copy_steps: The number of updates for copying, on batches of 32.
 
     Returns:
         Rows with `task` (`"adding"` or `"copying"`), `initialization`, `seed`, `step` and `loss`,
@@ -62,75 +65,59 @@ def run(
     seeds = list(seeds)
     rows: Rows = []
     for name, f in (("Identity", torch.relu), ("PyTorch default", torch.tanh)):
-        curves = fit_recurrent(
-            _networks([name], seeds, 2, 48, 1),
+        runs = grid(task=["adding"], initialization=[name], seed=seeds)
+        losses = fit_recurrent(
+            _networks(runs, 2, 48, 1),
             lambda p, batch, f=f: _adding_loss(p, batch, f),
-            streams(adding, 32, length, seeds, 1),
+            task_batches(adding, 32, length, seeds, 1),
             lr=0.002,
             steps=steps,
         )
-        rows += _rows("adding", [name], seeds, curves)
+        rows += loss_curves(runs, losses)
     names = ["Orthogonal", "Gaussian, 1/n", "Identity"]
-    curves = fit_recurrent(
-        _networks(names, seeds, 10, 80, 9),
+    runs = grid(task=["copying"], initialization=names, seed=seeds)
+    losses = fit_recurrent(
+        _networks(runs, 10, 80, 9),
         _copying_loss,
-        streams(copying, 32, delay, seeds, len(names)),
+        task_batches(copying, 32, delay, seeds, len(names)),
         lr=0.001,
         steps=copy_steps,
     )
-    return rows + _rows("copying", names, seeds, curves)
+    return rows + loss_curves(runs, losses)
 
 
-def _networks(
-    names: list[str], seeds: list[int], inputs: int, hidden: int, outputs: int
-) -> Parameters:
-    """Return stacked weights: a network for each name and seed."""
-    drawn: dict[str, list[Tensor]] = {"weight_ih": [], "weight_hh": [], "weight_out": []}
-    for name in names:
-        for seed in seeds:
-            g = torch.Generator().manual_seed(seed)
-            drawn["weight_hh"].append(MATRICES[name](torch.empty(hidden, hidden), g))
-            drawn["weight_ih"].append(normal_(torch.empty(hidden, inputs), std=0.1, generator=g))
-            drawn["weight_out"].append(lecun_normal_(torch.empty(outputs, hidden), generator=g))
-    count = len(names) * len(seeds)
-    biases = {"bias": torch.zeros(count, 1, hidden), "bias_out": torch.zeros(count, 1, outputs)}
-    return {name: torch.stack(weights) for name, weights in drawn.items()} | biases
+def _networks(runs: Rows, inputs: int, hidden: int, outputs: int) -> Parameters:
+    """Return the stacked weights of one network per run."""
+    weights: dict[str, list[Tensor]] = {"weight_ih": [], "weight_hh": [], "weight_out": []}
+    for run in runs:
+        g = torch.Generator().manual_seed(run["seed"])
+        recurrent = MATRICES[run["initialization"]](torch.empty(hidden, hidden), g)
+        weights["weight_hh"].append(recurrent)
+        weights["weight_ih"].append(normal_(torch.empty(hidden, inputs), std=0.1, generator=g))
+        weights["weight_out"].append(lecun_normal_(torch.empty(outputs, hidden), generator=g))
+    biases = {
+        "bias": torch.zeros(len(runs), 1, hidden),
+        "bias_out": torch.zeros(len(runs), 1, outputs),
+    }
+    return {name: torch.stack(parts) for name, parts in weights.items()} | biases
 
 
 def _adding_loss(parameters: Parameters, batch: Batch, f: Callable[[Tensor], Tensor]) -> Tensor:
     x, y = batch
-    return (read(parameters, rnn(parameters, x, f)[-1])[..., 0] - y).square().mean(1)
+    return (readout(parameters, rnn(parameters, x, f)[-1])[..., 0] - y).square().mean(1)
 
 
 def _copying_loss(parameters: Parameters, batch: Batch) -> Tensor:
     x, symbols = batch
-    # The last states, one for each symbol; from (symbols, n, batch, classes).
-    scores = read(parameters, rnn(parameters, x, lambda z: z)[-symbols.shape[2] :])
+    # One state per symbol, the last ones; the scores have shape (symbols, n, batch, classes).
+    scores = readout(parameters, rnn(parameters, x, lambda z: z)[-symbols.shape[2] :])
     losses = F.cross_entropy(scores.permute(1, 3, 2, 0), symbols, reduction="none")
     return losses.mean((1, 2))
 
 
-def _rows(
-    task: str, names: list[str], seeds: list[int], curves: list[list[dict[str, Any]]]
-) -> Rows:
-    runs = [(name, seed) for name in names for seed in seeds]
-    return [
-        {"task": task, "initialization": name, "seed": seed} | row
-        for (name, seed), curve in zip(runs, curves, strict=True)
-        for row in curve
-    ]
-
-
 def _loss(task: str, name: str) -> Values:
     """Return a function that gives each seed's loss, the median of the last five rows."""
-
-    def values(rows: Rows) -> list[float]:
-        some = [r for r in rows if (r["task"], r["initialization"]) == (task, name)]
-        seeds = dict.fromkeys(row["seed"] for row in some)
-        curves = [[row["loss"] for row in some if row["seed"] == seed] for seed in seeds]
-        return [torch.tensor(curve[-5:]).median().item() for curve in curves]
-
-    return values
+    return by_seed("loss", 50, median_low, task=task, initialization=name)
 
 
 CLAIM = Claim(
@@ -149,7 +136,7 @@ CLAIM = Claim(
         ),
         Check("Copying, orthogonal: loss", _loss("copying", "Orthogonal"), "<", 0.2),
         Check("Copying, Gaussian: loss", _loss("copying", "Gaussian, 1/n"), ">", 0.3),
-        Check("Copying, identity: loss", _loss("copying", "Identity"), ">", 1.3, for_it=False),
+        Check("Copying, identity: loss", _loss("copying", "Identity"), ">", 1.3, supports=False),
     ),
     page="examples/le-2015.py",
 )

@@ -1,9 +1,9 @@
 r"""Lin et al. (2017): where positives are rare, the output's bias starts at their log odds.
 
-With a share $\pi$ of positives and the bias at zero each example begins with loss $\log 2$, and
-nearly all of the gradient says only that positives are rare: pushing down the many negatives. With
-$b = \log \frac{\pi}{1 - \pi}$ the network says so from the start, its loss is the entropy of the
-prior, and what is left in the gradient tells examples apart.
+Let $\pi$ be the share of positives. With a bias of zero each example has the loss $\log 2$ at the
+start, and nearly all of the gradient comes from the many negatives, whose scores must fall. With
+$b = \log \frac{\pi}{1 - \pi}$ the network predicts from the start that positives are rare. Its loss
+is then the entropy of the prior, and the gradient depends on the differences between the examples.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,11 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from initguide.experiments.claims.claim import Check, Claim, Rows, Values, by_seed, per_seed
+from initguide.experiments.claims.claim import Check, Claim, Values, by_seed, per_seed
 from initguide.experiments.claims.recorded import recorded
+from initguide.experiments.data import random_indices
 from initguide.experiments.descent import descend
-from initguide.experiments.loop import picks
 from initguide.experiments.models import INITIALIZATIONS, mlp
+from initguide.experiments.rows import Rows, grid
 from initguide.layers.bias import class_prior_bias_
 from initguide.methods.normal import normal_
 
@@ -35,38 +36,38 @@ def run(
     steps: int = 1000,
     every: int = 25,
 ) -> Rows:
-    """Train classifiers on two normal clouds, of which one is rare.
+    """Train classifiers on two normal clouds, a large one and a rare one.
 
-    Each example has 20 standard normal features; those of a positive are shifted by one in five.
+    Each example has 20 standard normal features. One is added to five features of the positives.
 
     Args:
-        seeds: One data set and two networks, of two hidden layers each, for each seed.
+        seeds: One data set and two networks, each with two hidden layers, per seed.
         share: The share of positives.
-        width: The units of each hidden layer.
+        width: The number of units of each hidden layer.
         lr: The learning rate of plain gradient descent.
         batch: The number of examples in each step.
         steps: The number of updates.
         every: The number of steps from row to row.
 
     Returns:
-        Rows at step 0 and every few steps: `initialization`, `seed`, `step`, `loss` and `auc` on
-        held-out data: the chance that a positive gets a higher score than a negative.
+        Rows at step 0 and every few steps: `initialization`, `seed`, `step`, and on held-out data
+        `loss` and `auc`, the probability that a positive gets a higher score than a negative.
     """
     seeds = list(seeds)
-    runs = [(bias, seed) for bias in ("zero bias", "log odds") for seed in seeds]
-    models = [_model(bias, seed, share, width) for bias, seed in runs]
-    learned = [_clouds(2 * seed, share) for seed in seeds]
+    runs = grid(initialization=("zero bias", "log odds"), seed=seeds)
+    models = [_model(run["initialization"], run["seed"], share, width) for run in runs]
+    training = [_clouds(2 * seed, share) for seed in seeds]
     held_out = [_clouds(2 * seed + 1, share) for seed in seeds] * 2
-    batches = _batches(learned, seeds, batch)
+    batches = _batches(training, seeds, batch)
     rows: Rows = []
     for step in range(0, steps + 1, every):
         if step:
             descend(models, islice(batches, every), _loss, lr=[lr] * len(models))
-        for (bias, seed), model, (x, y) in zip(runs, models, held_out, strict=True):
+        for run, model, (x, y) in zip(runs, models, held_out, strict=True):
             with torch.no_grad():
                 scores = model(x)
-            row = {"initialization": bias, "seed": seed, "step": step}
-            rows.append(row | {"loss": _loss(scores, y).item(), "auc": _auc(scores[:, 0], y)})
+            measured = {"loss": _loss(scores, y).item(), "auc": _auc(scores[:, 0], y)}
+            rows.append({**run, "step": step, **measured})
     return rows
 
 
@@ -92,12 +93,12 @@ def _clouds(seed: int, share: float) -> tuple[Tensor, Tensor]:
 
 
 def _batches(
-    learned: list[tuple[Tensor, Tensor]], seeds: list[int], batch: int
+    training: list[tuple[Tensor, Tensor]], seeds: list[int], batch: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    x, y = (torch.stack(each) for each in zip(*learned, strict=True))
-    of = torch.arange(len(seeds))[:, None]
-    for picked in picks(EXAMPLES, batch, seeds):
-        yield x[of, picked].repeat(2, 1, 1), y[of, picked].repeat(2, 1)
+    x, y = (torch.stack(each) for each in zip(*training, strict=True))
+    data_set = torch.arange(len(seeds))[:, None]
+    for picked in random_indices(EXAMPLES, batch, seeds):
+        yield x[data_set, picked].repeat(2, 1, 1), y[data_set, picked].repeat(2, 1)
 
 
 def _loss(scores: Tensor, y: Tensor) -> Tensor:
@@ -105,7 +106,7 @@ def _loss(scores: Tensor, y: Tensor) -> Tensor:
 
 
 def _auc(scores: Tensor, y: Tensor) -> float:
-    """Return the share of pairs in which the positive's score is the higher one."""
+    """Return the share of pairs in which the positive has a higher score than the negative."""
     ranks = scores.argsort().argsort().double() + 1
     positives = y.sum().item()
     above = ranks[y == 1].sum().item() - positives * (positives + 1) / 2
@@ -113,7 +114,7 @@ def _auc(scores: Tensor, y: Tensor) -> float:
 
 
 def _lead(step: int) -> Values:
-    """Return a function that gives by how much the log odds' AUC is the higher one."""
+    """Return a function that gives the AUC with the log odds minus the AUC with a zero bias."""
     zero, odds = (by_seed("auc", initialization=b, step=step) for b in ("zero bias", "log odds"))
     return per_seed(sub, odds, zero)
 
@@ -144,13 +145,13 @@ CLAIM = Claim(
             0.7,
         ),
         Check("lead in AUC, 50 steps", _lead(50), ">", 0),
-        Check("lead in AUC, 1000 steps", _lead(1000), "<", 0.1, for_it=False),
+        Check("lead in AUC, 1000 steps", _lead(1000), "<", 0.1, supports=False),
         Check(
             "zero bias: AUC, 1000 steps",
             by_seed("auc", initialization="zero bias", step=1000),
             ">",
             0.75,
-            for_it=False,
+            supports=False,
         ),
     ),
     page="examples/lin-2017.py",

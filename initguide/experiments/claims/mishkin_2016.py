@@ -1,9 +1,9 @@
-r"""Mishkin and Matas (2016): scale each layer by what it puts out, and no formula is needed.
+r"""Mishkin and Matas (2016): scale each layer by its measured output, and no formula is needed.
 
-Weights $W$ of any law are replaced by $W / \sqrt{\operatorname{Var}(Wx)}$, layer by layer, with $x$
-what the layers below make of one batch. So the variance is one in every layer, whatever the
-activation and the data. It is the variance over inputs *and* units: of a signal that is the same
-for all inputs, LSUV makes just as much.
+LSUV replaces the weights $W$ by $W / \sqrt{\operatorname{Var}(Wx)}$, layer by layer. Here $x$ is
+the input of the layer for one batch. So the variance is one in every layer, for any activation and
+any data. It is the variance over inputs *and* units, so LSUV also accepts a signal that is the same
+for all inputs.
 """
 
 import math
@@ -13,17 +13,18 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from initguide.experiments.claims.claim import Check, Claim, Rows, Values, by_seed, per_seed
+from initguide.experiments.claims.claim import Check, Claim, Values, by_seed, per_seed
 from initguide.experiments.claims.recorded import recorded
 from initguide.experiments.data import Data, digits
-from initguide.experiments.models import INITIALIZATIONS, undrawn
+from initguide.experiments.models import INITIALIZATIONS, uninitialized
+from initguide.experiments.rows import Rows, grid, join
 from initguide.experiments.signals import activations
-from initguide.experiments.together import fit_all
-from initguide.lsuv import lsuv_
+from initguide.experiments.training import fit_all
+from initguide.lsuv.lsuv import lsuv_
 
 
 class Maxout(nn.Module):
-    """The larger one of each pair of neighbours."""
+    """The maximum of each pair of neighbouring units."""
 
     def forward(self, z: Tensor) -> Tensor:
         """Halve the last axis."""
@@ -31,7 +32,7 @@ class Maxout(nn.Module):
 
 
 class Setting(NamedTuple):
-    """A network of hidden layers of 64 units, its data, and how it is trained."""
+    """A network with hidden layers of 64 units, its data, and the settings of its training."""
 
     depth: int
     activation: type[nn.Module]
@@ -47,22 +48,24 @@ SETTINGS = {
     "inputs /30": Setting(8, nn.ReLU, 1 / 30, 0.02, 150, ("He", "LSUV")),
     "softplus": Setting(10, nn.Softplus, 1, 0.02, 250, ("He", "LSUV")),
 }
-"""A network without a rule, inputs of another scale, and an activation with a large mean."""
+"""A network without a formula, inputs of another scale, and an activation with a large mean."""
 
 
 @recorded
 def run(seeds: Iterable[int], settings: Mapping[str, Setting] = SETTINGS) -> Rows:
-    """Train networks from the formulas and from LSUV.
+    """Train networks that start from the formulas or from LSUV.
 
     Args:
-        seeds: One network for each seed, setting and initialization.
+        seeds: One network per seed, setting and initialization.
         settings: The networks by name.
 
     Returns:
-        Rows of two kinds, by `part`, each with its `setting`: `"start"`, of each layer's output
-        (`layer`; the last is the network's) the `rms` and `std`, the latter over the inputs,
-        averaged over units; `"training"`, the rows of [fit][initguide.experiments.fit], of
-        which the last also has `end` (true) and `learned`: 1 if the accuracy is above one half.
+        Rows of two kinds, which have different values of `part`. All have `setting`,
+        `initialization` and `seed`. With `"start"` there is a row for each layer's output (the last
+        `layer` is the output of the network), with its `rms` and its `std` over the inputs,
+        averaged over units. With `"training"` there are the rows of
+        [fit][initguide.experiments.fit]. The last of them also has `end` (true) and `learned`: 1 if
+        the accuracy is above one half.
     """
     seeds = list(seeds)
     return [
@@ -76,44 +79,47 @@ def _train(setting: Setting, seeds: Sequence[int]) -> Rows:
     data = digits()
     x, y, x_test, y_test = data
     data = Data(x * setting.inputs_times, y, x_test * setting.inputs_times, y_test)
-    runs = [(start, seed) for start in setting.starts for seed in seeds]
-    models = [_started(setting, start, seed, data) for start, seed in runs]
-    curves = fit_all(
-        models, data, lr=setting.lr, steps=setting.steps, seeds=[seed for _, seed in runs]
+    runs = grid(initialization=setting.starts, seed=seeds)
+    orders = [run["seed"] for run in runs]
+    models = [_network(setting, run["initialization"], run["seed"], data) for run in runs]
+    curves = fit_all(models, data, lr=setting.lr, steps=setting.steps, seeds=orders)
+    return join(
+        runs,
+        (
+            [*_start(model, data), *_training(curve)]
+            for model, curve in zip(models, curves, strict=True)
+        ),
     )
-    rows: Rows = []
-    for (start, seed), model, curve in zip(runs, models, curves, strict=True):
-        one = {"initialization": start, "seed": seed}
-        rows += [
-            one
-            | {
-                "part": "start",
-                "layer": row["layer"],
-                "rms": row["rms"],
-                "std": row["values"].std(0).mean().item(),
-            }
-            for row in activations(model, data.x_train)
-        ]
-        end = {"end": True, "learned": float(curve[-1]["accuracy"] > 0.5)}
-        rows += [one | {"part": "training"} | row for row in [*curve[:-1], curve[-1] | end]]
-    return rows
 
 
-def _started(setting: Setting, start: str, seed: int, data: Data) -> nn.Sequential:
+def _start(model: nn.Module, data: Data) -> Rows:
+    return [
+        {
+            "part": "start",
+            "layer": row["layer"],
+            "rms": row["rms"],
+            "std": row["values"].std(0).mean().item(),
+        }
+        for row in activations(model, data.x_train)
+    ]
+
+
+def _training(curve: Rows) -> Rows:
+    end = {"end": True, "learned": float(curve[-1]["accuracy"] > 0.5)}
+    return [{"part": "training"} | row for row in [*curve[:-1], curve[-1] | end]]
+
+
+def _network(setting: Setting, start: str, seed: int, data: Data) -> nn.Sequential:
     generator = torch.Generator().manual_seed(seed)
-    model = _network(setting)
+    sums = 128 if setting.activation is Maxout else 64
+    layers: list[nn.Module] = []
+    for _ in range(setting.depth):
+        layers += [uninitialized(nn.Linear, 64, sums), setting.activation()]
+    model = nn.Sequential(*layers, uninitialized(nn.Linear, 64, 10))
     INITIALIZATIONS["He" if start == "LSUV" else start](model, generator)
     if start == "LSUV":
         lsuv_(model, data.x_train[:256], generator=generator)
     return model
-
-
-def _network(setting: Setting) -> nn.Sequential:
-    sums = 128 if setting.activation is Maxout else 64
-    layers: list[nn.Module] = []
-    for _ in range(setting.depth):
-        layers += [undrawn(nn.Linear, 64, sums), setting.activation()]
-    return nn.Sequential(*layers, undrawn(nn.Linear, 64, 10))
 
 
 def _end(setting: str, start: str, column: str = "accuracy") -> Values:
@@ -121,7 +127,7 @@ def _end(setting: str, start: str, column: str = "accuracy") -> Values:
 
 
 def _first(setting: str, start: str) -> Values:
-    """Return a function that gives the logarithm, to base ten, of each seed's first loss."""
+    """Return a function that gives log10 of each seed's first loss."""
     return per_seed(math.log10, by_seed("loss", setting=setting, initialization=start, step=0))
 
 
@@ -141,9 +147,9 @@ CLAIM = Claim(
         Check("Inputs ×30, He: log10 of first loss", _first("inputs ×30", "He"), ">", 0.9),
         Check("Inputs /30, LSUV: accuracy", _end("inputs /30", "LSUV"), ">", 0.7),
         Check("Inputs /30, He: accuracy", _end("inputs /30", "He"), "<", 0.6),
-        Check("Inputs ×30, He: accuracy", _end("inputs ×30", "He"), ">", 0.5, for_it=False),
-        Check("Softplus, LSUV: loss", _end("softplus", "LSUV", "loss"), ">", 2.1, for_it=False),
-        Check("Softplus, He: loss", _end("softplus", "He", "loss"), "<", 1.6, for_it=False),
+        Check("Inputs ×30, He: accuracy", _end("inputs ×30", "He"), ">", 0.5, supports=False),
+        Check("Softplus, LSUV: loss", _end("softplus", "LSUV", "loss"), ">", 2.1, supports=False),
+        Check("Softplus, He: loss", _end("softplus", "He", "loss"), "<", 1.6, supports=False),
     ),
     page="examples/lsuv-deep-network.py",
 )

@@ -1,9 +1,9 @@
-r"""Rumelhart et al. (1986): weights must start small and random, or the units of a layer stay one.
+r"""Rumelhart et al. (1986): weights must start small and random, or all units stay equal.
 
-Let all weights of a layer be equal, and all of the layer above. Then its units see the same inputs
-through the same weights, and receive the same error: with $\delta_l = W_{l+1}^\top \delta_{l+1}
-\odot f'(z_l)$, the rows of $\partial\ell / \partial W_l = \delta_l h_{l-1}^\top$ are equal. So is
-every step, and the weights stay $\mathbf{1} v^\top$, of rank one.
+Let all weights of a layer be equal, and also all weights of the next layer. Then the units of the
+layer have equal outputs and receive equal errors. With $\delta_l = W_{l+1}^\top \delta_{l+1} \odot
+f'(z_l)$ the rows of $\partial\ell / \partial W_l = \delta_l h_{l-1}^\top$ are equal. So each step
+changes all rows in the same way, and the weights stay $\mathbf{1} v^\top$, a matrix of rank one.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,10 +11,11 @@ from typing import Any
 
 import torch
 
-from initguide.experiments.claims.claim import Check, Claim, Rows, Values, by_seed
+from initguide.experiments.claims.claim import Check, Claim, Values, by_seed
 from initguide.experiments.claims.recorded import recorded
 from initguide.experiments.data import digits
-from initguide.experiments.models import INITIALIZATIONS, drawn, each_linear
+from initguide.experiments.models import INITIALIZATIONS, each_linear, seeded_mlp
+from initguide.experiments.rows import Rows, grid
 from initguide.experiments.training import fit
 from initguide.methods.constant import constant_, zeros_
 
@@ -23,7 +24,7 @@ STARTS = {
     "Constant": each_linear(lambda weight, generator: constant_(weight, 0.1)),
     "Xavier": INITIALIZATIONS["Xavier"],
 }
-"""All weights zero, all of them 0.1, and random ones; the biases are zero."""
+"""All weights zero, all weights 0.1, and random weights; the biases are zero."""
 
 
 @recorded
@@ -34,37 +35,36 @@ def run(
     lr: float = 0.3,
     steps: int = 300,
 ) -> Rows:
-    """Train networks from equal and from random weights, and see whether their units differ.
+    """Train networks from equal and from random weights, and measure whether their units differ.
 
     Args:
-        seeds: One network for each seed, start and nonlinearity; without random weights, the seed
-            only orders the data.
+        seeds: One network per seed, initialization and nonlinearity. If the weights are not random,
+            the seed decides only the order of the data.
         widths: The sizes from input to output.
         nonlinearities: Names of activations.
         lr: The learning rate.
         steps: The number of updates.
 
     Returns:
-        The rows of [fit][initguide.experiments.fit], by `initialization`, `nonlinearity` and
-        `seed`. The last one of each network also has `end` (true), `moved`, the largest change of a
-        weight in any layer, and of the first layer the `weights`, their `rank` (singular values
-        above 1/1000 of the largest) and `apart`, the share of them, in norm, that is not the same
-        in all units.
+        The rows of [fit][initguide.experiments.fit], with `initialization`, `nonlinearity` and
+        `seed`. The last row of each network also has `end` (true) and `moved`, the largest change
+        of a weight in any layer. About the first layer it has the `weights`, their `rank` (singular
+        values above 1/1000 of the largest) and `apart`: the norm of the weights minus their mean
+        over units, divided by the norm of the weights.
     """
     seeds = list(seeds)
     return [
-        {"initialization": name, "nonlinearity": nonlinearity, "seed": seed} | row
+        run | row
         for nonlinearity in nonlinearities
-        for name in STARTS
-        for seed in seeds
-        for row in _train(name, nonlinearity, widths, lr, steps, seed)
+        for run in grid(initialization=STARTS, nonlinearity=[nonlinearity], seed=seeds)
+        for row in _train(run["initialization"], nonlinearity, widths, lr, steps, run["seed"])
     ]
 
 
 def _train(
     name: str, nonlinearity: str, widths: Sequence[int], lr: float, steps: int, seed: int
 ) -> Rows:
-    model = drawn(STARTS[name], widths, nonlinearity, seed=seed)
+    model = seeded_mlp(STARTS[name], widths, nonlinearity, seed=seed)
     before = [p.detach().clone() for p in model.parameters() if p.ndim == 2]
     rows = fit(model, digits(), lr=lr, steps=steps, seed=seed, every=20)
     after = [p.detach() for p in model.parameters() if p.ndim == 2]
@@ -73,11 +73,11 @@ def _train(
 
 
 def _first_layer(weight: torch.Tensor) -> dict[str, Any]:
-    strengths = torch.linalg.svdvals(weight)
+    singular = torch.linalg.svdvals(weight)
     size = weight.norm().item()
     return {
         "weights": weight.numpy(),
-        "rank": int((strengths > 1e-3 * strengths[0]).sum()),
+        "rank": int((singular > 1e-3 * singular[0]).sum()),
         "apart": (weight - weight.mean(0)).norm().item() / size if size else 0.0,
     }
 

@@ -1,9 +1,9 @@
-r"""Xiao et al. (2018): a delta-orthogonal start trains plain tanh convolutions of any depth.
+r"""Xiao et al. (2018): with a delta-orthogonal start plain tanh convolutions train at any depth.
 
-With $W_{\mathbf k} = Q\,\delta_{\mathbf k \mathbf c}$ and $Q^\top Q = I$ every layer, and so the
-product of all of them, has singular values of one. Gaussian and flattened orthogonal kernels are
-right on average only: the singular values of a product of $L$ layers spread exponentially in $L$,
-and zero padding takes a part of the signal at each border.
+With $W_{\mathbf k} = Q\,\delta_{\mathbf k \mathbf c}$ and $Q^\top Q = I$ all singular values of
+every layer are one, and so are those of the product of all layers. Gaussian and flattened
+orthogonal kernels keep the signal only on average. The range of the singular values of a product of
+$L$ layers grows exponentially in $L$, and zero padding removes a part of the signal at each border.
 """
 
 from collections.abc import Iterable
@@ -11,18 +11,18 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-from initguide.experiments.claims.claim import Check, Claim, Rows, Values, by_seed
+from initguide.experiments.claims.claim import Check, Claim, Values, by_seed
 from initguide.experiments.claims.recorded import recorded
 from initguide.experiments.convolutional import convolutions
 from initguide.experiments.models import each_linear
-from initguide.experiments.together import fit_all
-from initguide.experiments.training import train
+from initguide.experiments.rows import Rows, grid, join
+from initguide.experiments.training import fit_all, train
 from initguide.methods.delta_orthogonal import delta_orthogonal_
 from initguide.methods.lecun import lecun_normal_
 from initguide.methods.orthogonal import orthogonal_
 
 GAUSSIAN = "Gaussian, 1/n"
-LAWS = {
+INITIALIZERS = {
     GAUSSIAN: lecun_normal_,
     "Orthogonal": orthogonal_,
     "Delta-orthogonal": delta_orthogonal_,
@@ -44,45 +44,34 @@ def run(
     """Train plain tanh networks, convolutional and fully connected, on the digits.
 
     Args:
-        seeds: One network for each seed and initialization.
-        depth: The convolutional layers; the first has stride 2.
-        channels: Their channels, in maps of 4 by 4.
+        seeds: One network per seed and initialization.
+        depth: The number of convolutional layers. The first one has stride 2.
+        channels: The number of channels of these layers, in maps of 4 by 4 pixels.
         steps: The number of updates of the convolutional networks, on batches of 16.
-        dense_depth: The layers of the fully connected networks, the output layer among them.
-        dense_width: The units of each hidden layer.
-        dense_steps: The number of their updates, on batches of 20.
+        dense_depth: The number of layers of the fully connected networks, including the output.
+        dense_width: The number of units of each hidden layer.
+        dense_steps: The number of updates of the fully connected networks, on batches of 20.
         lr: The learning rate.
 
     Returns:
-        The rows of [fit][initguide.experiments.fit], each with its `network`, `initialization` and
-        `seed`.
+        The rows of [fit][initguide.experiments.fit], with `network`, `initialization` and `seed`.
     """
     seeds = list(seeds)
-    runs = [(name, seed) for name in LAWS for seed in seeds]
-    curves = fit_all(
-        [
-            convolutions(
-                depth - 1,
-                channels,
-                nn.Tanh,
-                LAWS[name],
-                generator=torch.Generator().manual_seed(seed),
-            )
-            for name, seed in runs
-        ],
-        lr=lr,
-        steps=steps,
-        batch=16,
-        seeds=[seed for _, seed in runs],
-        every=20,
-    )
-    rows = [
-        {"network": CONVOLUTIONS, "initialization": name, "seed": seed} | row
-        for (name, seed), curve in zip(runs, curves, strict=True)
-        for row in curve
+    runs = grid(network=[CONVOLUTIONS], initialization=INITIALIZERS, seed=seeds)
+    models = [
+        convolutions(
+            depth - 1,
+            channels,
+            nn.Tanh,
+            INITIALIZERS[run["initialization"]],
+            generator=torch.Generator().manual_seed(run["seed"]),
+        )
+        for run in runs
     ]
+    orders = [run["seed"] for run in runs]
+    curves = fit_all(models, lr=lr, steps=steps, batch=16, seeds=orders, every=20)
     dense = train(
-        {name: each_linear(LAWS[name]) for name in (GAUSSIAN, "Orthogonal")},
+        {name: each_linear(INITIALIZERS[name]) for name in (GAUSSIAN, "Orthogonal")},
         widths=(64, *[dense_width] * (dense_depth - 1), 10),
         nonlinearity="tanh",
         lr=lr,
@@ -91,11 +80,11 @@ def run(
         seeds=seeds,
         every=30,
     )
-    return rows + [{"network": DENSE} | row for row in dense]
+    return join(runs, curves) + [{"network": DENSE} | row for row in dense]
 
 
 def _last(network: str, name: str, key: str) -> Values:
-    """Return a function that gives each seed's last value; a loss is its row's mean."""
+    """Return a function that gives each seed's value in the last row."""
     return by_seed(key, 1, network=network, initialization=name)
 
 

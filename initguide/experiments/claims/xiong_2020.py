@@ -1,9 +1,10 @@
-r"""Xiong et al. (2020): a Transformer with LayerNorm behind each sum needs warm-up.
+r"""Xiong et al. (2020): a Transformer with LayerNorm after each sum needs warm-up.
 
-Behind the last LayerNorm of post-LN, the gradient of the last block's weights does not shrink with
-the depth N; in pre-LN it goes with $1/\sqrt N$. So the first steps at full rate are too large for
-the one, not for the other. Wang et al. (2022) keep post-LN and weigh the branch down,
-$\operatorname{LN}(\alpha h + f(h))$ with $\alpha = (2N)^{1/4}$ and weights times $(8N)^{-1/4}$.
+In post-LN the gradient of the last block's weights does not shrink with the depth N. In pre-LN it
+shrinks like $1/\sqrt N$. So the first steps at the full rate are too large for post-LN, but not for
+pre-LN. Wang et al. (2022) keep post-LN and give the branch less weight: they compute
+$\operatorname{LN}(\alpha h + f(h))$ with $\alpha = (2N)^{1/4}$, and multiply the weights of the
+branch by $(8N)^{-1/4}$.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,9 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from initguide.experiments.claims.claim import Check, Claim, Rows, Values, by_seed
+from initguide.experiments.claims.claim import Check, Claim, Values, by_seed
 from initguide.experiments.claims.recorded import recorded
-from initguide.experiments.descent import curves, descend
+from initguide.experiments.descent import descend
+from initguide.experiments.rows import Rows, grid, loss_curves
 from initguide.experiments.transformer import STYLES, transformer
 
 TOKENS = 16
@@ -33,16 +35,16 @@ def run(
     batch: int = 16,
     steps: int = 160,
 ) -> Rows:
-    """Train Transformers to say a few random tokens backwards, by Adam.
+    """Train Transformers by Adam to reverse a few random tokens.
 
     Args:
-        seeds: One network for each seed and style, and one of post-LN with warm-up.
+        seeds: One network per seed and style, and one per seed of post-LN with warm-up.
         lr: Adam's learning rate; its betas are 0.9 and 0.98.
-        warmup: In how many steps the rate grows to that; the others have it from the first step on.
+        warmup: The number of steps in which the rate grows to `lr` in the networks with warm-up.
         depth: The number of blocks.
         width: The size of the residual stream.
         half: The number of tokens to reverse.
-        batch: The number of sequences in each step; each is new.
+        batch: The number of sequences in each step. No sequence is used again.
         steps: The number of updates.
 
     Returns:
@@ -50,23 +52,23 @@ def run(
         the mean since the row before.
     """
     seeds = list(seeds)
-    runs = [{"initialization": name, "seed": seed} for name in (*STYLES, WARMED) for seed in seeds]
+    runs = grid(initialization=(*STYLES, WARMED), seed=seeds)
     models = [
         transformer(
-            "post-LN" if one["initialization"] == WARMED else one["initialization"],
+            "post-LN" if run["initialization"] == WARMED else run["initialization"],
             tokens=TOKENS,
             positions=2 * half,
             width=width,
             depth=depth,
-            generator=torch.Generator().manual_seed(one["seed"]),
+            generator=torch.Generator().manual_seed(run["seed"]),
         )
-        for one in runs
+        for run in runs
     ]
 
     def batches() -> Iterator[tuple[Tensor, Tensor]]:
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         for _ in range(steps):
-            # Token 0 stands between the sequence and its reverse.
+            # Token 0 separates the sequence from its reverse.
             draws = [torch.randint(1, TOKENS, (batch, half), generator=g) for g in generators]
             some = torch.stack(draws).repeat(len(STYLES) + 1, 1, 1)
             whole = torch.cat([some, torch.zeros_like(some[..., :1]), some.flip(-1)], -1)
@@ -81,9 +83,9 @@ def run(
         loss,
         lr=[lr] * len(models),
         betas=(0.9, 0.98),
-        warmup=[warmup if one["initialization"] == WARMED else 1 for one in runs],
+        warmup=[warmup if run["initialization"] == WARMED else 1 for run in runs],
     )
-    return curves(runs, losses)
+    return loss_curves(runs, losses)
 
 
 def _loss(style: str) -> Values:
@@ -91,7 +93,7 @@ def _loss(style: str) -> Values:
 
 
 def _gained(rows: Rows) -> list[float]:
-    """Return the mean loss without warm-up, less that of each network with it."""
+    """Return the mean loss without warm-up minus the loss of each network with warm-up."""
     without = fmean(_loss("post-LN")(rows))
     return [without - loss for loss in _loss(WARMED)(rows)]
 
@@ -99,13 +101,13 @@ def _gained(rows: Rows) -> list[float]:
 CLAIM = Claim(
     paper="xiong2020",
     headline="Without warm-up a deep Transformer trains with LayerNorm before each branch, not "
-    "with LayerNorm behind each sum.",
+    "with LayerNorm after each sum.",
     setup="Reverse 3 of 15 tokens; 12 blocks of width 16, 160 steps of Adam at 0.003, at once or "
     "after 120 steps of warm-up.",
     run=run,
     checks=(
         Check("post-LN: loss", _loss("post-LN"), ">", 2.0),
-        Check("post-LN: mean loss without warm-up, less each with it", _gained, ">", 0),
+        Check("post-LN: mean loss without warm-up minus each loss with it", _gained, ">", 0),
         Check("pre-LN: loss", _loss("pre-LN"), "<", 1.5),
         Check("DeepNorm: loss", _loss("DeepNorm"), "<", 1.5),
     ),

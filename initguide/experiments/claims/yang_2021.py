@@ -1,10 +1,11 @@
-r"""Yang et al. (2021): in muP the learning rate that suits a narrow network suits a wide one.
+r"""Yang et al. (2021): in muP one learning rate is best for narrow and for wide networks.
 
-A step of Adam moves each weight by about the rate $\eta$, with the sign of error times input. So
-the $n$ changes of a unit's weights add up when the input comes again: its argument moves by
-$\eta\, n$, and only $\eta \propto 1/n$ moves it alike at every width. An output weight also meets
-what the hidden units have learned, which goes its own way, $\sum_i w_i\, \Delta h_i \propto n w$:
-so the head's weights start with the std $1/n$, not $1/\sqrt n$.
+A step of Adam changes each weight by about the rate $\eta$, with the sign of error times input. So
+if the same input comes again, the changes of the $n$ weights of a unit add up, and its argument
+moves by $\eta\, n$. With $\eta \propto 1/n$ it moves by the same amount at every width. The weights
+of the head also multiply the changes of the hidden units, and these products add up too:
+$\sum_i w_i\, \Delta h_i \propto n w$. So the weights of the head start with the std $1/n$, not
+$1/\sqrt n$.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,12 +16,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from initguide.experiments.claims.claim import Check, Claim, Rows, Values, by_seed, per_seed
+from initguide.experiments.claims.claim import Check, Claim, Values, by_seed, per_seed
 from initguide.experiments.claims.recorded import recorded
-from initguide.experiments.data import digits
+from initguide.experiments.data import digits, shared_batches
 from initguide.experiments.descent import descend
-from initguide.experiments.loop import batches_alike
-from initguide.experiments.models import INITIALIZATIONS, drawn
+from initguide.experiments.models import INITIALIZATIONS, seeded_mlp
+from initguide.experiments.rows import Rows, grid
 
 STANDARD, MUP = "standard", "muP"
 WIDTHS = (32, 64, 128, 256)
@@ -36,46 +37,47 @@ def run(
     batch: int = 64,
     steps: int = 30,
 ) -> Rows:
-    """Train ReLU networks of several widths by Adam at several rates, on the digits.
+    """Train ReLU networks of several widths on the digits, by Adam at several rates.
 
     Args:
-        seeds: One network for each seed, parametrization, width and rate.
-        widths: The units of each hidden layer; at the first of them both parametrizations are one.
-        rates: Adam's learning rates at that width.
+        seeds: One network per seed, parametrization, width and rate.
+        widths: The numbers of units of each hidden layer. At the first width both parametrizations
+            are equal.
+        rates: Adam's learning rates at the first width.
         hidden: The number of hidden layers.
         batch: The number of images in each step.
         steps: The number of updates.
 
     Returns:
-        A row for each network: `parametrization`, `width`, `lr`, `seed` and `loss`, the mean over
-        all steps.
+        One row per network: `parametrization`, `width`, `lr`, `seed` and `loss`, the mean over all
+        steps.
     """
     data, seeds = digits(), list(seeds)
-    runs = [{"lr": lr, "seed": seed} for lr in rates for seed in seeds]
+    runs = grid(lr=rates, seed=seeds)
     rows: Rows = []
     for width in widths:
         for parametrization in (STANDARD, MUP):
             share = widths[0] / width if parametrization == MUP else 1.0
-            models = [_network(width, hidden, share, one["seed"]) for one in runs]
+            models = [_network(width, hidden, share, run["seed"]) for run in runs]
             lr = {
-                name: [one["lr"] * (share if _grows(name, p) else 1.0) for one in runs]
+                name: [run["lr"] * (share if _grows(name, p) else 1.0) for run in runs]
                 for name, p in models[0].named_parameters()
             }
-            batches = batches_alike(data, batch, seeds, len(runs), steps)
+            batches = shared_batches(data, batch, seeds, len(runs), steps)
             losses = descend(models, batches, F.cross_entropy, lr=lr, betas=(0.9, 0.999)).mean(0)
             rows += [
-                {"parametrization": parametrization, "width": width, **one, "loss": loss}
-                for one, loss in zip(runs, losses.tolist(), strict=True)
+                {"parametrization": parametrization, "width": width, **run, "loss": loss}
+                for run, loss in zip(runs, losses.tolist(), strict=True)
             ]
     return rows
 
 
 @torch.no_grad()
 def _network(width: int, hidden: int, share: float, seed: int) -> nn.Module:
-    model = drawn(INITIALIZATIONS["He"], (64, *[width] * hidden, 10), seed=seed)
+    model = seeded_mlp(INITIALIZATIONS["He"], (64, *[width] * hidden, 10), seed=seed)
     head = model[-1]
     assert isinstance(head, nn.Linear)
-    # From 1 / sqrt(n) to 1 / n, but for a constant.
+    # From 1 / sqrt(n) to 1 / n, up to a constant.
     head.weight *= share**0.5
     return model
 
@@ -86,25 +88,28 @@ def _grows(name: str, parameter: Tensor) -> bool:
 
 
 def _losses(parametrization: str, width: int) -> list[Values]:
-    """Return functions that give each seed's loss, one for each rate."""
+    """Return one function per rate, which gives each seed's loss."""
     return [by_seed("loss", parametrization=parametrization, width=width, lr=lr) for lr in RATES]
 
 
 def _best(*losses: float) -> float:
-    """Return the best rate's power of two: a parabola through the least loss and its neighbours."""
+    """Return log2 of the best rate, from a parabola through the least loss and its neighbours."""
     at = min(max(int(np.argmin(losses)), 1), len(losses) - 2)
     left, least, right = np.log(losses[at - 1 : at + 2])
     return float(np.log2(RATES[at]) + (left - right) / (left - 2 * least + right) / 2)
 
 
 def _shift(parametrization: str) -> Values:
-    """Return a function that gives by how many powers of two each seed's best rate moves."""
+    """Return a function that gives each seed's change of log2 of the best rate."""
     narrow, wide = (per_seed(_best, *_losses(parametrization, WIDTHS[i])) for i in (0, -1))
     return per_seed(sub, wide, narrow)
 
 
 def _share(parametrization: str) -> Values:
-    """Return a function that gives the wide one's least loss by that at the narrow's best rate."""
+    """Return a function that gives the wide network's least loss, as a share of a second loss.
+
+    The second loss is the loss of the wide network at the narrow network's best rate.
+    """
 
     def share(*losses: float) -> float:
         narrow, wide = losses[: len(RATES)], losses[len(RATES) :]
@@ -122,12 +127,12 @@ CLAIM = Claim(
     run=run,
     checks=(
         # With 1/n the best rate would fall by three powers of two from 32 units to 256.
-        Check("Standard: log₂ of the best rate, its change", _shift(STANDARD), "<", -1.5),
-        Check("muP: log₂ of the best rate, its change", _shift(MUP), "<", 1.0),
+        Check("Standard: change of log₂ of the best rate", _shift(STANDARD), "<", -1.5),
+        Check("muP: change of log₂ of the best rate", _shift(MUP), "<", 1.0),
         Check("muP: the same", _shift(MUP), ">", -1.0),
-        # Whether the narrow one's best rate leaves the wide one a third more loss than its own.
-        Check("Standard: least loss by that at the narrow one's rate", _share(STANDARD), "<", 0.75),
-        Check("muP: least loss by that at the narrow one's rate", _share(MUP), ">", 0.75),
+        # Below 0.75 the narrow network's best rate costs the wide one a third more loss.
+        Check("Standard: least loss to loss at the narrow one's rate", _share(STANDARD), "<", 0.75),
+        Check("muP: least loss to loss at the narrow one's rate", _share(MUP), ">", 0.75),
     ),
     page="examples/yang-2021.py",
 )

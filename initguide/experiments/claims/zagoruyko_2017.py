@@ -1,33 +1,28 @@
-r"""Zagoruyko & Komodakis (2017): plain deep networks train from the delta as from shortcuts.
+r"""Zagoruyko & Komodakis (2017): plain deep networks train if their kernels start as the identity.
 
-A $3 \times 3$ kernel that is one at its centre, from channel $i$ to channel $i$, is the identity,
-and behind a first ReLU the others change nothing: twenty layers hand on what the first one saw, and
-each one's gradient reaches it whole. He's kernels keep the second moment, but turn all inputs into
-the same few channels.
+A $3 \times 3$ kernel that is one at its centre, from channel $i$ to channel $i$, is the identity.
+After the first ReLU the other ReLUs have no effect, because their inputs are not negative. So
+twenty layers pass on the signal and the gradient unchanged. He's kernels keep the second moment,
+but they make the outputs for all inputs more and more alike.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from operator import sub
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional as F
 
-from initguide.experiments.claims.claim import Check, Claim, Rows, Values, by_seed, per_seed
+from initguide.experiments.claims.claim import Check, Claim, Values, by_seed, per_seed
 from initguide.experiments.claims.recorded import recorded
 from initguide.experiments.convolutional import convolutions
-from initguide.experiments.data import digits
-from initguide.experiments.descent import curves, descend
-from initguide.experiments.loop import batches_alike
+from initguide.experiments.data import digits, shared_batches
+from initguide.experiments.descent import descend
+from initguide.experiments.rows import Rows, grid, loss_curves
 from initguide.methods.identity import dirac_
 from initguide.methods.kaiming import kaiming_normal_
 
-
-def _he(weight: Tensor, generator: torch.Generator | None) -> Tensor:
-    return kaiming_normal_(weight, nonlinearity="relu", generator=generator)
-
-
-KERNELS = {"He": _he, "Dirac": lambda weight, generator: dirac_(weight)}
+KERNELS = {"He": kaiming_normal_, "Dirac": lambda weight, generator: dirac_(weight)}
 RATES: dict[str, tuple[float, ...]] = {"He": (0.01, 0.03, 0.1), "Dirac": (0.01, 0.03)}
 
 
@@ -40,13 +35,13 @@ def run(
     batch: int = 20,
     steps: int = 100,
 ) -> Rows:
-    """Train plain convolutional networks on the digits: ReLUs, no shortcut, no normalization.
+    """Train plain convolutional ReLU networks on the digits, without shortcuts and normalization.
 
     Args:
-        seeds: One network for each seed, start and rate.
-        rates: The learning rates of each start.
-        depth: The number of layers between the first, of stride 2, and the head.
-        channels: The channels of each layer.
+        seeds: One network per seed, initialization and rate.
+        rates: The learning rates of each initialization.
+        depth: The number of layers between the first layer, which has stride 2, and the head.
+        channels: The number of channels of each layer.
         batch: The number of images in each step.
         steps: The number of updates.
 
@@ -56,15 +51,12 @@ def run(
     """
     data, seeds = digits(), list(seeds)
     runs = [
-        {"initialization": start, "lr": lr, "seed": seed}
-        for start in rates
-        for lr in rates[start]
-        for seed in seeds
+        run for name in rates for run in grid(initialization=[name], lr=rates[name], seed=seeds)
     ]
-    models = [_network(one["initialization"], depth, channels, one["seed"]) for one in runs]
-    batches = batches_alike(data, batch, seeds, len(runs), steps)
-    losses = descend(models, batches, F.cross_entropy, lr=[one["lr"] for one in runs])
-    return curves(runs, losses)
+    models = [_network(run["initialization"], depth, channels, run["seed"]) for run in runs]
+    batches = shared_batches(data, batch, seeds, len(runs), steps)
+    losses = descend(models, batches, F.cross_entropy, lr=[run["lr"] for run in runs])
+    return loss_curves(runs, losses)
 
 
 def _network(start: str, depth: int, channels: int, seed: int) -> nn.Module:
@@ -73,13 +65,13 @@ def _network(start: str, depth: int, channels: int, seed: int) -> nn.Module:
         channels,
         nn.ReLU,
         KERNELS[start],
-        first_=_he,
+        first_=kaiming_normal_,
         generator=torch.Generator().manual_seed(seed),
     )
 
 
 def _best(start: str) -> Values:
-    """Return a function that gives each seed's last loss at the rate that suits that seed best."""
+    """Return a function that gives each seed's last loss at the best rate for that seed."""
     return per_seed(min, *(_loss(start, lr) for lr in RATES[start]))
 
 
@@ -96,7 +88,7 @@ CLAIM = Claim(
         Check("Dirac, rate 0.01: loss", _loss("Dirac", 0.01), "<", 0.9),
         Check("He, the best rate for each seed: loss", _best("He"), ">", 1.2),
         Check(
-            "He at its best less Dirac at 0.01",
+            "He at the best rate minus Dirac at 0.01",
             per_seed(sub, _best("He"), _loss("Dirac", 0.01)),
             ">",
             0.6,

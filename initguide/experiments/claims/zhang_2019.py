@@ -1,9 +1,9 @@
 r"""Zhang et al. (2019): Fixup trains residual networks without normalization at usual rates.
 
-One step of rate $\eta$ moves a branch by $\eta$ times its gradient, and the network sums $L$
-branches: to move by $\Theta(\eta)$ whatever the depth, each may contribute $\Theta(1/L)$. Fixup
-zeroes the last layer of a branch and divides the first by $\sqrt L$, so that a step changes each
-branch by its share.
+A step of rate $\eta$ changes a branch by $\eta$ times its gradient, and the network sums $L$
+branches. To change the output by $\Theta(\eta)$ at any depth, each branch may contribute
+$\Theta(\eta/L)$. Fixup sets the last layer of each branch to zero and divides the first layer by
+$\sqrt L$, so that a step changes each branch by this amount.
 """
 
 import math
@@ -12,16 +12,16 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch.nn import functional as F
 
-from initguide.experiments.claims.claim import Check, Claim, Rows, Values, by_seed, per_seed
+from initguide.experiments.claims.claim import Check, Claim, Values, by_seed, per_seed
 from initguide.experiments.claims.recorded import recorded
-from initguide.experiments.data import digits
-from initguide.experiments.descent import curves, descend
-from initguide.experiments.loop import batches_alike
+from initguide.experiments.data import digits, shared_batches
+from initguide.experiments.descent import descend
 from initguide.experiments.residual import residual
+from initguide.experiments.rows import Rows, grid, loss_curves
 
 STARTS = ("He", "PyTorch default", "last / √(2L)", "last zero", "SkipInit", "Fixup")
 SCALARS = {"SkipInit": ("scale",), "Fixup": ("scale", "biases")}
-"""The scalars of a block that a start trains; the others keep theirs at one and zero."""
+"""The extra parameters of a block that each method trains; the others stay at one and zero."""
 
 
 @recorded
@@ -36,7 +36,7 @@ def run(
     """Train residual networks without normalization on the digits.
 
     Args:
-        seeds: One network for each seed, start and rate.
+        seeds: One network per seed, initialization and rate.
         rates: The learning rates.
         blocks: The number of residual blocks.
         width: The size of the residual stream.
@@ -48,28 +48,22 @@ def run(
         row before; nan once a run has diverged.
     """
     data, seeds = digits(), list(seeds)
-    runs = [
-        {"initialization": start, "lr": lr, "seed": seed}
-        for start in STARTS
-        for lr in rates
-        for seed in seeds
-    ]
+    runs = grid(initialization=STARTS, lr=rates, seed=seeds)
     models = [
         residual(
-            one["initialization"],
+            run["initialization"],
             blocks,
             width,
-            generator=torch.Generator().manual_seed(one["seed"]),
+            generator=torch.Generator().manual_seed(run["seed"]),
         )
-        for one in runs
+        for run in runs
     ]
     lr = {
-        name: [one["lr"] if _trains(one["initialization"], name) else 0.0 for one in runs]
+        name: [run["lr"] if _trains(run["initialization"], name) else 0.0 for run in runs]
         for name, _ in models[0].named_parameters()
     }
-
-    batches = batches_alike(data, batch, seeds, len(runs), steps)
-    return curves(runs, descend(models, batches, F.cross_entropy, lr=lr))
+    batches = shared_batches(data, batch, seeds, len(runs), steps)
+    return loss_curves(runs, descend(models, batches, F.cross_entropy, lr=lr))
 
 
 def _trains(start: str, name: str) -> bool:
@@ -78,7 +72,7 @@ def _trains(start: str, name: str) -> bool:
 
 
 def _diverged(start: str, lr: float) -> Values:
-    """Return a function that gives 1.0 for each seed whose run diverged, and 0.0 for others."""
+    """Return a function that gives 1.0 for a seed whose run diverged, and otherwise 0.0."""
     return per_seed(lambda loss: float(not math.isfinite(loss)), _loss(start, lr))
 
 
@@ -104,10 +98,10 @@ CLAIM = Claim(
             _loss("PyTorch default", 0.01),
             "<",
             0.8,
-            for_it=False,
+            supports=False,
         ),
-        Check("last zero, rate 0.01: loss", _loss("last zero", 0.01), "<", 0.8, for_it=False),
-        Check("SkipInit, rate 0.01: loss", _loss("SkipInit", 0.01), "<", 1.5, for_it=False),
+        Check("last zero, rate 0.01: loss", _loss("last zero", 0.01), "<", 0.8, supports=False),
+        Check("SkipInit, rate 0.01: loss", _loss("SkipInit", 0.01), "<", 1.5, supports=False),
     ),
     page="examples/zhang-2019.py",
 )

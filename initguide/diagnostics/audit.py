@@ -1,0 +1,159 @@
+r"""Audit a model: are its weights the values that the recipe draws?
+
+If an initialization misses a layer or takes the wrong fan, it raises no error. The model trains,
+only worse. The values show it: a sample of $n$ weights shows its mean to $\sigma / \sqrt n$ and its
+std to about $\sigma / \sqrt{2n}$, so a hundred weights are enough to see a factor of $\sqrt2$.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from initguide._sharding import is_sharded
+from initguide._state import random_states_kept
+from initguide._tree import dequantized
+from initguide.diagnostics.param_checks import check_param
+from initguide.diagnostics.report import Finding, Report, finding
+from initguide.graph.trace import Trace
+from initguide.initialize import Recipe, plan
+from initguide.model.distributions import Limits
+from initguide.model.params import parametrizations_in_eval_mode, params_of
+from initguide.model.plan import ParamPlan, Plan
+from initguide.model.resolve import make_plan
+from initguide.model.rule import Rule
+from initguide.recipes.torch_defaults import torch_defaults
+
+# The chance of any false alarm in a whole audit. Each of its tests gets an equal share.
+FALSE_ALARM = 1e-5
+TESTS = 4
+_PRINTED = ("parameter", "shape", "law", "std", "found", "finding")
+
+
+@torch.no_grad()
+@random_states_kept()
+def audit(model: nn.Module, recipe: Recipe = "auto") -> Report:
+    r"""Compare a model's parameters with the values that a recipe draws, and change nothing.
+
+    $$z_{\text{mean}} = \frac{\bar w - \mu}{\sigma / \sqrt n}, \qquad
+    z_{\text{std}} = \frac{(s^2 / \sigma^2)^{1/3} - 1 + \tfrac{2}{9\nu}}{\sqrt{2 / 9\nu}}, \qquad
+    \nu = \frac{2n}{\kappa - 1}$$
+
+    with the kurtosis $\kappa$ of the distribution (3 for a normal, 1.8 for a uniform one), so that
+    the limits are right for small weights as well. The shape of the distribution is tested by
+    Kolmogorov's distance. All limits are set for one false alarm in 100 000 audits, for any number
+    of parameters. Call it before training.
+
+    The keys of [FINDINGS][initguide.FINDINGS] with `"audit"` in `found_by` are the kinds of its
+    findings: for example `"torch default"` (a layer that was skipped), `"fans swapped"`,
+    `"gain missing"` or `"identical"` (a copy of another parameter).
+
+    Args:
+        model: Any module; it is not changed.
+        recipe: As in [plan][initguide.plan].
+
+    Returns:
+        A [Report][initguide.Report]; print it, or call its `assert_ok` in a test. Its rows have
+        `parameter`, `shape`, `law`, the right `std` and `mean`, their values in the model, `found`
+        and `found_mean`, and `finding` (the kinds, or None). Printed are the parameters that are
+        random or have findings.
+
+    Raises:
+        ValueError: As in [plan][initguide.plan], or a parameter is on the meta device.
+        TypeError: As in [plan][initguide.plan].
+
+    Source:
+        The std's error by E. B. Wilson, M. M. Hilferty (1931), *The Distribution of Chi-Square*;
+        the distance's limit by P. Massart (1990), *The Tight Constant in the
+        Dvoretzky–Kiefer–Wolfowitz Inequality*.
+
+    Examples:
+        ```python
+        from torch import nn
+
+        import initguide as init
+
+        model = nn.Sequential(nn.Linear(64, 100), nn.ReLU(), nn.Linear(100, 10))
+        init.initialize_(model, "kaiming", seed=0)
+        init.audit(model, "kaiming").assert_ok()
+        nn.init.kaiming_normal_(model[0].weight, mode="fan_out")
+        print(init.audit(model, "kaiming").findings[0].kind)
+        #> fans swapped
+        ```
+    """
+    right = plan(model, recipe)
+    right.check()
+    with parametrizations_in_eval_mode(model):
+        return _audit(model, right)
+
+
+def limits_for(parameters: int) -> Limits:
+    """Return the limits of each test in an audit of some number of parameters."""
+    return Limits(FALSE_ALARM / max(1, TESTS * parameters))
+
+
+def _audit(model: nn.Module, right: Plan) -> Report:
+    defaults = {entry.param.name: entry for entry in _defaults(model).entries}
+    limits = limits_for(len(right.entries))
+    rows, findings = [], []
+    seen: dict[Any, list[tuple[str, Tensor]]] = {}
+    for entry in right.entries:
+        values = _values(entry)
+        found = check_param(entry, values, defaults.get(entry.param.name), limits)
+        found += _identical(entry, values, seen)
+        findings += found
+        flat = values.flatten().double()
+        rows.append(
+            {
+                "parameter": entry.param.name,
+                "shape": " × ".join(map(str, values.shape)) or "scalar",
+                "law": entry.sampler.name,
+                "std": entry.sampler.std,
+                "found": flat.std(correction=0).item() if flat.numel() else None,
+                "mean": entry.sampler.mean,
+                "found_mean": flat.mean().item() if flat.numel() else None,
+                "finding": ", ".join(each.kind for each in found) or None,
+            }
+        )
+    note = (
+        f"compared: {len(rows)} parameters; a mean or a std may be off by "
+        f"{limits.errors:.2f} standard errors"
+    )
+    shown = [row for row in rows if row["std"] != 0 or row["finding"]]
+    printed = [{name: row[name] for name in _PRINTED} for row in shown]
+    return Report("audit", rows, findings, [note], printed=printed)
+
+
+def _values(entry: ParamPlan) -> Tensor:
+    tensor: Any = entry.param.tensor.detach()
+    return dequantized(tensor.full_tensor() if is_sharded(tensor) else tensor)
+
+
+def _identical(
+    entry: ParamPlan, values: Tensor, seen: dict[Any, list[tuple[str, Tensor]]]
+) -> list[Finding]:
+    """Return a finding if an earlier random parameter has the same values, bit for bit."""
+    if values.numel() < 2 or entry.sampler.std == 0 or not (values != values.flatten()[0]).any():
+        return []
+    if entry.sampler.std is None and torch.equal(entry.draw_(values.clone(), 0), values):
+        # Nothing is drawn.
+        return []
+    like = seen.setdefault((values.shape, values.dtype), [])
+    name = entry.param.name
+    for other, earlier in like:
+        if torch.equal(earlier, values):
+            return [
+                finding("identical", f"the values are those of {other}, bit for bit", where=name)
+            ]
+    like.append((name, values))
+    return []
+
+
+def _defaults(model: nn.Module) -> Plan:
+    """Return what torch itself draws; for parameters without a default, nothing is known."""
+    rules = [*torch_defaults(model, Trace()), Rule("*", _unknown_)]
+    return make_plan(params_of(model), [(rule, False) for rule in rules], Trace())
+
+
+def _unknown_(tensor: Tensor) -> Tensor:
+    return tensor

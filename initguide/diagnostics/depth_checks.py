@@ -1,0 +1,152 @@
+"""Faults that many layers show together: the product of their factors over the whole depth."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from initguide.diagnostics.hooks import EMBEDDINGS, Layer
+from initguide.diagnostics.layer_checks import cut_off
+from initguide.diagnostics.messages import hidden, name_of, remedy, std_of
+from initguide.diagnostics.report import Finding, finding
+
+# By which factor sizes may differ over a whole network. Sound networks stay within 10: the product
+# of 50 He layers as wide as 100 is off by a factor of 5 in one draw of a hundred, and after Xavier
+# tanh falls to 1/10 in 50 layers. Beyond 100, the right learning rates of the layers are so far
+# apart that no single one serves them all.
+LIMIT = 100.0
+
+
+@dataclass(frozen=True)
+class Drift:
+    """A sequence of sizes that shrinks or grows.
+
+    Attributes:
+        start: The index of the first size that is off.
+        total: The last size over the level at the start.
+        factor: The factor per layer, from `start` to where the level is constant again.
+    """
+
+    start: int
+    total: float
+    factor: float
+
+
+def drift(levels: list[float], limit: float) -> Drift | None:
+    """Return the drift of sizes relative to a level of 1, if the last is off by more than `limit`.
+
+    Only the last size decides, since a signal that recovers has not been lost.
+    """
+    # What single precision rounds to zero has no logarithm.
+    logs = [math.log(min(max(level, 1e-45), 1e45)) for level in levels]
+    if not logs or abs(logs[-1]) <= math.log(limit):
+        return None
+    # As shares of the whole way, so that noise at its two ends does not decide where it begins.
+    done = [log / logs[-1] for log in logs]
+    start = 1 + max((i for i, share in enumerate(done) if share < 0.1), default=-1)
+    end = next(i for i, share in enumerate(done) if share > 0.9 or i == len(done) - 1)
+    margin = max(end - start, 0) / 8
+    start, end = max(round(start - margin), 0), min(round(end + margin), len(done) - 1)
+    steps = max(end - start + 1, 1)
+    return Drift(start, math.exp(logs[-1]), math.exp(logs[-1] / steps))
+
+
+def signal(layers: list[Layer]) -> Iterator[Finding]:
+    """Find where the signal shrinks or grows and does not recover."""
+    seen, kept = set(), {*hidden(layers)}
+    # A layer that gives zeros, while others after it see the input, was given zeros: the queries of
+    # a decoder.
+    kept -= {e for i, e in enumerate(layers) if not e.output[2] and not cut_off(layers[i + 1 :])}
+    for part in _segments(layers):
+        first = part[0]
+        base = first.input[2] if first.input else first.output[2]
+        inner = [layer for layer in part if layer in kept or layer.stream]
+        found = drift([_size(layer) / base for layer in inner], LIMIT) if base else None
+        if found is None:
+            continue
+        layer, hint = inner[found.start], ""
+        kind = f"signal {_ending(found)}"
+        inside = [each for each in inner[found.start :] if each.place.branch is not None]
+        many = len(inside) > max(2, (len(inner) - found.start) / 2)
+        # More of the growth is inside the branches than on the way to them.
+        if found.total > 1 and many and found.total > (_size(inside[0]) / base) ** 2:
+            kind, layer = "residual sums grow", inside[0]
+        else:
+            hint = remedy(layer)
+        if kind not in seen:
+            seen.add(kind)
+            message = (
+                f"from this layer on, the signal changes by a factor of {found.factor:.2g} per "
+                f"layer, and by {found.total:.1g} in all"
+            )
+            yield finding(kind, message, where=name_of(layer), hint=hint)
+
+
+def _ending(found: Drift) -> str:
+    return "vanishes" if found.total < 1 else "explodes"
+
+
+def _size(layer: Layer) -> float:
+    """Return the rms that must be kept: of a branch with one layer, the rms of the sum it reads."""
+    return layer.stream[2] if layer.stream else layer.output[2]
+
+
+def _segments(layers: list[Layer]) -> Iterator[list[Layer]]:
+    """Yield runs of layers without a norm between them: a norm sets the size anew."""
+    part: list[Layer] = []
+    for layer in layers:
+        if part and layer.fresh:
+            yield part
+            part = []
+        part.append(layer)
+    yield part
+
+
+def ignored(layers: list[Layer]) -> Iterator[Finding]:
+    """Find the layer from which on all inputs give nearly the same output."""
+    first = layers[0].input
+    # The share of the size that varies from input to input; all of it where that is not known.
+    given = first[1] / first[2] if first and first[2] and not math.isnan(first[1]) else 1.0
+    inner = [
+        layer
+        for layer in hidden(layers)
+        if layer.batched and layer.output[2] and not isinstance(layer.module, EMBEDDINGS)
+    ]
+    start = len(inner)
+    while start and std_of(inner[start - 1]) < given * inner[start - 1].output[2] / LIMIT:
+        start -= 1
+    if start < len(inner):
+        layer, last = inner[start], inner[-1]
+        message = (
+            f"from this layer on the output hardly depends on the input: at {name_of(last)} the "
+            f"std over the inputs is {std_of(last):.1g}, and the rms is {last.output[2]:.1g}"
+        )
+        hint = remedy(layer, "zero the biases")
+        yield finding("input ignored", message, where=name_of(layer), hint=hint)
+
+
+def gradient(layers: list[Layer]) -> Iterator[Finding]:
+    """Find where the gradient shrinks or grows on the way back and does not recover."""
+    back = [
+        (layer, layer.gradient * (layer.output[2] if layer.normed else 1.0))
+        for layer in reversed(hidden(layers))
+        # In a branch whose last layer is zero there is no gradient yet, and none is needed.
+        if layer.gradient or (layer.gradient == 0 and layer.place.branch is None)
+    ]
+    # A branch may end in a factor of 1e-6 (LayerScale): compare layers in branches with each other.
+    for inside in (False, True):
+        part = [each for each in back if (each[0].place.branch is not None) == inside]
+        while part and part[0][1] == 0:
+            # Below a head that starts at zero, the first step brings a gradient.
+            part.pop(0)
+        found = drift([size / part[0][1] for _, size in part[1:]], LIMIT)
+        if found is None:
+            continue
+        # The weights of the layer above changed it.
+        layer = part[found.start][0]
+        message = (
+            f"from this layer back, the gradient changes by a factor of {found.factor:.2g} per "
+            f"layer, and by {found.total:.1g} in all"
+        )
+        hint = remedy(layer)
+        yield finding(f"gradient {_ending(found)}", message, where=name_of(layer), hint=hint)
+        return

@@ -1,0 +1,152 @@
+"""What `measure`, `audit` and `check_initializer` return: a report with its findings."""
+
+import html
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from initguide._format import (
+    WIDTH,
+    Row,
+    html_list,
+    html_table,
+    json_ready,
+    markdown_table,
+    markdown_text,
+    table,
+    wrapped,
+)
+from initguide.diagnostics.kinds import FINDINGS, Severity
+
+# More digits of a measured number would be noise.
+_DIGITS = 3
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong, or that may be wrong.
+
+    Attributes:
+        kind: One of the keys of [FINDINGS][initguide.FINDINGS].
+        where: The name of the layer where it begins (`measure`), of the parameter (`audit`) or of
+            the function (`check_initializer`).
+        message: What was found, in numbers.
+        hint: What to do.
+        page: The page that explains it, a path below `docs`.
+        severity: `"error"` must be fixed; `"warning"` may be meant, so look at it.
+    """
+
+    kind: str
+    where: str
+    message: str
+    hint: str
+    page: str
+    severity: Severity
+
+    def __str__(self) -> str:
+        """Return all of it in one line."""
+        return (
+            f"{self.severity}: {self.kind} in {self.where}: {self.message}. "
+            f"Hint: {self.hint} ({self.page})"
+        )
+
+    def to_dict(self) -> dict[str, str]:
+        """Return the attributes as a dict."""
+        return asdict(self)
+
+
+def finding(kind: str, message: str, *, where: str = "", hint: str = "") -> Finding:
+    """Return a finding, with the page, the severity and the usual hint of its kind."""
+    known = FINDINGS[kind]
+    return Finding(kind, where, message, hint or known.hint, known.page, known.severity)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a check found: rows of numbers, and the findings. Print it to read it.
+
+    [measure][initguide.measure], [audit][initguide.audit] and
+    [check_initializer][initguide.check_initializer] return one.
+
+    Attributes:
+        made_by: The name of the function that made it.
+        rows: One dict for each layer (`measure`), parameter (`audit`) or shape
+            (`check_initializer`). `None` means that a number does not apply.
+        findings: What is wrong, causes before their effects. Empty if nothing was found.
+        notes: Further facts: layers that the batch did not reach, the tests that were made, and
+            their limits.
+        title: The comparison and its result, or an empty text.
+        printed: The rows and columns that are shown, where not all of them are.
+    """
+
+    made_by: str
+    rows: list[Row]
+    findings: list[Finding]
+    notes: list[str] = field(default_factory=list)
+    title: str = ""
+    printed: list[Row] | None = field(default=None, repr=False)
+
+    @property
+    def ok(self) -> bool:
+        """Whether there are no findings, of either severity."""
+        return not self.findings
+
+    def assert_ok(self) -> None:
+        """Raise AssertionError with all findings, if there are any. For tests and CI."""
+        if self.findings:
+            lines = [self.title] if self.title else []
+            raise AssertionError("\n".join([*lines, *map(str, self.findings)]))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as a dict for JSON; NaN and infinity become strings."""
+        return json_ready(
+            {
+                "made_by": self.made_by,
+                "title": self.title,
+                "ok": self.ok,
+                "rows": self.rows,
+                "findings": [each.to_dict() for each in self.findings],
+                "notes": self.notes,
+            }
+        )
+
+    @property
+    def _shown(self) -> list[Row]:
+        return self.rows if self.printed is None else self.printed
+
+    @property
+    def _lines(self) -> list[str]:
+        return [str(each) for each in self.findings] or ["nothing found wrong"]
+
+    def __str__(self) -> str:
+        """Return the rows as a table of at most 100 columns, then findings and notes."""
+        tables = [table(self._shown, digits=_DIGITS, width=WIDTH)] if self._shown else []
+        lines = wrapped([*self._lines, *self.notes])
+        return "\n".join([*wrapped([self.title] if self.title else []), *tables, *lines])
+
+    def to_markdown(self) -> str:
+        """Return the same as Markdown."""
+        parts = [f"**{markdown_text(self.title)}**"] if self.title else []
+        parts += [markdown_table(self._shown, digits=_DIGITS)] if self._shown else []
+        lines = [f"- {markdown_text(line)}" for line in (*self._lines, *self.notes)]
+        return "\n\n".join([*parts, "\n".join(lines)]) + "\n"
+
+    def _repr_html_(self) -> str:
+        """Return the same for a notebook."""
+        title = f"<p>{html.escape(self.title)}</p>" if self.title else ""
+        rows = html_table(self._shown, digits=_DIGITS) if self._shown else ""
+        return f"{title}{rows}{html_list([*self._lines, *self.notes])}"
+
+    def plot(self) -> Any:
+        """Draw signal and gradient by layer; return the Figure.
+
+        Raises:
+            ValueError: The report is not one of [measure][initguide.measure].
+        """
+        if self.made_by != "measure":
+            raise ValueError(
+                f"only a report of measure can be plotted; got one of {self.made_by}, which has "
+                "no signal by layer"
+            )
+        from initguide.plotting.report import report
+
+        return report(self.rows, self.findings)

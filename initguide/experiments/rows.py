@@ -1,0 +1,42 @@
+"""Rows: every experiment returns a list of dictionaries, one for each measured point."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
+from typing import Any
+
+from torch import Tensor
+
+Rows = list[dict[str, Any]]
+
+
+def grid(**settings: Iterable[Any]) -> Rows:
+    """Return each combination of the settings as one mapping; the last setting changes fastest."""
+    return [dict(zip(settings, values, strict=True)) for values in product(*settings.values())]
+
+
+def join(runs: Iterable[Mapping[str, Any]], curves: Iterable[Iterable[dict[str, Any]]]) -> Rows:
+    """Return the rows of all runs, and add to each row the settings of its run."""
+    return [{**run, **row} for run, curve in zip(runs, curves, strict=True) for row in curve]
+
+
+def loss_curves(runs: Sequence[Mapping[str, Any]], losses: Tensor, every: int = 10) -> Rows:
+    """Return learning curves as rows: the mean loss of each run over every few steps.
+
+    Args:
+        runs: The settings of each run.
+        losses: The loss of each run in each step, shape `(steps, runs)`.
+        every: The number of steps from row to row.
+
+    Returns:
+        For each run and each `every` steps: the settings of the run, `step` and `loss`.
+    """
+    parts = losses.split(every)
+    ends = [min((i + 1) * every, len(losses)) for i in range(len(parts))]
+    means = [part.mean(0).tolist() for part in parts]
+    return join(
+        runs,
+        (
+            [{"step": step, "loss": mean[i]} for step, mean in zip(ends, means, strict=True)]
+            for i in range(len(runs))
+        ),
+    )

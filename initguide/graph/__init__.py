@@ -1,0 +1,1 @@
+"""Facts about each layer of a model, read from a symbolic run of its forward pass."""

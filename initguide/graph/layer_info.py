@@ -1,0 +1,48 @@
+"""The kinds of layers, and what rules and recipes know about one layer of a model."""
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from initguide._torch_internals import NormBase
+from initguide.activations import Nonlinearity
+from initguide.graph.custom_layers import CustomLinear, CustomNorm
+from initguide.layers.convolution import CONVOLUTIONS
+
+# Layers with one weight.
+LAYERS = (nn.Linear, nn.Bilinear, nn.Embedding, nn.EmbeddingBag, *CONVOLUTIONS, CustomLinear)
+# Layers that pack several weights into one parameter.
+PACKED = (nn.MultiheadAttention, nn.RNNBase, nn.RNNCellBase)
+NORMS = (
+    NormBase,
+    nn.LayerNorm,
+    nn.GroupNorm,
+    nn.RMSNorm,
+    nn.LocalResponseNorm,
+    CustomNorm,
+)
+# Blocks of torch whose forward cannot be traced; their layers are known.
+TRANSFORMER = (nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
+
+
+@dataclass(frozen=True)
+class LayerInfo:
+    """What the trace found out about one layer.
+
+    Attributes:
+        nonlinearity: The activation that follows, in the form that [gain][initguide.gain] takes.
+        label: Its name in a printed plan.
+        branch: The number of the residual branch that holds the layer, from 0; None outside.
+        ends: Whether the layer ends its branch: it is the last layer, or the norm after it.
+        last: Whether no layer follows it in the model.
+        note: What is not known.
+        between: The operations between the layer and its activation, in order.
+    """
+
+    nonlinearity: Nonlinearity = "linear"
+    label: str = "linear"
+    branch: int | None = None
+    ends: bool = False
+    last: bool = False
+    note: str = ""
+    between: tuple[str, ...] = ()

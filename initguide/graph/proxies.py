@@ -1,0 +1,190 @@
+"""Proxies to run a forward on: they record each operation and need no data.
+
+A proxy of torch.fx has no size, so most forwards would stop at the first `*x.shape` or at the first
+check of a length. The kind of a layer and the activation after it do not depend on sizes. So our
+proxies give a length that is equal to every number, which passes every check.
+"""
+
+import inspect
+import operator
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any, cast
+
+import torch
+from torch import Tensor, fx, nn
+
+from initguide._torch_internals import names_to_unpack
+
+
+class AnyLength(int):
+    """A length that equals every number, is below and above none, and divides by all."""
+
+    def __new__(cls, value: int = 16) -> "AnyLength":
+        """Return a length; torch uses its value, an even number, where it needs a number."""
+        return super().__new__(cls, value)
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __ne__(self, other: object) -> bool:
+        return False
+
+    def __lt__(self, other: Any) -> bool:
+        return False
+
+    __gt__ = __lt__
+
+    def __le__(self, other: Any) -> bool:
+        return True
+
+    __ge__ = __le__
+
+    def __hash__(self) -> int:
+        return int.__hash__(self)
+
+    def _any(self, *_: Any) -> "AnyLength":
+        return AnyLength()
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _any
+    __floordiv__ = __rfloordiv__ = _any
+
+    def __mod__(self, other: Any) -> int:
+        return 0
+
+
+class AnyShape(tuple):
+    """A shape of unknown rank: as long as the statement that unpacks it needs, and else three."""
+
+    def __new__(cls, rank: Any = 3) -> "AnyShape":
+        """Return a shape of some rank, or as long as a sequence."""
+        rank = rank if isinstance(rank, int) else len(rank)
+        return super().__new__(cls, (AnyLength(),) * rank)
+
+    def __iter__(self) -> Iterator[AnyLength]:
+        # An endless iterator cannot be unpacked, and a list of it would never be full.
+        return iter([AnyLength()] * (names_to_unpack() or len(self)))
+
+    def __getitem__(self, key: Any) -> Any:
+        return AnyShape(len(range(len(self))[key])) if isinstance(key, slice) else AnyLength()
+
+    def numel(self) -> AnyLength:
+        """Return the number of entries."""
+        return AnyLength()
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __ne__(self, other: object) -> bool:
+        return False
+
+    def __hash__(self) -> int:
+        return tuple.__hash__(self)
+
+
+class TensorProxy(fx.Proxy):
+    """A tensor without values; the shape is known only for a parameter."""
+
+    def __init__(self, node: fx.Node, tracer: Any, parameter: Tensor | None = None) -> None:
+        super().__init__(node, tracer)
+        self.parameter = parameter
+
+    @property
+    def shape(self) -> Any:
+        """The shape."""
+        return AnyShape() if self.parameter is None else self.parameter.shape
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type."""
+        return torch.get_default_dtype() if self.parameter is None else self.parameter.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """The device."""
+        return torch.device("cpu")
+
+    @property
+    def ndim(self) -> int:
+        """The rank."""
+        return AnyLength(3) if self.parameter is None else self.parameter.ndim
+
+    is_cuda = requires_grad = False
+
+    def size(self, dim: int | None = None) -> Any:
+        """Return the shape, or one length."""
+        return self.shape if dim is None else self.shape[dim]
+
+    def dim(self) -> int:
+        """Return the rank."""
+        return self.ndim
+
+    def numel(self) -> int:
+        """Return the number of entries."""
+        return AnyLength() if self.parameter is None else self.parameter.numel()
+
+    def __len__(self) -> int:
+        return AnyLength()
+
+    def __iter__(self) -> Iterator[Any]:
+        # torch.fx disassembles the whole bytecode of the caller for this, which is slow.
+        count, this = names_to_unpack(), cast("Any", self)
+        return iter([this[i] for i in range(count)]) if count else super().__iter__()
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self.tracer.create_proxy("call_function", operator.setitem, (self, key, value), {})
+
+
+class ProxyTracer(fx.Tracer):
+    """Run a forward on proxies.
+
+    Args:
+        model: The module whose forward is run.
+        arguments: The names of the arguments to pass; the others keep their defaults. None passes
+            all.
+    """
+
+    def __init__(self, model: nn.Module, arguments: tuple[str, ...] | None = None) -> None:
+        super().__init__()
+        self.arguments = arguments
+        self.parameters = dict(model.named_parameters(remove_duplicate=False))
+
+    def create_args_for_root(
+        self, root_fn: Any, is_module: bool, concrete_args: Any = None
+    ) -> tuple[Any, list[Any]]:
+        """Return a function to call, and its arguments: a proxy for each name."""
+        if self.arguments is None:
+            return super().create_args_for_root(root_fn, is_module, concrete_args)
+        proxies = {name: self.create_proxy("placeholder", name, (), {}) for name in self.arguments}
+        return lambda model: root_fn(model, **proxies), [self.root]
+
+    def create_arg(self, a: Any) -> Any:
+        """Return the form in which the graph stores a value, or None if it cannot store it."""
+        # Torch stores numbers and containers of numbers, and refuses other objects.
+        with suppress(NotImplementedError):
+            return super().create_arg(a)
+        return None
+
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        """Return the proxy of a node."""
+        parameter = self.parameters.get(str(node.target)) if node.op == "get_attr" else None
+        return TensorProxy(node, self, parameter)
+
+
+def argument_choices(module: nn.Module) -> Iterator[tuple[str, ...] | None]:
+    """Yield which arguments to pass to a forward: the required ones, then more and more others.
+
+    The last choice is None, which passes all.
+    """
+    parameters = [
+        each
+        for each in inspect.signature(module.forward).parameters.values()
+        if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
+    ]
+    required = [each.name for each in parameters if each.default is each.empty]
+    required = required or [each.name for each in parameters[:1]]
+    more = [e.name for e in parameters if e.default is None and e.name not in required]
+    yield tuple(required)
+    yield from ((*required, name) for name in more)
+    yield from ((*required, *more[:count]) for count in range(2, len(more) + 1))
+    yield None

@@ -1,0 +1,162 @@
+r"""Initialize a whole model by rules: plan it, read the plan, then carry it out.
+
+A [Rule][initguide.Rule] pairs parameters with a method. [plan][initguide.plan] finds the rule of
+each parameter, its fans, the activation that follows and the standard deviation, and changes
+nothing. [initialize_][initguide.initialize_] draws the values.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from initguide._checks import check_model, one_of
+from initguide._state import random_states_kept
+from initguide.graph.trace import Trace, trace
+from initguide.model.params import parametrizations_in_eval_mode, params_of
+from initguide.model.plan import Plan
+from initguide.model.resolve import make_plan
+from initguide.model.rule import Rule
+from initguide.recipes.registry import RECIPES
+
+Recipe = str | Sequence[Rule | str]
+
+
+def plan(model: nn.Module, recipe: Recipe = "auto") -> Plan:
+    r"""Return what each parameter of a model will hold, and change nothing.
+
+    $$\text{parameter} \mapsto (\text{rule}, \text{fans}, \text{activation that follows})
+    \mapsto (\text{law}, \text{mean}, \text{std})$$
+
+    The first rule that matches a parameter decides. A tied weight appears once, by its first name,
+    and a rule may match any of its names. To find the activation that follows a layer, the model's
+    forward is traced on proxies, through norms, dropout, reshapes and residual sums. A note
+    names each operation that the trace does not know.
+
+    A recipe leaves frozen and quantized parameters unchanged, such as pretrained weights beside a
+    new head, and the plan says so. A frozen norm keeps its statistics as well. Your own rules apply
+    to these parameters too.
+
+    Args:
+        model: Any module; it may be on the meta device.
+        recipe: A name from [RECIPES][initguide.RECIPES], or a list of rules and such names. A name
+            in a list adds the rules of that recipe.
+
+    Returns:
+        A [Plan][initguide.Plan], which prints as a table.
+
+    Raises:
+        ValueError: The recipe is unknown, a parameter has no rule, one of your rules matches
+            nothing, a method does not accept its parameter, a parameter is lazy, or there is none
+            to initialize. The error names it.
+        TypeError: `model` is not a module, or the recipe holds something else.
+
+    Source:
+        K. He et al. (2015), *Delving Deep into Rectifiers*, and the sources of each method.
+
+    Examples:
+        ```python
+        from torch import nn
+
+        import initguide as init
+
+        model = nn.Sequential(nn.Linear(64, 100), nn.ReLU(), nn.Linear(100, 10))
+        print(init.plan(model))
+        '''
+        parameter  shape     layer   fan_in  before  law                 std
+        0.weight   100 × 64  Linear      64  relu    kaiming_normal_  0.1768
+        2.weight   10 × 100  Linear     100  linear  lecun_normal_       0.1
+        biases, norms and their statistics: 2 × zeros_
+        '''
+        ```
+    """
+    check_model(model)
+    with parametrizations_in_eval_mode(model):
+        return _plan(model, recipe)
+
+
+def _plan(model: nn.Module, recipe: Recipe) -> Plan:
+    params, found = params_of(model), trace(model)
+    made = make_plan(params, _rules(recipe, model, found), found)
+    if all(entry.is_skipped for entry in made.entries):
+        kinds = ", ".join(dict.fromkeys(type(module).__name__ for module in model.modules()))
+        skipped = [f"{e.param.name!r}, which is {e.param.skip_reason}" for e in made.entries]
+        got = f"only such as {skipped[0]}: give it a rule" if skipped else f"none in {kinds}"
+        raise ValueError(f"model must have a parameter to initialize; got {got}")
+    return made
+
+
+@torch.no_grad()
+def initialize_(model: nn.Module, recipe: Recipe = "auto", *, seed: int | None = None) -> Plan:
+    r"""Initialize a whole model.
+
+    $$w_i = F(\text{seed},\ \text{name},\ i)$$
+
+    Here $i$ is the position in the full tensor. With a seed, a value depends only on these three:
+    not on the order of the parameters, on other parameters, or on how the model is sharded.
+
+    Args:
+        model: Any module; its parameters change in place.
+        recipe: As in [plan][initguide.plan].
+        seed: An integer. If None, it is drawn from torch's global generator.
+
+    Returns:
+        The [Plan][initguide.Plan] that was carried out.
+
+    Raises:
+        ValueError: As in [plan][initguide.plan]; or a parameter is on the meta device or expanded,
+            or a parametrized weight cannot be set.
+        TypeError: As in [plan][initguide.plan]; or the seed is not an integer.
+
+    On any error the model and the random state are as they were before.
+
+    Source:
+        K. He et al. (2015), *Delving Deep into Rectifiers*, and the sources of each method.
+
+    Examples:
+        ```python
+        from torch import nn
+
+        import initguide as init
+
+        model = nn.Sequential(nn.Linear(50, 400), nn.ReLU(), nn.Linear(400, 10))
+        init.initialize_(model, seed=0)
+        print(f"{model[0].weight.std():.2f}")  # sqrt(2 / 50) = 0.2
+        #> 0.20
+        init.initialize_(model, [init.Rule("2.weight", "zeros_"), "xavier"], seed=0)
+        print(model[2].weight.abs().max().item())
+        #> 0.0
+        ```
+    """
+    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
+        raise TypeError(f"seed must be an integer; got {seed!r}")
+    made = plan(model, recipe)
+    made.check()
+    state = torch.get_rng_state()
+    try:
+        number = int(torch.randint(2**62, ()).item()) if seed is None else seed
+        with parametrizations_in_eval_mode(model), random_states_kept():
+            made.write_(number)
+    except BaseException:
+        torch.set_rng_state(state)
+        raise
+    return made
+
+
+def _rules(recipe: Recipe, model: nn.Module, found: Trace) -> list[tuple[Rule, bool]]:
+    """Return the rules in order, each with whether the caller wrote it."""
+    if isinstance(recipe, str):
+        if recipe not in RECIPES:
+            raise ValueError(f"recipe must be {one_of(RECIPES)}; got {recipe!r}")
+        return [(rule, False) for rule in RECIPES[recipe](model, found)]
+    if not isinstance(recipe, Sequence):
+        raise TypeError(f"recipe must be a name or a list of rules; got {recipe!r}")
+    rules: list[tuple[Rule, bool]] = []
+    for item in recipe:
+        if isinstance(item, str):
+            rules += _rules(item, model, found)
+        elif isinstance(item, Rule):
+            rules.append((item, True))
+        else:
+            raise TypeError(f"recipe must hold rules and names of recipes; got {item!r}")
+    return rules

@@ -1,0 +1,2 @@
+from .lsuv import LsuvReport as LsuvReport
+from .lsuv import lsuv_ as lsuv_

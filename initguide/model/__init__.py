@@ -1,0 +1,1 @@
+"""Rules for a whole model, the plan that follows from them, and how it is carried out."""

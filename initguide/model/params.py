@@ -1,0 +1,111 @@
+"""The parameters and buffers of a model, each once, with the modules that hold it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.utils.parametrize import ParametrizationList, is_parametrized
+
+from initguide._tree import is_quantized
+
+
+@dataclass(frozen=True)
+class Param:
+    """A parameter or buffer of a model.
+
+    Attributes:
+        name: Its first name, as in `named_parameters`. A parametrized weight has the name of the
+            weight itself.
+        holders: For each module that holds it: the module's name, the module, and the name of the
+            parameter in it. A tied weight has several.
+        is_parameter: Whether it is a parameter; otherwise it is a buffer.
+        is_parametrized: Whether it is computed from other tensors, as under weight normalization.
+        skip_reason: Why recipes leave it unchanged: it is frozen, or it holds no real numbers.
+            Empty if they do not.
+    """
+
+    name: str
+    holders: tuple[tuple[str, nn.Module, str], ...]
+    is_parameter: bool = True
+    is_parametrized: bool = False
+    skip_reason: str = ""
+
+    @property
+    def tensor(self) -> Tensor:
+        """The tensor itself; a parametrized weight is computed anew."""
+        _, module, key = self.holders[0]
+        if not self.is_parametrized:
+            return getattr(module, key)
+        with parametrizations_in_eval_mode(module):
+            return getattr(module, key)
+
+
+@contextmanager
+def parametrizations_in_eval_mode(model: nn.Module) -> Iterator[None]:
+    """Compute parametrized weights without side effects.
+
+    In train mode, spectral norm improves its estimate each time that the weight is read.
+    """
+    chains = [module for module in model.modules() if isinstance(module, ParametrizationList)]
+    modes = [(step, step.training) for chain in chains for step in chain.modules()]
+    for step, _ in modes:
+        step.training = False
+    try:
+        yield
+    finally:
+        for step, mode in modes:
+            step.training = mode
+
+
+def params_of(model: nn.Module) -> list[Param]:
+    """Return a model's parameters and buffers, each tensor once; a parametrized weight is one."""
+    found: dict[Any, tuple[str, list[tuple[str, nn.Module, str]], bool, bool]] = {}
+    for owner, module, key, tensor, kind in _named_tensors(model):
+        identity = (id(module), key) if kind == "parametrized" else id(tensor)
+        new = (full_name(owner, key), [], kind != "buffer", kind == "parametrized")
+        found.setdefault(identity, new)[1].append((owner, module, key))
+    return [
+        Param(name, tuple(holders), is_parameter, parametrized, _skip_reason(model, holders[0]))
+        for name, holders, is_parameter, parametrized in found.values()
+    ]
+
+
+def _skip_reason(model: nn.Module, holder: tuple[str, Any, str]) -> str:
+    """Return why recipes leave a parameter unchanged, or a buffer beside frozen parameters."""
+    owner, module, key = holder
+    if is_parametrized(module, key):
+        parts = [*module.parametrizations[key].parameters()]
+        return "" if any(part.requires_grad for part in parts) else "frozen"
+    tensor = getattr(module, key)
+    if isinstance(tensor, nn.Parameter):
+        kind = str(tensor.dtype) if is_quantized(tensor) else ""
+        return kind or ("" if tensor.requires_grad else "frozen")
+    # A norm without parameters may belong to a frozen part of the model.
+    names = owner.split(".")
+    for depth in range(len(names), -1, -1):
+        beside = [*model.get_submodule(".".join(names[:depth])).parameters()]
+        if beside:
+            return "" if any(each.requires_grad for each in beside) else "frozen"
+    return ""
+
+
+def _named_tensors(model: nn.Module) -> Iterator[tuple[str, nn.Module, str, Tensor | None, str]]:
+    """Yield owner's name, owner, key, tensor and kind of each parameter and buffer."""
+    for owner, module in model.named_modules(remove_duplicate=False):
+        # The original tensors of a parametrized weight are set through the weight.
+        if "parametrizations" in owner.split("."):
+            continue
+        if is_parametrized(module):
+            for key in module.parametrizations:  # pyright: ignore[reportGeneralTypeIssues]
+                yield owner, module, str(key), None, "parametrized"
+        for key, parameter in module.named_parameters(recurse=False, remove_duplicate=False):
+            yield owner, module, key, parameter, "parameter"
+        for key, buffer in module.named_buffers(recurse=False, remove_duplicate=False):
+            yield owner, module, key, buffer, "buffer"
+
+
+def full_name(owner: str, key: str) -> str:
+    """Return the full name of a parameter from its owner's name and its name in the owner."""
+    return f"{owner}.{key}" if owner else key

@@ -1,0 +1,251 @@
+"""A plan: what each parameter of a model will hold, to be printed and to be carried out."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from initguide._format import (
+    html_list,
+    html_table,
+    json_ready,
+    markdown_table,
+    markdown_text,
+    table,
+)
+from initguide._sharding import zero_row_
+from initguide.fans import Fans
+from initguide.model.params import Param
+from initguide.model.samplers import Sampler
+
+
+@dataclass(frozen=True)
+class ParamPlan:
+    """What one parameter will hold.
+
+    Attributes:
+        param: The parameter.
+        layer: The class of the layer that holds it.
+        fans: Its fans, if it is a weight.
+        before: The activation that follows the layer.
+        sampler: How its values are drawn.
+        padding_row: The row of an embedding that stays zero.
+        note: A remark for the reader of the plan.
+    """
+
+    param: Param
+    layer: str
+    fans: Fans | None
+    before: str
+    sampler: Sampler
+    padding_row: int | None
+    note: str
+
+    @property
+    def is_conventional(self) -> bool:
+        """Whether it is as in most networks: a bias of 0, a norm's scale of 1, or a buffer."""
+        neutral = "norm" in self.layer.lower() and self.sampler.is_constant(1.0)
+        zero = "bias" in self.param.name.rpartition(".")[2] and self.sampler.is_constant(0.0)
+        return not self.note and (neutral or zero or not self.param.is_parameter)
+
+    @property
+    def is_skipped(self) -> bool:
+        """Whether the recipe leaves it unchanged because it is frozen or not real."""
+        return bool(self.param.skip_reason) and self.sampler.keeps_values
+
+    def draw_(self, tensor: Tensor, seed: int) -> Tensor:
+        """Fill a tensor of the parameter's shape."""
+        self.sampler.fill_(tensor, seed, self.param.name)
+        if self.padding_row is not None:
+            zero_row_(tensor, self.padding_row)
+        return tensor
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What each parameter of a model will hold; printing it gives a table.
+
+    Attributes:
+        entries: One for each parameter, and for each buffer that a rule matches.
+
+    Examples:
+        ```python
+        from torch import nn
+
+        import initguide as init
+
+        plan = init.plan(nn.Sequential(nn.Linear(50, 10), nn.ReLU(), nn.Linear(10, 1)))
+        print([(row["parameter"], row["law"]) for row in plan.rows if row["fan_in"]])
+        #> [('0.weight', 'kaiming_normal_'), ('2.weight', 'lecun_normal_')]
+        print(plan.rows[0]["std"])  # sqrt(2 / 50) = 0.2
+        #> 0.2
+        ```
+    """
+
+    entries: tuple[ParamPlan, ...]
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """One dict for each parameter.
+
+        The keys are `parameter`, `shape`, `layer`, `fan_in`, `before` (the activation that
+        follows), `law` (the method), `mean`, `std` and `note`. A value is None if it is not
+        known or does not apply.
+        """
+        return [
+            {
+                "parameter": entry.param.name,
+                "shape": " × ".join(map(str, entry.param.tensor.shape)) or "scalar",
+                "layer": entry.layer,
+                "fan_in": entry.fans.fan_in if entry.fans else None,
+                "before": entry.before or None,
+                "law": entry.sampler.name,
+                "mean": entry.sampler.mean,
+                "std": entry.sampler.std,
+                "note": entry.note or None,
+            }
+            for entry in self.entries
+        ]
+
+    def _shown_rows(self) -> list[dict[str, Any]]:
+        """Return the rows of the printed table.
+
+        Conventional and skipped parameters are left out, and so is a column without a number or a
+        word, or with zeros only.
+        """
+        hidden = [entry.is_conventional or entry.is_skipped for entry in self.entries]
+        rows = [row for row, hide in zip(self.rows, hidden, strict=True) if not hide]
+        empty = (None, 0.0)
+        keys = [key for key in self.rows[0] if any(row[key] not in empty for row in rows)]
+        return [{key: row[key] for key in keys} for row in rows]
+
+    def _summary(self) -> list[str]:
+        """Return the lines below the printed table, about the parameters that it leaves out."""
+        counts = Counter(entry.sampler.name for entry in self.entries if entry.is_conventional)
+        parts = ", ".join(f"{count} × {name}" for name, count in sorted(counts.items()))
+        lines = [f"biases, norms and their statistics: {parts}"] if parts else []
+        skipped = [entry.param for entry in self.entries if entry.is_skipped]
+        for reason in dict.fromkeys(param.skip_reason for param in skipped):
+            names = [param.name for param in skipped if param.skip_reason == reason]
+            more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+            lines.append(f"{reason}, left unchanged: {', '.join(names[:5])}{more}")
+        return lines
+
+    def __str__(self) -> str:
+        """Return the rows as a table, with conventional parameters counted below it."""
+        shown = self._shown_rows()
+        return "\n".join([*([table(shown)] if shown else []), *self._summary()])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all rows as a dict for JSON; NaN and infinity become strings."""
+        return json_ready({"made_by": "plan", "rows": self.rows})
+
+    def to_markdown(self) -> str:
+        """Return the printed table as Markdown."""
+        shown = self._shown_rows()
+        lines = [f"- {markdown_text(line)}" for line in self._summary()]
+        parts = [markdown_table(shown) if shown else "", "\n".join(lines)]
+        return "\n\n".join(part for part in parts if part) + "\n"
+
+    def _repr_html_(self) -> str:
+        """Return the printed table as HTML, which notebooks show."""
+        shown, lines = self._shown_rows(), self._summary()
+        return (html_table(shown) if shown else "") + (html_list(lines) if lines else "")
+
+    def check(self) -> None:
+        """Raise ValueError if a parameter has no memory of its own to write to."""
+        meta = [entry.param.name for entry in self.entries if entry.param.tensor.is_meta]
+        if meta:
+            raise ValueError(
+                f"parameters must hold memory: call model.to_empty(device=...) first; got "
+                f"{meta[0]!r} on the meta device"
+            )
+        for entry in self.entries:
+            tensor = entry.param.tensor
+            sides = zip(tensor.shape, tensor.stride(), strict=True)
+            is_expanded = any(size > 1 and not step for size, step in sides)
+            if is_expanded and not entry.sampler.keeps_values:
+                raise ValueError(
+                    f"each value must have memory of its own; got {entry.param.name!r}, which is "
+                    "expanded"
+                )
+
+    def write_(self, seed: int) -> None:
+        """Carry the plan out: first draw what may raise, and only then write."""
+        ready = []
+        parametrized = [entry.param for entry in self.entries if entry.param.is_parametrized]
+        with _buffers_kept_on_error(parametrized):
+            for entry in self.entries:
+                param, sampler = entry.param, entry.sampler
+                if sampler.from_package and not param.is_parametrized:
+                    continue
+                if sampler.keeps_values:
+                    continue
+                # A function may change the present values, or only a part of them.
+                values = param.tensor.detach().clone()
+                try:
+                    ready += _writes(param, entry.draw_(values, seed))
+                except Exception as error:
+                    error.add_note(f"raised by {sampler.name} for {param.name!r}")
+                    raise
+        for entry in self.entries:
+            if entry.sampler.from_package and not entry.param.is_parametrized:
+                entry.draw_(entry.param.tensor, seed)
+        for tensor, values in ready:
+            tensor.copy_(values)
+
+
+def _chain(param: Param) -> Any:
+    """Return the chain of parametrizations that computes a parameter."""
+    _, module, key = param.holders[0]
+    return module.parametrizations[key]  # pyright: ignore[reportArgumentType,reportIndexIssue]
+
+
+@contextmanager
+def _buffers_kept_on_error(params: list[Param]) -> Iterator[None]:
+    """Restore the buffers of parametrizations on an error.
+
+    The inverse of a parametrization may write to them: the orthogonal one moves its base point.
+    """
+    before = [
+        (step, name, buffer, buffer.clone())
+        for param in params
+        for step in _chain(param).modules()
+        for name, buffer in step.named_buffers(recurse=False)
+    ]
+    try:
+        yield
+    except BaseException:
+        for step, name, buffer, value in before:
+            setattr(step, name, buffer.copy_(value))
+        raise
+
+
+def _writes(param: Param, values: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Return which tensors must be set to what, so that a parameter has these values."""
+    if not param.is_parametrized:
+        return [(param.tensor, values)]
+    chain = _chain(param)
+    originals: Any = values
+    parts: tuple[Tensor, ...] = ()
+    try:
+        for step in reversed(chain):
+            originals = step.right_inverse(originals)
+        parts = originals if isinstance(originals, tuple) else (originals,)
+        first, *others = chain
+        value: Any = first(*parts)
+        for step in others:
+            value = step(value)
+        is_settable = torch.allclose(value, values, rtol=1e-3, atol=1e-6)
+    except (AttributeError, NotImplementedError, ValueError):
+        # A step has no inverse, or refuses these values.
+        is_settable = False
+    if not is_settable:
+        kinds = [type(step).__name__ for step in chain]
+        raise ValueError(f"{param.name!r} must be a weight that can be set; got {kinds}")
+    names = [f"original{index if len(parts) > 1 else ''}" for index in range(len(parts))]
+    return [(getattr(chain, name), part) for name, part in zip(names, parts, strict=True)]

@@ -1,0 +1,156 @@
+"""Match rules to parameters, and turn each match into the plan of one parameter."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from torch import nn
+
+from initguide._torch_internals import CLASS_PREFIXES
+from initguide.fans import Fans, fans, packed_in
+from initguide.gains import unit_gain
+from initguide.graph.layer_info import LAYERS, PACKED, LayerInfo
+from initguide.graph.trace import Trace
+from initguide.model.params import Param, full_name
+from initguide.model.plan import ParamPlan, Plan
+from initguide.model.rule import Rule
+from initguide.model.samplers import keep_, make_sampler
+
+
+class _Match(NamedTuple):
+    """The first rule that fits a parameter, and the holder and the name that it fits."""
+
+    rule: Rule
+    info: LayerInfo
+    module: nn.Module
+    key: str
+    name: str
+
+
+def make_plan(params: Sequence[Param], rules: Sequence[tuple[Rule, bool]], trace: Trace) -> Plan:
+    """Return the plan for some parameters and buffers.
+
+    Args:
+        params: The parameters and buffers.
+        rules: The rules in order, each with whether the caller wrote it. Those of the caller apply
+            to frozen parameters as well, and each must match a parameter.
+        trace: The trace of the model.
+
+    Raises:
+        ValueError: A parameter has no rule, a rule of the caller matches nothing, or a method does
+            not accept its parameter or options.
+        TypeError: An option has the wrong type.
+    """
+    entries, without_rule, used = [], [], set()
+    for param in params:
+        rules_for_it = [rule for rule, from_caller in rules if from_caller or not param.skip_reason]
+        match = _match(param, rules_for_it, trace)
+        if match is None and param.skip_reason and param.is_parameter and not param.tensor.is_meta:
+            match = _match(param, [_skipping_rule(param.skip_reason)], trace)
+        if match is not None:
+            used.add(id(match.rule))
+            entries.append(_param_plan(param, match, trace))
+        elif param.is_parameter or param.tensor.is_meta:
+            without_rule.append(param.name)
+    if without_rule:
+        raise ValueError(_without_rule_message(without_rule, trace))
+    idle = [rule for rule, from_caller in rules if from_caller and id(rule) not in used]
+    if idle:
+        raise ValueError(f"each rule must match a parameter; got none for {idle[0]!r}")
+    return Plan(tuple(entries))
+
+
+def _without_rule_message(names: list[str], trace: Trace) -> str:
+    listed = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
+    roles = [trace.roles.get(name) for name in names[:5]]
+    operations = dict.fromkeys(role.operation for role in roles if role and role.operation)
+    used_in = f" (the forward uses it in {', '.join(operations)}, which suggests no method)"
+    return (
+        f"each parameter must have a rule; got none for {listed}: put Rule({names[0]!r}, ...) "
+        f"before the recipe, or 'keep' after it to leave them unchanged"
+        f"{used_in if operations else ''}"
+    )
+
+
+def _skipping_rule(reason: str) -> Rule:
+    """Return a rule that leaves a parameter unchanged and gives the reason."""
+    rule = Rule("*", keep_)
+    rule.note = f"{reason}, left unchanged"
+    return rule
+
+
+def _match(param: Param, rules: Sequence[Rule], trace: Trace) -> _Match | None:
+    holders = []
+    for owner, module, key in param.holders:
+        name = full_name(owner, key)
+        holders.append((trace.layers.get(name) or trace.layer(owner), module, key, name))
+    for rule in rules:
+        if param.is_parameter or rule.takes_buffers:
+            for info, module, key, name in holders:
+                if rule.matches(name, module, info):
+                    return _Match(rule, info, module, key, name)
+    return None
+
+
+def _param_plan(param: Param, match: _Match, trace: Trace) -> ParamPlan:
+    rule, info, module, key, name = match
+    tensor = param.tensor
+    options = {name: _with_activation(name, value, info) for name, value in rule.options.items()}
+    role = trace.roles.get(name)
+    # A table of vectors and a scale sum no inputs, so they have no fans.
+    sums = role is None or role.kind in ("weight", "unknown") or isinstance(module, LAYERS)
+    is_weight = tensor.ndim > 1 and tensor.numel() > 0 and sums
+
+    def fans_of() -> Fans:
+        return fans(tensor.shape) if rule.shape_fans else trace.fans(name, module, key)
+
+    try:
+        block_count = 1 if rule.shape_fans else packed_in(module, key)
+        sampler = make_sampler(rule.law, tensor, fans_of, block_count, rule.times, options)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{rule!r} must fit {param.name!r}; got: {error}") from error
+    padding_rows = [getattr(holder, "padding_idx", None) for _, holder, _ in param.holders]
+    padding_row = next((row for row in padding_rows if row is not None), None)
+    if sampler.keeps_values:
+        padding_row = None
+    notes = [_ties(param), rule.note]
+    if padding_row is not None:
+        notes.append(f"row {padding_row} is padding, and zero")
+    # The activation matters to a weight. Tables have none, and other parameters belong to no layer.
+    is_table = isinstance(module, (nn.Embedding, nn.EmbeddingBag))
+    in_layer = name in trace.layers or isinstance(module, (*LAYERS, *PACKED))
+    if is_weight and in_layer and not is_table:
+        notes.append(info.note)
+    return ParamPlan(
+        param=param,
+        layer=_class_name(module),
+        fans=fans_of() if is_weight else None,
+        before=info.label if is_weight else "",
+        sampler=sampler,
+        padding_row=padding_row,
+        note="; ".join(note for note in notes if note),
+    )
+
+
+def _ties(param: Param) -> str:
+    """Return a note that names the other holders of a tied weight."""
+    # A module that the model holds twice gives two names, but ties nothing.
+    names = {id(module): full_name(owner, key) for owner, module, key in param.holders[::-1]}
+    _, *others = [*names.values()][::-1]
+    return f"tied with {', '.join(others)}" if others else ""
+
+
+def _with_activation(option: str, value: Any, info: LayerInfo) -> Any:
+    """Return the value of an option, with the activation in place of "auto" and "unit"."""
+    if option in ("gain", "nonlinearity") and isinstance(value, str) and value == "auto":
+        return info.nonlinearity
+    if option == "gain" and isinstance(value, str) and value == "unit":
+        return unit_gain(info.nonlinearity)
+    return value
+
+
+def _class_name(module: nn.Module) -> str:
+    """Return the name of a layer's class without the prefixes that torch adds."""
+    name = type(module).__name__
+    for prefix in CLASS_PREFIXES:
+        name = name.removeprefix(prefix)
+    return name

@@ -1,1 +1,0 @@
-"""Rules for a whole model, the plan that follows from them, and its execution."""

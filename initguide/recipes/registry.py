@@ -1,0 +1,37 @@
+"""All recipes by name: published initializations of whole models, as functions that give rules."""
+
+from collections.abc import Callable
+
+from torch import nn
+
+from initguide.graph.trace import Trace
+from initguide.model.rule import Rule
+from initguide.recipes.auto import auto
+from initguide.recipes.one_method import kaiming, keep, orthogonal, xavier
+from initguide.recipes.residual import fixup, gpt2, zero_gamma
+from initguide.recipes.torch_defaults import torch_defaults
+
+RECIPES: dict[str, Callable[[nn.Module, Trace], list[Rule]]] = {
+    "auto": auto,
+    "torch": torch_defaults,
+    "xavier": xavier,
+    "kaiming": kaiming,
+    "orthogonal": orthogonal,
+    "zero_gamma": zero_gamma,
+    "gpt2": gpt2,
+    "fixup": fixup,
+    "keep": keep,
+}
+"""The recipes by name, for [plan][initguide.plan] and [initialize_][initguide.initialize_].
+
+Each is a function that returns the rules for a model and its trace.
+
+- `"auto"`: He, Xavier or LeCun, by the activation that follows the layer. The last layer of each
+  residual branch without a norm is scaled by one over the square root of their number.
+- `"torch"`: the values that torch draws when it builds the layers.
+- `"xavier"`, `"kaiming"`, `"orthogonal"`: one method for all weights.
+- `"zero_gamma"`: as `"auto"`, with the last norm of each residual branch at zero.
+- `"gpt2"`: std 0.02, and less at the end of each residual branch.
+- `"fixup"`: residual networks without norms; the last layer of each branch and the head at zero.
+- `"keep"`: leaves unchanged all parameters that no earlier rule matches.
+"""

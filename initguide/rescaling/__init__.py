@@ -1,1 +1,0 @@
-"""Scale layers while a model runs: what LSUV measures, solves and writes."""

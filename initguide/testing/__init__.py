@@ -1,0 +1,1 @@
+"""Check an initializer of your own: does it draw what its method draws?"""

@@ -1,1 +1,0 @@
-"""Where each layer stands in its network: found by running the model on symbols."""

@@ -1,0 +1,96 @@
+"""Steps of many models at once: equal to the optimizers of torch."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from initguide.experiments import mlp
+from initguide.experiments.descent import descend, gradient_step
+
+pytestmark = pytest.mark.usefixtures("random_states_kept")
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize(
+    ("betas", "warmup"), [(None, None), ((0.9, 0.98), None), ((0.9, 0.98), [1, 3, 9])]
+)
+def test_descend_equals_the_optimizers_of_torch(betas, warmup):
+    x = torch.randn(6, 3, 20, 4, generator=seeded())
+    y = torch.randint(5, (6, 3, 20), generator=seeded(1))
+    models = [mlp((4, 8, 5), nn.Tanh, generator=seeded(i)) for i in range(3)]
+    rates = [0.01, 0.03, 0.1]
+    expected = []
+    for i, lr in enumerate(rates):
+        twin = mlp((4, 8, 5), nn.Tanh, generator=seeded(i))
+        parameters = list(twin.parameters())
+        optimizer = (
+            torch.optim.Adam(parameters, lr, betas) if betas else torch.optim.SGD(parameters, lr)
+        )
+        for step in range(6):
+            optimizer.zero_grad()
+            if warmup:
+                optimizer.param_groups[0]["lr"] = lr * min((step + 1) / warmup[i], 1)
+            loss = F.cross_entropy(twin(x[step, i]), y[step, i])
+            loss.backward()
+            optimizer.step()
+            expected.append(loss.item())
+        models.append(twin)
+    batches = zip(x, y, strict=True)
+    losses = descend(models[:3], batches, F.cross_entropy, lr=rates, betas=betas, warmup=warmup)
+    assert losses.T.flatten().tolist() == pytest.approx(expected, rel=1e-4)
+    for ours, twin in zip(models[:3], models[3:], strict=True):
+        for parameter, other in zip(ours.parameters(), twin.parameters(), strict=True):
+            torch.testing.assert_close(parameter, other, rtol=1e-3, atol=1e-5)
+
+
+def test_no_step_is_computed_after_all_runs_diverged():
+    seen = []
+
+    def batches():
+        for step in range(5):
+            seen.append(step)
+            yield torch.full((2, 3, 4), math.inf), torch.zeros(2, 3, dtype=torch.long)
+
+    models = [mlp((4, 8, 5), generator=seeded(i)) for i in range(2)]
+    losses = descend(models, batches(), F.cross_entropy, lr=[0.1, 0.1])
+    assert losses.shape == (5, 2)
+    assert losses.isnan().all()
+    with pytest.raises(ValueError, match="one number for each of 2 models; got 1"):
+        descend(models, batches(), F.cross_entropy, lr=[0.1])
+    with pytest.raises(ValueError, match=r"the parameters 0\.weight, .*, 2\.bias; got 0\.weight$"):
+        descend(models, batches(), F.cross_entropy, lr={"0.weight": [0.1, 0.1]})
+
+
+def test_each_parameter_has_its_own_rate():
+    x, y = torch.randn(1, 20, 4, generator=seeded()), torch.randint(5, (1, 20), generator=seeded(1))
+    model, twin = (mlp((4, 8, 5), generator=seeded()) for _ in range(2))
+    rates = {"0.weight": 0.1, "0.bias": 0.0, "2.weight": 0.3, "2.bias": 1.0}
+    lr = {name: [rate] for name, rate in rates.items()}
+    descend([model], [(x, y)], F.cross_entropy, lr=lr)
+    F.cross_entropy(twin(x[0]), y[0]).backward()
+    for (name, parameter), other in zip(model.named_parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(parameter, other - rates[name] * other.grad)
+
+
+def test_gradient_step_updates_once_and_returns_the_loss_before():
+    x, y = torch.randn(20, 4, generator=seeded()), torch.randint(5, (20,), generator=seeded(1))
+    model, twin = (mlp((4, 8, 5), generator=seeded()) for _ in range(2))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with torch.no_grad():
+        losses = [gradient_step(optimizer, lambda: F.cross_entropy(model(x), y)) for _ in range(2)]
+    for before in losses:
+        loss = F.cross_entropy(twin(x), y)
+        assert before.item() == pytest.approx(loss.item())
+        assert not before.requires_grad
+        gradients = torch.autograd.grad(loss, list(twin.parameters()))
+        with torch.no_grad():
+            for parameter, gradient in zip(twin.parameters(), gradients, strict=True):
+                parameter -= 0.1 * gradient
+    for ours, theirs in zip(model.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs)

@@ -1,0 +1,118 @@
+"""Traces of whole models: of forwards that cannot be traced, of unused layers, without hooks."""
+
+import pytest
+import torch
+from torch import nn
+from zoo import BRANCHES, NORMED, NanoGPT, ResNet, encoder
+
+import initguide as init
+from initguide.graph.trace import LayerTracer, trace
+
+
+class Choosy(nn.Module):
+    """Branches on values."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 4))
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, x):
+        x = self.inner(x)
+        return self.head(x) if x.sum() > 0 else x
+
+
+def test_a_forward_that_cannot_be_traced_is_noted_and_its_parts_are_traced():
+    found = trace(nn.Sequential(Choosy()))
+    assert found.layer("0.inner.0").label == "tanh"
+    assert found.layer("0.inner.2").note == (
+        "the operation after the submodule is unknown and treated as linear"
+    )
+    assert found.layer("0.head").note == "forward of 0 cannot be traced: TraceError"
+    rows = {row["parameter"]: row for row in init.plan(Choosy()).rows}
+    assert rows["head.weight"]["note"] == "forward of the model cannot be traced: TraceError"
+    assert rows["inner.0.weight"]["law"] == "xavier_normal_"
+
+
+def test_a_layer_that_is_not_used_is_noted():
+    class Idle(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.idle = nn.Linear(4, 4), nn.Linear(4, 4)
+
+        def forward(self, x):
+            return self.a(x)
+
+    rows = {row["parameter"]: row for row in init.plan(Idle()).rows}
+    assert (rows["idle.weight"]["before"], rows["idle.weight"]["note"]) == (
+        "unknown",
+        "the trace did not reach this layer",
+    )
+
+
+def test_a_layer_alone_is_an_output():
+    assert trace(nn.Linear(3, 3)).layer("").label == "output"
+
+
+def test_hooks_do_not_run():
+    model, calls = ResNet(), []
+    for module in model.modules():
+        module.register_forward_hook(lambda *_: calls.append(1))
+        module.register_forward_pre_hook(lambda *_: calls.append(1))
+    assert trace(model).branch_count == 4
+    assert calls == []
+
+
+def test_torchs_own_transformer_layers():
+    for activation, label, gain in (("relu", "relu", 2**0.5), (nn.SiLU(), "silu", 1.67653)):
+        found = trace(encoder(1, activation=activation))
+        assert found.layer("layers.0.linear1").label == label
+        assert init.gain(found.layer("layers.0.linear1").nonlinearity) == pytest.approx(
+            gain, rel=1e-5
+        )
+    assert sum(info.ends for info in trace(encoder(3)).layers.values()) == 6
+
+
+def test_a_model_that_asserts_is_traced_by_its_blocks():
+    found = trace(NanoGPT())
+    assert found.branch_count == 4
+    assert found.layer("h.1.c_fc").label == "gelu"
+    assert set(NORMED) < set(BRANCHES)
+
+
+class Read(nn.Module):
+    """A layer that is never called, though its weight is read; one that is tied to another."""
+
+    def __init__(self):
+        super().__init__()
+        self.read, self.table, self.shared = nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(8, 8)
+        self.shared.weight = self.table.weight
+        self.encoder = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+
+    def forward(self, x, mask=None, labels=None):
+        return self.encoder(self.table(x) @ self.read.weight)
+
+
+def test_a_forward_is_traced_once_if_that_reaches_all_layers(monkeypatch):
+    """Each way to call it costs as much as the first."""
+    traced, trace_ = [], LayerTracer.trace
+    monkeypatch.setattr(LayerTracer, "trace", lambda self, m: traced.append(m) or trace_(self, m))
+    model = Read()
+    found = trace(model)
+    assert traced == [model]
+    assert {name: role.kind for name, role in found.roles.items()} == {"read.weight": "weight"}
+
+
+def test_unpacking_a_proxy_gives_one_value_for_each_name():
+    class Unpacks(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(8, 8), nn.Linear(8, 8)
+
+        def forward(self, x):
+            q, (k, v) = self.a(x), self.b(x)
+            return torch.relu(q) + torch.tanh(k) * v
+
+    found = trace(Unpacks())
+    assert found.layer("a").label == "relu"
+    assert found.layer("b").label == "tanh"

@@ -1,0 +1,80 @@
+"""Values depend on the seed, the name and the position alone."""
+
+import pytest
+import torch
+from plans import drawn, same, state
+from torch import nn
+from zoo import Plain, encoder
+
+import initguide as init
+
+
+class Two(nn.Module):
+    def __init__(self, *, turned=False, more=False):
+        super().__init__()
+        layers = [("a", nn.Linear(300, 400)), ("c", nn.Conv2d(4, 6, 3)), ("g", nn.LSTM(6, 8))]
+        for name, layer in layers[:: -1 if turned else 1]:
+            self.add_module(name, layer)
+        if more:
+            self.extra = nn.Linear(5, 5)
+
+
+@pytest.mark.parametrize("recipe", ["auto", "torch", "orthogonal"])
+def test_values_do_not_depend_on_other_layers_or_their_order(recipe):
+    plain = drawn(Two(), recipe)
+    assert same(plain, {name: drawn(Two(turned=True), recipe)[name] for name in plain})
+    assert same(plain, {name: drawn(Two(more=True), recipe)[name] for name in plain})
+    assert not torch.equal(plain["a.weight"], drawn(Two(), recipe, seed=1)["a.weight"])
+
+
+def test_values_depend_on_the_name():
+    model = nn.ModuleDict({"a": nn.Linear(9, 9), "b": nn.Linear(9, 9)})
+    values = drawn(model)
+    assert not torch.equal(values["a.weight"], values["b.weight"])
+
+
+@pytest.mark.parametrize("recipe", ["auto", "torch", "orthogonal"])
+def test_values_do_not_depend_on_memory_layout(recipe):
+    plain, turned = Two(), Two()
+    turned.to(memory_format=torch.channels_last)
+    turned.a.weight = nn.Parameter(torch.empty(300, 400).T)
+    assert not turned.a.weight.is_contiguous()
+    assert not turned.c.weight.is_contiguous()
+    assert same(drawn(plain, recipe), drawn(turned, recipe))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("recipe", ["auto", "torch", "orthogonal"])
+def test_half_precision_is_float32_rounded(recipe, dtype):
+    single, half = drawn(Two(), recipe), drawn(Two().to(dtype), recipe)
+    # torch's own samplers may round a number beside the bound of a uniform distribution inward.
+    for name, value in half.items():
+        torch.testing.assert_close(value, single[name].to(dtype), msg=name)
+
+
+def test_the_values_in_a_large_parameter_do_not_depend_on_its_size():
+    # Blocks of 65 536: the first rows of a taller matrix are those of a shorter one.
+    short, tall = (drawn(nn.Sequential(nn.Embedding(n, 256)))["0.weight"] for n in (512, 1024))
+    assert torch.equal(short[:256], tall[:256])
+
+
+def test_without_a_seed_the_global_state_decides_by_one_draw():
+    model = Plain()
+    torch.manual_seed(5)
+    init.initialize_(model)
+    one, after = state(model), torch.get_rng_state()
+    torch.manual_seed(5)
+    seed = int(torch.randint(2**62, ()).item())
+    assert torch.equal(after, torch.get_rng_state())
+    init.initialize_(model, seed=seed)
+    assert same(one, state(model))
+    assert torch.equal(after, torch.get_rng_state())
+    init.initialize_(model)
+    assert not torch.equal(one["fc1.weight"], model.fc1.weight)
+
+
+def test_copied_encoder_layers_get_different_values():
+    model = encoder()
+    assert torch.equal(model.layers[0].linear1.weight, model.layers[1].linear1.weight)
+    init.initialize_(model, seed=0)
+    assert not torch.equal(model.layers[0].linear1.weight, model.layers[1].linear1.weight)

@@ -1,0 +1,191 @@
+"""What the site's modules make of a page's parts, each by itself."""
+
+from pathlib import Path
+
+import pytest
+import sites
+from pytest_examples import CodeExample
+from pytest_examples.config import ExamplesConfig
+from pytest_examples.run_code import run_code
+
+pytestmark = pytest.mark.usefixtures("_on_the_path")
+
+
+@pytest.fixture
+def _on_the_path(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(sites.ROOT / "scripts" / "site")
+
+
+def printing(source: str) -> tuple[object, list[tuple[int, str]]]:
+    """Run a fence; return it as a step of a page, and what it printed."""
+    import execute
+    import steps
+
+    calls: list[tuple[int, str]] = []
+    with execute._prints("page", calls):
+        exec(compile(source, "page", "exec"), {})
+    return steps.Step("code", source, 10), calls
+
+
+def updated(source: str, folder: Path) -> str:
+    """Return the source with its outputs as pytest-examples writes them."""
+    example = CodeExample.create(source)
+    file = folder / "example.py"
+    file.write_text(source, encoding="utf-8")
+    options = dict.fromkeys(["loader", "print_callback", "include_print", "module_globals", "call"])
+    ran, _ = run_code(
+        example=example,
+        python_file=file,
+        config=ExamplesConfig(line_length=100),
+        enable_print_mock=True,
+        **options,
+    )
+    return ran.updated_print_statements(example) or source
+
+
+PRINTING = [
+    "print(1, 2.5, 'x', sep=', ')\n",
+    "print(\n    'a call',\n    'over lines',\n)\nx = 1\n",
+    "double = lambda x: 2 * x\nprint(double(2))\n",
+    "for i in range(3):\n    print(i)\n",
+    "def show(x):\n    print(x)\n\n\nshow(1)\nprint('end')\n",
+    "if True:\n    print('yes')\nelse:\n    print('no')\n",
+    "print('two\\nlines')\n",
+    "print({'name': 'a long value ' * 4, 'other': ['a long value ' * 2, (1, 2)]})\n",
+    "import numpy as np\n\nprint(np.eye(3))\nprint(np.ones(2))\n",
+]
+
+
+@pytest.mark.parametrize("source", PRINTING)
+def test_what_pytest_examples_writes_is_right(source: str, tmp_path: Path):
+    import printed
+
+    written = updated(source, tmp_path)
+    assert written != source
+    assert printed.check(*printing(written)) == []
+
+
+@pytest.mark.parametrize("source", PRINTING)
+def test_every_other_output_is_wrong(source: str, tmp_path: Path):
+    import printed
+
+    written = updated(source, tmp_path)
+    step, calls = printing(written)
+    assert printed.check(step, [(line, text.replace("\n", "!\n")) for line, text in calls])
+    assert printed.check(step, calls[1:])
+    assert printed.check(*printing(source))
+
+
+def roles(markdown: str) -> list[tuple[str, str, int]]:
+    import fences
+
+    return [(step.kind, step.source, step.line) for step in fences.steps(fences.parse(markdown))]
+
+
+@pytest.mark.parametrize(
+    ("markdown", "expected"),
+    [
+        ("```python\nx = 1\n```\n", [("code", "x = 1\n", 2)]),
+        ("a\n\n~~~~ py\nx = 1\n~~~\n~~~~\n", [("code", "x = 1\n~~~\n", 4)]),
+        ('=== "Tab"\n\n    ```python\n    x = 1\n    ```\n', [("code", "x = 1\n", 4)]),
+        ('``` { .python title="x" }\nx = 1\n```', [("code", "x = 1\n", 2)]),
+        ("````markdown\n```python\nx = 1\n```\n````\n", []),
+        ('```python {test="skip"}\nx = 1\n```\n', []),
+        ("```pycon\n>>> x\n```\n```bash\nls\n```\n", []),
+        ("One\ntwo {{ x }}.", [("expression", "x", 2)]),
+        ('{{ f"{x:.2f}" }} {{ {"a": 1}["a"] }}', None),
+        (r"`{{ x }}` ``{{ ` }}`` $a{{ x }}$ $$\frac{{a}}{{b}}$$ \{{ x }}", []),
+        ("\\$5 {{ x }} and $6 {{ y }}\n\nor $7", None),
+        ("<!-- figure: Of {{ x }}\n  and {{ y }}. -->", None),
+        ("    <!-- generated: facts He normal -->", [("generated", "facts He normal", 1)]),
+    ],
+)
+def test_steps_of_a_page(markdown: str, expected: list[tuple[str, str, int]] | None):
+    found = roles(markdown)
+    if expected is None:
+        assert [kind for kind, _, _ in found] == ["expression", "expression"]
+    else:
+        assert found == expected
+
+
+def test_a_page_without_steps_is_left_as_it_is():
+    import fences
+
+    page = "# Title\n\n$x$ `{{ y }}`\n\n```text\nz\n```\n\n<!-- a comment -->\n| a |\n"
+    assert fences.weave(fences.parse(page), [], "page", "./") == (page, {}, [])
+
+
+def test_a_page_whose_code_the_tests_run_is_shown_and_needs_no_run():
+    import fences
+
+    page = '---\ncode: tested\n---\n# Title\n\n```python {test="skip"}\nx\n```\n'
+    parts = fences.without_steps(fences.parse(page.replace(' {test="skip"}', "")))
+    assert fences.steps(parts) == []
+    assert fences.weave(parts, [], "page", "./").markdown == page.replace(' {test="skip"}', "")
+    with pytest.raises(ValueError, match="must need no run; line 4 needs one"):
+        fences.without_steps(fences.parse("# Title\n\nText\n{{ x }}\n"))
+
+
+def test_what_a_failed_run_did_not_reach_is_left_out_without_complaint():
+    import fences
+
+    page = "```python\nx\n```\n<!-- figure: One. -->\n\nValue {{ x }}\n\n```python\ny\n```\n"
+    woven = fences.weave(fences.parse(page), [], "page", "./")
+    assert woven.problems == []
+    assert woven.markdown == "```python\nx\n```\n\n\nValue \n\n```python\ny\n```\n"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "—"),
+        (0.12345, "0.123"),
+        (0.5, "0.500"),
+        (123.4, "123"),
+        (12345.6, "12,346"),
+        (12345, "12,345"),
+        (-1.0, "-1.00"),
+        (1.5e-7, "1.50e-07"),
+        (2e9, "2.00e+09"),
+        (0.0, "0"),
+        (float("nan"), "nan"),
+        (True, "True"),
+        ("a|b", r"a\|b"),
+        ("<\u00a01 \n of", "<\u00a01 of"),
+    ],
+)
+def test_values_in_tables_and_prose(value: object, text: str):
+    import tables
+
+    assert tables.cell(value) == text
+
+
+def test_columns_of_numbers_stand_at_the_right():
+    import tables
+
+    rows = [{"name": "He", "std_w": 0.5}, {"name": "Xavier", "std_w": None, "more": "x"}]
+    assert tables.markdown(rows).splitlines() == [
+        "| name | std w | more |",
+        "| :-- | --: | :-- |",
+        "| He | 0.500 | — |",
+        "| Xavier | — | x |",
+    ]
+
+
+def test_records_become_links_relative_to_the_page():
+    import records
+
+    from initguide.methods.registry import METHODS
+    from initguide.papers import PAPERS
+
+    overview = records.block("overview", "guide/methods/index.md")
+    assert overview.count("\n") == 1 + len(METHODS)
+    assert all(f"| [{method.title}](" in overview for method in METHODS)
+    he = next(method for method in METHODS if method.paper.key == "he2015")
+    facts = records.block(f"facts {he.title}", "guide/exercises.md")
+    assert "[He et al., 2015](../references.md#he2015)" in facts
+    assert f"[`{he.names[0]}`][initguide.{he.names[0]}]" in facts
+    bibliography = records.block("bibliography", "references.md")
+    assert all(f"{{ #{key} }}" in bibliography for key in PAPERS)
+    with pytest.raises(ValueError, match=r"must name one of .*; got 'Nothing'"):
+        records.block("facts Nothing", "index.md")
