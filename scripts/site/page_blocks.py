@@ -15,6 +15,9 @@ _BUTTON = (
     ' data-md-type="copy" data-clipboard-target="#{name}"></button></span>'
     '<code id="{name}"{code}>{text}</code></pre>'
 )
+# Plain names and punctuation have the colour of the block, and are most of its spans.
+_PLAIN = re.compile(r'<span class="(?:n|p|w)">([^<]*)</span>')
+_EMPTY_HEAD = re.compile(r"<th(| [^>]*)></th>")
 _TABLE = re.compile(r"<table>.*?</table>", re.DOTALL)
 
 
@@ -34,7 +37,8 @@ def with_buttons(html: str) -> str:
 
     def with_button(found: re.Match[str]) -> str:
         name = f"code-{next(numbers)}"
-        return _BUTTON.format(**{**found.groupdict(), "name": name, "text": marked(found["text"])})
+        text = marked(_PLAIN.sub(r"\1", found["text"]))
+        return _BUTTON.format(**{**found.groupdict(), "name": name, "text": text})
 
     return _CODE.sub(with_button, html)
 
@@ -58,5 +62,4 @@ def boxed(html: str) -> str:
     The theme's script makes such a box too, but only when the page is drawn already, and what
     follows the table would move. A head without a word is no head for those who hear the page.
     """
-    html = html.replace("<th></th>", "<td></td>")
-    return _TABLE.sub(r'<div class="table" tabindex="0">\g<0></div>', html)
+    return _TABLE.sub(r'<div class="table" tabindex="0">\g<0></div>', _EMPTY_HEAD.sub(r"<td\1></td>", html))
