@@ -58,9 +58,8 @@ def main() -> None:
             ("edit of one method's file", METHOD, "30"),
             ("edit of a package file that no page loads", _not_loaded(copy), "10"),
         ):
-            if name is not None:
-                edited = [_build_after_edit(copy / name) for _ in range(3)]
-                _print(f"{what}: `{name}`", _median(edited), goal)
+            edited = [_build_after_edit(copy / name) for _ in range(3)]
+            _print(f"{what}: `{name}`", _median(edited), goal)
         with _served(copy) as (address, started):
             page = copy / "docs" / f"{PAGE}.md"
             text = page.read_text(encoding="utf-8")
@@ -102,15 +101,15 @@ def _build_after_edit(path: Path) -> Time:
     return _build(copy)
 
 
-def _not_loaded(copy: Path) -> str | None:
-    """Return a file of the package that no kept run has loaded, or None."""
+def _not_loaded(copy: Path) -> str:
+    """Return a file of the package that no kept run has loaded: a new one if each is loaded."""
     sys.path.insert(0, str(ROOT / "scripts" / "site"))
     loaded: set[str] = set()
     for path in (copy / ".cache" / "site").iterdir():
         if path.is_file() and path.stat().st_size:
             loaded.update(pickle.loads(path.read_bytes())[1])
     files = [path.relative_to(copy).as_posix() for path in (copy / "initguide").rglob("*.py")]
-    return next((name for name in sorted(files) if name not in loaded), None)
+    return next((name for name in sorted(files) if name not in loaded), "initguide/_new.py")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The pages and examples: MkDocs runs their code, and shows what it draws and prints.
+"""The pages and examples: MkDocs runs their code, and shows the figures and the printed text.
 
 All of them run before the first is rendered, so one build reports the errors of all of them. What
 ran without an error is kept (see `cache.py`): prose may change, and nothing has to run again.
@@ -37,8 +37,8 @@ _woven: dict[str, str] = {}
 class Source(NamedTuple):
     """A page or an example: MkDocs's file, its path, its Markdown in parts, and its jobs.
 
-    What is generated from the records loads every method, so it has a job of its own: an edit of a
-    method does not run the code of every page again.
+    The generated blocks load every method, so they have a separate job: an edit of a method does
+    not run the code of every page again.
     """
 
     file: File
@@ -90,7 +90,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def _source(file: File, known_claims: list[runner.Job]) -> Source | None:
-    """Return what a page's file holds; None where it is no page of ours."""
+    """Return the source of a page; None if the page is not ours."""
     is_script = file.src_uri.endswith(".py")
     if not is_script and not file.src_uri.endswith(".md"):
         return None
@@ -121,7 +121,7 @@ def _source(file: File, known_claims: list[runner.Job]) -> Source | None:
 def _job(name: str, path: str, steps: list[Step], needs: tuple[str, ...]) -> runner.Job | None:
     if not steps:
         return None
-    # The steps' lines do not decide what a run gives, and they change with the prose.
+    # The steps' lines do not decide the result, and they change with the prose.
     asks = repr([(step.kind, step.source) for step in steps])
     return runner.Job(name, "steps", (path, tuple(steps)), asks, needs, steps[0].line)
 
@@ -142,7 +142,7 @@ def _outputs(source: Source, given: list[Run | None]) -> list[Output]:
 
 
 def _run(jobs: list[runner.Job], now: cache.Hashes) -> dict[str, Run]:
-    """Return what the jobs give, from the cache or from a run."""
+    """Return the results of the jobs, from the cache or from a run."""
     runs = {job.name: run for job in jobs if (run := runner.known(job, now))}
     records = claims.records(now)
 
@@ -158,7 +158,7 @@ def _run(jobs: list[runner.Job], now: cache.Hashes) -> dict[str, Run]:
 
 
 def _show(source: Source, given: list[Run | None], files: Files, config: MkDocsConfig) -> None:
-    """Put what the runs gave into the page; None is a run that has not ended yet."""
+    """Put the results into the page; None is a run that has not ended yet."""
     file, parts = source.file, source.parts
     outputs = _outputs(source, given)
     page = fences.weave(parts, outputs, *_names(file))

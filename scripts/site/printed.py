@@ -1,7 +1,7 @@
 """The printed output that is written in a block of code: found, left out, compared with a run.
 
-The conventions are those of pytest-examples. The lines that a statement prints stand below it, each
-after `#> `. If there are several, or they are long, they stand in a string of their own: three
+The conventions are those of pytest-examples. The lines that a statement prints are below it, each
+after `#> `. If there are several, or they are long, they are in a separate string: three
 quotes alone on a line, the text, three quotes.
 """
 

@@ -77,7 +77,7 @@ def on_files(files: Files, config: MkDocsConfig) -> None:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> None:
-    """Have the page rendered from what is kept, if that still holds."""
+    """Have the page rendered from the cache, if the entry still holds."""
     # Only these pages show the package's docstrings.
     sources = _Build.sources if "\n::: " in markdown else ""
     key = cache.key("page", _Build.common, sources, page.file.src_uri, repr(page.meta), markdown)
@@ -132,7 +132,7 @@ def is_complete() -> bool:
 
 
 def _render_and_keep(key: str, page: Page, config: MkDocsConfig, files: Files) -> Rendered:
-    """Render the page, and keep what was made unless there was a warning."""
+    """Render the page, and keep the result unless there was a warning."""
     started = time.monotonic()
     warnings = CountHandler(level=logging.WARNING)
     logging.getLogger("mkdocs").addHandler(warnings)
@@ -161,7 +161,7 @@ def _render(page: Page, config: MkDocsConfig, files: Files) -> Rendered:
 
         autorefs.register_anchor = register_and_note
     if handlers:
-        # What a page adds depends on what is there already, so it adds to an empty one.
+        # A page adds only names that are missing, so each page gets an empty inventory.
         handlers.inventory = type(inventory)()
     try:
         Page.render(page, config, files)
@@ -183,7 +183,7 @@ def _render(page: Page, config: MkDocsConfig, files: Files) -> Rendered:
 
 
 def _give(kept: Rendered, page: Page, config: MkDocsConfig, files: Files) -> None:
-    """Do what rendering the page would have done, but for the inventory."""
+    """Do everything that rendering the page would have done, except for the inventory."""
     page.content = kept.content
     page.toc = kept.toc
     page._title_from_render = kept.title
@@ -214,7 +214,7 @@ def _may_wait(page: Page) -> bool:
 
 
 def _stub(markdown: str) -> Rendered:
-    """Return what stands for a page that is rendered later: its title."""
+    """Return the placeholder of a page that is rendered later: its title."""
     title = next((line[2:] for line in markdown.splitlines() if line.startswith("# ")), "")
     title = title.partition(" {")[0]
     toc = TableOfContents([AnchorLink(title, "", 1)])

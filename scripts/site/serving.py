@@ -84,7 +84,7 @@ def is_running() -> bool:
 
 
 def message() -> str:
-    """Return what a placeholder says."""
+    """Return the text of a placeholder."""
     total = len(_state.pages)
     return f"running, {total - len(set(_state.waiting.values()))} of {total} pages done"
 
@@ -107,7 +107,7 @@ def later(job: runner.Job) -> None:
 def runs(
     jobs: Sequence[runner.Job], addresses: dict[str, str], now: cache.Hashes
 ) -> dict[str, Run | None]:
-    """Return what is known of the jobs, and run the others in the background."""
+    """Return the known results, and run the other jobs in the background."""
     found = {job.name: _known(job, now) for job in jobs}
     _state.addresses = addresses
     _state.arrived.clear()
