@@ -16,7 +16,7 @@ _QUOTES = ('"""', "'''")
 
 
 def check(step: Step, printed: Sequence[tuple[int, str]]) -> list[Problem]:
-    """Compare a fence with what was printed: pairs of a line of the fence, from 1, and a text."""
+    """Compare a fence with its printed texts: pairs of a line of the fence, from 1, and a text."""
     lines = step.source.splitlines()
     texts: dict[int, str] = {}
     for line, text in printed:
