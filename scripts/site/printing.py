@@ -1,7 +1,7 @@
 """The whole module on one page, to print or to keep as a PDF: `print/`.
 
-It holds the guide's pages in the order of the nav. Each anchor begins with the name of its page, and
-links between the pages stay inside it. It is not in the nav, and search and robots leave it out.
+It holds the guide's pages in the order of the nav. Each anchor begins with the name of its page,
+and links between the pages stay inside it. It is not in the nav. Search and robots leave it out.
 """
 
 import posixpath
