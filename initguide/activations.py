@@ -90,7 +90,7 @@ def function_of(nonlinearity: Nonlinearity) -> Callable[[Tensor], Tensor]:
 
     # The value of an elementwise function depends on the element alone, so it stays the same if the
     # order of the elements is reversed and every second one is dropped.
-    probe = torch.linspace(-3, 3, 31, dtype=torch.float64)
+    probe = torch.linspace(-3, 3, 31, dtype=torch.float64, device="cpu")
     value = function(probe)
     if not torch.allclose(value.flip(0)[::2], function(probe.flip(0)[::2]), equal_nan=True):
         raise ValueError(f"nonlinearity must be elementwise; got {nonlinearity!r}")
@@ -115,7 +115,7 @@ def derivative_of(nonlinearity: Nonlinearity) -> Callable[[Tensor], Tensor]:
     raw, function = _raw(nonlinearity), function_of(nonlinearity)
 
     def by_autograd(z: Tensor) -> Tensor:
-        with torch.enable_grad():
+        with torch.enable_grad(), torch.device("cpu"):
             z = z.clone().requires_grad_()
             return torch.autograd.grad(raw(z * 1.0).sum(), z)[0]
 
@@ -123,7 +123,7 @@ def derivative_of(nonlinearity: Nonlinearity) -> Callable[[Tensor], Tensor]:
         return (function(z + step) - function(z - step)) / (2 * step)
 
     try:
-        by_autograd(torch.zeros(3, dtype=torch.float64))
+        by_autograd(torch.zeros(3, dtype=torch.float64, device="cpu"))
     except (RuntimeError, TypeError, AttributeError):
         return by_difference
     return by_autograd
@@ -148,7 +148,8 @@ def _call(raw: Callable[[Any], Any], z: Tensor, nonlinearity: Nonlinearity) -> T
     The argument is a copy of `z`, because an activation may work in place.
     """
     try:
-        with warnings.catch_warnings():
+        # A default device, such as meta while a large model is built, must not reach the values.
+        with warnings.catch_warnings(), torch.device("cpu"):
             # A NumPy function that is given a tensor only warns. As an error it leads to the array.
             warnings.simplefilter("error", DeprecationWarning)
             value = raw(z.clone())
@@ -160,7 +161,7 @@ def _call(raw: Callable[[Any], Any], z: Tensor, nonlinearity: Nonlinearity) -> T
                 f"nonlinearity must be an elementwise function; got {nonlinearity!r}, which "
                 f"raised {type(error).__name__}: {error}"
             ) from error
-    value = torch.as_tensor(np.asarray(value, dtype=np.float64))
+    value = torch.as_tensor(np.asarray(value, dtype=np.float64), device="cpu")
     if value.shape != z.shape:
         raise ValueError(
             f"nonlinearity must be elementwise; got {nonlinearity!r}, which turns shape "

@@ -211,7 +211,7 @@ def expectation(function: Callable[[Tensor], Tensor]) -> float:
     Returns:
         The expectation. It is NaN or infinite if the function has such values.
     """
-    left, width = torch.arange(-12.0, 12.0, 0.5, dtype=torch.float64), 0.5
+    left, width = torch.arange(-12.0, 12.0, 0.5, dtype=torch.float64, device="cpu"), 0.5
     total, scale = 0.0, None
     while len(left):
         whole = _panels(function, left, width)

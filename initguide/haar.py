@@ -31,7 +31,7 @@ Algorithm = Callable[[Tensor, FillNormal, float], None]
 # Added to numbers whose sign is needed, because zero has none. It is smaller than every normal that
 # is drawn, except zero, and its square does not underflow.
 _TINY = 1e-15
-_ONE = torch.tensor(1.0)
+_ONE = torch.tensor(1.0, device="cpu")
 
 
 def haar_(

@@ -7,6 +7,7 @@ nothing. [initialize_][initguide.initialize_] draws the values.
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -128,13 +129,13 @@ def initialize_(model: nn.Module, recipe: Recipe = "auto", *, seed: int | None =
         #> 0.0
         ```
     """
-    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
+    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, (int, np.integer))):
         raise TypeError(f"seed must be an integer; got {seed!r}")
     made = plan(model, recipe)
     made.check()
     state = torch.get_rng_state()
     try:
-        number = int(torch.randint(2**62, ()).item()) if seed is None else seed
+        number = int(torch.randint(2**62, (), device="cpu").item()) if seed is None else int(seed)
         with parametrizations_in_eval_mode(model), random_states_kept():
             made.write_(number)
     except BaseException:

@@ -73,7 +73,7 @@ def _grid(size: int) -> tuple[Tensor, Tensor]:
     order.
     """
     middle = (size - 1) / 2 - (0.5 - 12**-0.5)
-    nodes = (torch.arange(size, dtype=torch.float64) - middle) * (16 / size)
+    nodes = (torch.arange(size, dtype=torch.float64, device="cpu") - middle) * (16 / size)
     density = torch.exp(-(nodes**2) / 2)
     return nodes, density / density.sum()
 

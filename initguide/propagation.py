@@ -268,7 +268,7 @@ def critical(
                 f"sigma_b² = {variance:.3g}"
             )
         sigma_b, found = math.sqrt(max(variance, 0.0)), q
-    elif sigma_b == 0 and abs(f(torch.zeros(1, dtype=torch.float64)).item()) < 1e-12:
+    elif sigma_b == 0 and abs(f(torch.zeros(1, dtype=torch.float64, device="cpu")).item()) < 1e-12:
         q, found = SMALLEST, 0.0
     else:
         q = found = _first_root(lambda q: bias_variance(q) - sigma_b**2, nonlinearity, sigma_b)

@@ -45,7 +45,7 @@ def generator_from(rng: np.random.Generator | int | None) -> np.random.Generator
 
 def fast_generator(generator: torch.Generator | None) -> np.random.Generator:
     """Return NumPy's fastest generator, seeded by a torch generator, which is slower."""
-    seed = torch.empty(2, dtype=torch.int64).random_(generator=generator)
+    seed = torch.empty(2, dtype=torch.int64, device="cpu").random_(generator=generator)
     return np.random.Generator(np.random.SFC64(seed.tolist()))
 
 

@@ -74,7 +74,7 @@ def _recognize(module: nn.Module, shapes: dict[str, torch.Size]) -> CustomLayer:
 def _run(module: nn.Module, values: dict[str, Tensor], x: Tensor) -> Tensor | None:
     """Return a module's output for these parameters and this input, or None if it has none."""
     try:
-        with torch.no_grad():
+        with torch.no_grad(), torch.device("cpu"):
             y = functional_call(without_hooks(module), values, (x,))
     except Exception:
         # A forward of other people may raise anything on an input that it is not made for.
@@ -86,9 +86,11 @@ def _neutral_values(module: nn.Module, names: list[str], size: int) -> dict[str,
     """Return the parameters at which inputs of any scale give an output of unit scale."""
     source = torch.Generator().manual_seed(0)
     for more in ((), (5,), (4, 4)):
-        x = torch.randn(4, size, *more, generator=source)
+        x = torch.randn(4, size, *more, generator=source, device="cpu")
         for numbers in itertools.product((1.0, 0.0), repeat=len(names)):
-            values = {n: torch.full((size,), v) for n, v in zip(names, numbers, strict=True)}
+            values = {
+                n: torch.full((size,), v, device="cpu") for n, v in zip(names, numbers, strict=True)
+            }
             y, of_larger = _run(module, values, x), _run(module, values, 8 * x)
             if y is None or of_larger is None or y.shape != x.shape:
                 continue

@@ -147,12 +147,14 @@ def classify_elementwise(module: nn.Module) -> str | None:
     key = key_of(module)
     if key is None:
         return _classify_elementwise(module)
-    if key not in _ELEMENTWISE:
-        _ELEMENTWISE[key] = _classify_elementwise(module)
-    return _ELEMENTWISE[key]
+    kind = _ELEMENTWISE.get(key) or _classify_elementwise(module)
+    # None may be a failure of this one call, so it is not kept.
+    if kind is not None:
+        _ELEMENTWISE[key] = kind
+    return kind
 
 
-_ELEMENTWISE: dict[str, str | None] = {}
+_ELEMENTWISE: dict[str, str] = {}
 
 
 def _classify_elementwise(module: nn.Module) -> str | None:
@@ -160,7 +162,7 @@ def _classify_elementwise(module: nn.Module) -> str | None:
     only_scalars = all(tensor.numel() == 1 and not tensor.is_meta for tensor in state)
     if next(module.children(), None) is not None or not only_scalars:
         return None
-    probe = torch.linspace(-3, 3, 31, dtype=torch.float64)
+    probe = torch.linspace(-3, 3, 31, dtype=torch.float64, device="cpu")
     try:
         value = function_of(without_hooks(module))(probe)
     except Exception:

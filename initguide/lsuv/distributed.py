@@ -59,8 +59,10 @@ def total(processes: Processes, *numbers: float) -> Sequence[float]:
 
 
 def _exchange(processes: Processes, failed: float, numbers: Sequence[float]) -> list[float]:
-    message = torch.zeros(1 + _MESSAGE_SIZE, dtype=torch.float64)
-    message[: 1 + len(numbers)] = torch.tensor([failed, *numbers], dtype=torch.float64)
+    message = torch.zeros(1 + _MESSAGE_SIZE, dtype=torch.float64, device="cpu")
+    message[: 1 + len(numbers)] = torch.tensor(
+        [failed, *numbers], dtype=torch.float64, device="cpu"
+    )
     message = message.to(processes.device)
     for group in processes.groups:
         torch.distributed.all_reduce(message, group=group)

@@ -172,7 +172,7 @@ def _source(generator: torch.Generator | None, processes: Processes) -> torch.Ge
     """Return the generator to draw from, in the same state in every process."""
     if generator is None or generator is torch.default_generator:
         # One draw from the global state seeds a new generator, so that dropout uses none of it.
-        seed = from_first(processes, int(torch.randint(2**62, ()).item()))
+        seed = from_first(processes, int(torch.randint(2**62, (), device="cpu").item()))
         return torch.Generator().manual_seed(seed)
     if processes.groups:
         check_same_state(processes, generator)

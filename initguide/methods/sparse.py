@@ -91,7 +91,7 @@ def sparse_(
     for some in (values,) if columns <= 32 else values.split(32, dim=1):
         places = torch.empty(some.shape[1], out, dtype=torch.int64, device=device)
         for row in places.unbind():
-            torch.randperm(out, generator=generator, out=row)
+            torch.randperm(out, generator=generator, out=row, device=device)
         some.scatter_(0, places.mT[:zeros].to(some.device), 0)
     return tensor
 
@@ -147,7 +147,8 @@ def sparse_incoming_(
     count = _check_connections(connections, into)
     if tensor.numel() == 0 or tensor.is_meta:
         return tensor
-    keys = torch.rand(out, into, generator=generator, device=tensor.device)
+    # The default dtype has no say: in half precision many keys would be equal.
+    keys = torch.rand(out, into, generator=generator, device=tensor.device, dtype=torch.float32)
     heard = keys.topk(count, dim=1).indices
     weights = draw_normal_(tensor.detach().new_empty(out, count), 0.0, std, generator)
     tensor.detach().zero_().scatter_(1, heard, weights)

@@ -90,7 +90,7 @@ def _kurtosis(kind: DistributionKind, low: float, high: float) -> float:
     if kind == "uniform":
         return 1.8
     start, stop = max(low, min(-_FAR, high - _FAR)), min(high, max(_FAR, low + _FAR))
-    z = torch.linspace(start, stop, 4001, dtype=torch.float64)
+    z = torch.linspace(start, stop, 4001, dtype=torch.float64, device="cpu")
     density = torch.exp(-(z**2) / 2)
     whole = torch.trapezoid(density, z)
     mean = torch.trapezoid(z * density, z) / whole
@@ -141,7 +141,7 @@ def distance_limit(count: int, p: float) -> float:
 def is_value(values: Tensor, target: float | Tensor) -> Tensor:
     """Return which values equal a target up to rounding."""
     eps = torch.finfo(values.dtype).eps if values.is_floating_point() else 0.0
-    return (values - target).abs() <= 4 * eps * torch.as_tensor(target).abs()
+    return (values - target).abs() <= 4 * eps * torch.as_tensor(target, device=values.device).abs()
 
 
 @dataclass(frozen=True)

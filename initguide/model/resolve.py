@@ -108,8 +108,9 @@ def _param_plan(param: Param, match: _Match, trace: Trace) -> ParamPlan:
         sampler = make_sampler(rule.law, tensor, fans_of, block_count, rule.times, options)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{rule!r} must fit {param.name!r}; got: {error}") from error
-    padding_rows = [getattr(holder, "padding_idx", None) for _, holder, _ in param.holders]
-    padding_row = next((row for row in padding_rows if row is not None), None)
+    # Only the table of an embedding has such a row, whatever else its holder holds.
+    tables = [m for _, m, _ in param.holders if isinstance(m, (nn.Embedding, nn.EmbeddingBag))]
+    padding_row = next((m.padding_idx for m in tables if m.padding_idx is not None), None)
     if sampler.keeps_values:
         padding_row = None
     notes = [_ties(param), rule.note]

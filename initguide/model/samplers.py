@@ -106,7 +106,9 @@ def make_sampler(
     size, device = (shape, "meta") if method.entry is None else (0, "cpu")
     method.tensor(torch.empty(size, dtype=parameter.dtype, device=device), **options)
     random = _takes_generator(method.tensor)
-    fill = partial(_fill, method.tensor, options, block_count, times, random)
+    # Independent entries need no separate blocks.
+    separate = block_count if method.entry is None else 1
+    fill = partial(_fill, method.tensor, options, separate, times, random)
     if method.entry is not None:
         entry = EntryDistribution(*method.entry(**options)).multiplied(times)
         draw = partial(_draw, draw_by_blocks_, fill)

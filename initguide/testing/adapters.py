@@ -88,7 +88,7 @@ class Initializer:
     def values(self, shape: Shape, source: Any) -> Tensor:
         """Draw once; return float64 of shape `(out, in, *kernel)`."""
         if self.style == "tensor":
-            tensor = torch.full(shape, torch.nan)
+            tensor = torch.full(shape, torch.nan, device="cpu")
             result = self.call(tensor, source)
             # If it returned a copy, that is a finding, and the values are still compared.
             unwritten = isinstance(result, Tensor) and bool(tensor.isnan().all())

@@ -37,7 +37,7 @@ def described(error: Exception) -> str:
 
 
 def _of_tensor(reader: Initializer, shape: Shape, seed: int) -> list[Finding]:
-    tensor, found = torch.full(shape, torch.nan), []
+    tensor, found = torch.full(shape, torch.nan, device="cpu"), []
     result: Any = reader.call(tensor, seed)
     if result is None:
         found.append(finding("returns nothing", "it must return the tensor; it returns None"))
@@ -60,7 +60,7 @@ def _of_tensor(reader: Initializer, shape: Shape, seed: int) -> list[Finding]:
 
 
 def _dtype_kept(reader: Initializer, shape: Shape, seed: int) -> list[Finding]:
-    tensor = torch.full(shape, torch.nan, dtype=torch.float64)
+    tensor = torch.full(shape, torch.nan, dtype=torch.float64, device="cpu")
     rule = f"a float64 tensor must be filled as one {at(shape)}"
     try:
         result = reader.call(tensor, seed)
@@ -73,7 +73,7 @@ def _dtype_kept(reader: Initializer, shape: Shape, seed: int) -> list[Finding]:
 
 
 def _leaf_kept(reader: Initializer, shape: Shape, seed: int) -> list[Finding]:
-    parameter = nn.Parameter(torch.full(shape, torch.nan))
+    parameter = nn.Parameter(torch.full(shape, torch.nan, device="cpu"))
     rule = "a Parameter must stay a leaf that requires a gradient"
     try:
         with torch.enable_grad():

@@ -138,7 +138,7 @@ def gain_of(draw: Tensor) -> float | None:
     short = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
     gram = short @ short.T
     size = gram.diagonal().mean().item()
-    off = (gram - size * torch.eye(len(gram), dtype=gram.dtype)).abs().max().item()
+    off = (gram - size * torch.eye(len(gram), dtype=gram.dtype, device="cpu")).abs().max().item()
     return math.sqrt(size) if size > 0 and off <= ROUNDING * size and len(gram) > 1 else None
 
 
@@ -182,7 +182,7 @@ def _haar(found: list[Draws], gains: list[float]) -> list[Finding]:
             if n == k:
                 fourth += (q**4).mean().item() * n * (n + 2) / 3
                 count += 1
-    t = torch.tensor(traces, dtype=torch.float64)
+    t = torch.tensor(traces, dtype=torch.float64, device="cpu")
     mean, square = t.mean().item(), t.square().mean().item()
     # The trace is very nearly normal.
     if abs(mean) * math.sqrt(len(t)) > LIMIT:

@@ -100,6 +100,50 @@ def test_an_embedding_keeps_its_padding_at_zero():
     assert rows(model)["e.weight"]["note"] == "row 3 is padding, and zero"
 
 
+class OwnTable(nn.Module):
+    """A module that names a padding token, and holds more than a table."""
+
+    def __init__(self, padding_idx, size):
+        super().__init__()
+        self.padding_idx = padding_idx
+        self.tokens = nn.Embedding(9, size, padding_idx=padding_idx)
+        self.proj = nn.Parameter(torch.empty(size, size))
+        self.alpha = nn.Parameter(torch.ones(1))
+
+    def forward(self, i):
+        return self.tokens(i) @ self.proj * self.alpha
+
+
+@pytest.mark.parametrize(("padding_idx", "size"), [(0, 4), (1, 6)])
+def test_only_embeddings_have_a_padding_row(padding_idx, size):
+    model = OwnTable(padding_idx, size)
+    init.initialize_(model, [Rule("alpha", "ones_"), "auto"], seed=0)
+    assert (model.proj != 0).all()
+    assert model.alpha.item() == 1
+    assert not model.tokens.weight[padding_idx].any()
+
+
+@pytest.mark.parametrize(
+    ("build", "rule"),
+    [
+        (lambda: nn.MultiheadAttention(148, 4), Rule("*in_proj_weight", "normal_", std=0.02)),
+        (lambda: nn.GRU(256, 256), Rule("*weight*", "uniform_", a=-0.1, b=0.1)),
+        (lambda: nn.LSTM(150, 170), Rule("*weight_h*", "truncated_normal_", std=0.1)),
+    ],
+    ids=["attention", "gru", "lstm"],
+)
+def test_independent_entries_fill_large_packed_weights(build, rule):
+    model = build()
+    planned = {
+        row["parameter"]: row for row in init.initialize_(model, [rule, "auto"], seed=0).rows
+    }
+    for name, weight in model.named_parameters():
+        if weight.numel() > 65_536 and planned[name]["std"]:
+            # Five standard errors of the std of a sample of this size, at most.
+            near = 5 / math.sqrt(2 * weight.numel())
+            assert weight.std().item() == pytest.approx(planned[name]["std"], rel=near)
+
+
 def test_padding_is_kept_where_the_rule_is_the_tied_heads():
     model = nn.ModuleDict({"e": nn.Embedding(50, 16, padding_idx=3), "h": nn.Linear(16, 50)})
     model["h"].weight = model["e"].weight

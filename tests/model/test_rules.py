@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from plans import drawn, rows, same, state, stds
@@ -197,6 +198,14 @@ ERRORS = {
 def test_errors_name_the_rule_and_then_the_value(recipe, kind, message):
     with pytest.raises(kind, match=message):
         init.plan(Plain(), recipe)
+
+
+@pytest.mark.parametrize("seed", [np.int64(3), np.uint8(3)])
+def test_a_seed_may_be_an_integer_of_numpy(seed):
+    one, other = Plain(), Plain()
+    init.initialize_(one, seed=seed)
+    init.initialize_(other, seed=3)
+    assert torch.equal(one.fc1.weight, other.fc1.weight)
 
 
 def test_errors_of_arguments():
