@@ -108,7 +108,8 @@ def test_every_copy_button_of_a_page_copies_code_alone(page: Page, address: str)
 def test_each_table_has_a_box_and_no_empty_head():
     html = '<table><tr><th></th><th a="b"></th><th>He</th></tr></table>\n<table></table>'
     assert page_blocks.boxed(html) == (
-        '<div class="table" tabindex="0"><table><tr><td></td><td a="b"></td><th>He</th></tr></table></div>\n'
+        '<div class="table" tabindex="0"><table><tr><td></td><td a="b"></td><th>He</th></tr></table>'
+        "</div>\n"
         '<div class="table" tabindex="0"><table></table></div>'
     )
 
