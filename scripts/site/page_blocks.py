@@ -70,6 +70,7 @@ def boxed(html: str) -> str:
     The theme's script makes such a box too, but only when the page is drawn already, and what
     follows the table would move. A head without a word is no head for those who hear the page.
     """
-    return _TABLE.sub(
-        r'<div class="table" tabindex="0">\g<0></div>', _EMPTY_HEAD.sub(r"<td\1></td>", html)
-    )
+    # Cells are aligned to the left anyway.
+    html = html.replace(' style="text-align: left;"', "")
+    html = _EMPTY_HEAD.sub(r"<td\1></td>", html)
+    return _TABLE.sub(r'<div class="table" tabindex="0">\g<0></div>', html)
