@@ -185,11 +185,11 @@ def _convolution(module: ConvBase) -> Fans:
     out = module.out_channels // module.groups * kernel
     stride = math.prod(module.stride)
     if isinstance(module, ConvTransposeBase):
-        return Fans(_whole(into / stride), out)
-    return Fans(into, _whole(out / stride))
+        return Fans(_int_if_whole(into / stride), out)
+    return Fans(into, _int_if_whole(out / stride))
 
 
-def _whole(value: float) -> float:
+def _int_if_whole(value: float) -> float:
     return int(value) if value == int(value) else value
 
 

@@ -102,12 +102,12 @@ def _unit(function: Callable[[Tensor], Tensor], nonlinearity: Nonlinearity) -> f
     On logarithmic axes the second moment of most activations is nearly a straight line in s.
     """
 
-    def height(t: float) -> float:
+    def log_moment(t: float) -> float:
         scale = math.exp(t)
         moment = expectation(lambda z: function(scale * z) ** 2)
         return math.log(moment) if 0 < moment < math.inf else math.nan
 
-    t, found = 0.0, height(0.0)
+    t, found = 0.0, log_moment(0.0)
     # The slope for f(c z) = c f(z), whose second moment is proportional to the scale's square.
     slope = 2.0
     for _ in range(30):
@@ -117,7 +117,7 @@ def _unit(function: Callable[[Tensor], Tensor], nonlinearity: Nonlinearity) -> f
         if not slope > 0.1:
             break
         step = -found / slope
-        before, found = found, height(t + step)
+        before, found = found, log_moment(t + step)
         t, slope = t + step, (found - before) / step
     raise ValueError(
         f"nonlinearity must have a second moment of 1 at some scale; got {nonlinearity!r}"

@@ -76,8 +76,8 @@ def plan(model: nn.Module, recipe: Recipe = "auto") -> Plan:
 
 
 def _plan(model: nn.Module, recipe: Recipe) -> Plan:
-    params, found = params_of(model), trace(model)
-    made = make_plan(params, _rules(recipe, model, found), found)
+    params, traced = params_of(model), trace(model)
+    made = make_plan(params, _rules(recipe, model, traced), traced)
     if all(entry.is_skipped for entry in made.entries):
         kinds = ", ".join(dict.fromkeys(type(module).__name__ for module in model.modules()))
         skipped = [f"{e.param.name!r}, which is {e.param.skip_reason}" for e in made.entries]
@@ -143,18 +143,18 @@ def initialize_(model: nn.Module, recipe: Recipe = "auto", *, seed: int | None =
     return made
 
 
-def _rules(recipe: Recipe, model: nn.Module, found: Trace) -> list[tuple[Rule, bool]]:
+def _rules(recipe: Recipe, model: nn.Module, traced: Trace) -> list[tuple[Rule, bool]]:
     """Return the rules in order, each with whether the caller wrote it."""
     if isinstance(recipe, str):
         if recipe not in RECIPES:
             raise ValueError(f"recipe must be {one_of(RECIPES)}; got {recipe!r}")
-        return [(rule, False) for rule in RECIPES[recipe](model, found)]
+        return [(rule, False) for rule in RECIPES[recipe](model, traced)]
     if not isinstance(recipe, Sequence):
         raise TypeError(f"recipe must be a name or a list of rules; got {recipe!r}")
     rules: list[tuple[Rule, bool]] = []
     for item in recipe:
         if isinstance(item, str):
-            rules += _rules(item, model, found)
+            rules += _rules(item, model, traced)
         elif isinstance(item, Rule):
             rules.append((item, True))
         else:

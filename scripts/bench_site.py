@@ -1,8 +1,8 @@
 """Time the site against the goals: builds, edits, and the first page of `make serve`.
 
-Works on a copy of the tree, so that neither the tree nor its cache is touched. Wall seconds depend
-on what else the machine does; the CPU seconds beside them do so less. The cold build and the first
-page are timed once, the others three times, of which the table shows the median.
+It works on a copy of the tree, and leaves the tree and its cache alone. Wall seconds depend on the
+load of the machine; the CPU seconds beside them depend on it less. The cold build and the first
+page are timed once. The others are timed three times, and the table shows the median.
 """
 
 import os
@@ -27,7 +27,7 @@ PAGE = "guide/methods/he"
 CLAIM = "initguide/experiments/claims/rumelhart_1986.py"
 METHOD = "initguide/methods/icnr.py"
 SECONDS_AT_MOST = 1200
-# What is not the site's source, and what an earlier build or set-up left.
+# Folders that are no source of the site, or that an earlier build or set-up left.
 _LEFT_OUT = (".git", ".venv", ".cache", "site", "node_modules", "tests")
 
 
@@ -58,9 +58,8 @@ def main() -> None:
             ("edit of one method's file", METHOD, "30"),
             ("edit of a package file that no page loads", _not_loaded(copy), "10"),
         ):
-            if name is not None:
-                edited = [_build_after_edit(copy / name) for _ in range(3)]
-                _print(f"{what}: `{name}`", _median(edited), goal)
+            edited = [_build_after_edit(copy / name) for _ in range(3)]
+            _print(f"{what}: `{name}`", _median(edited), goal)
         with _served(copy) as (address, started):
             page = copy / "docs" / f"{PAGE}.md"
             text = page.read_text(encoding="utf-8")
@@ -78,7 +77,7 @@ def main() -> None:
 
 
 def _left_out(folder: str, names: list[str]) -> list[str]:
-    # `scripts/site` is source; only at the root is `site` what a build made.
+    # A folder `site` is the result of a build only at the root; `scripts/site` is source.
     at_root = _LEFT_OUT if Path(folder) == ROOT else ()
     return [name for name in names if name in at_root or name == "__pycache__"]
 
@@ -102,15 +101,15 @@ def _build_after_edit(path: Path) -> Time:
     return _build(copy)
 
 
-def _not_loaded(copy: Path) -> str | None:
-    """Return a file of the package that no kept run has loaded, or None."""
+def _not_loaded(copy: Path) -> str:
+    """Return a file of the package that no kept run has loaded: a new one if each is loaded."""
     sys.path.insert(0, str(ROOT / "scripts" / "site"))
     loaded: set[str] = set()
     for path in (copy / ".cache" / "site").iterdir():
         if path.is_file() and path.stat().st_size:
             loaded.update(pickle.loads(path.read_bytes())[1])
     files = [path.relative_to(copy).as_posix() for path in (copy / "initguide").rglob("*.py")]
-    return next((name for name in sorted(files) if name not in loaded), None)
+    return next((name for name in sorted(files) if name not in loaded), "initguide/_new.py")
 
 
 @contextmanager
@@ -161,7 +160,7 @@ def _median(times: list[Time]) -> Time:
 
 def _environment(copy: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name != "INITGUIDE_CACHE"}
-    # The copy's package, whatever is installed.
+    # The copy's package comes before an installed one.
     return {**kept, "NO_MKDOCS_2_WARNING": "1", "PYTHONPATH": str(copy)}
 
 

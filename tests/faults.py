@@ -450,15 +450,18 @@ def padding_rows_filled(right):
 
 # The check of initializers: tests/testing.
 
-WRONG_ONE = "testing/test_check_initializer.py::test_a_wrong_one_is_named"
+WRONG_ONE = "testing/test_wrong_initializers.py::test_a_wrong_initializer_is_named"
 
 
-@fault("testing.diagnose:_by_fan", f"{WRONG_ONE}[fans swapped]")
+@fault("diagnostics.explain:explain", f"{WRONG_ONE}[fans swapped]")
 def unknown_mistake(right):
-    return lambda *args: ()
+    def explain(*args, **options):
+        return [each for each in right(*args, **options) if "fans swapped" not in each.kinds]
+
+    return explain
 
 
-@fault("testing.entries:_law", f"{WRONG_ONE}[uniform]")
+@fault("testing.entries:_distribution", f"{WRONG_ONE}[uniform]")
 def distributions_not_compared(right):
     return lambda *args: []
 
@@ -471,3 +474,31 @@ def distribution_of_orthogonal_matrices_not_tested(right):
 @fault("testing.contract:randomness", f"{WRONG_ONE}[generator]")
 def generator_not_tested(right):
     return lambda *args, **options: []
+
+
+# Reports: tests/diagnostics.
+
+
+@fault("diagnostics.depth_checks:signal", "diagnostics/test_measure_findings.py")
+def vanishing_signal_not_seen(right):
+    return lambda layers: iter(())
+
+
+@fault("diagnostics.layer_checks:dead", "diagnostics/test_measure_findings.py")
+def dead_units_not_seen(right):
+    return lambda layers: iter(())
+
+
+@fault("diagnostics.explain:wrong_distribution", "diagnostics/test_mistakes.py")
+def distributions_not_named(right):
+    return lambda *args: "wrong distribution"
+
+
+@fault("_format:json_ready", "diagnostics/test_report.py")
+def nan_left_in_json(right):
+    return lambda value: value
+
+
+@fault("_format:html_list", "diagnostics/test_report.py")
+def html_not_escaped(right):
+    return lambda lines: "".join(f"<li>{line}</li>" for line in lines)

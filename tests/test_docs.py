@@ -1,4 +1,4 @@
-"""Every code block in pages, README and docstrings runs, prints what it says, and is clean."""
+"""Every code block in pages, README and docstrings runs, prints its `#>` lines, and is clean."""
 
 import re
 import subprocess
@@ -50,16 +50,16 @@ def check(eval_example: EvalExample, blocks: list[CodeExample]) -> None:
 
 
 def lint(path: Path, blocks: list[CodeExample]) -> str:
-    """Return what ruff says of a page's blocks, read together and on the page's own lines.
+    """Return ruff's complaints about all blocks of a page, with the line numbers of the page.
 
     Block by block it would find the imports of the first unused and those of the last missing.
     """
-    # Zeros stand for the prose: blank lines would look like bad spacing below imports.
+    # Zeros replace the prose, because blank lines would look like bad spacing after imports.
     lines = ["0"] * len(path.read_text(encoding="utf-8").splitlines())
     for block in blocks:
         lines[block.start_line - 1 : block.end_line] = ["", *block.source.splitlines(), ""]
     ruff = [sys.executable, "-m", "ruff", "check", "--quiet", "--output-format=concise"]
-    # Under the rules for docs, whatever the page.
+    # The rules for docs hold for README and docstrings too.
     options = ["--ignore=E501", f"--stdin-filename=docs/{name(path)}.py", "-"]
     source = "\n".join(lines) + "\n"
     run = subprocess.run(

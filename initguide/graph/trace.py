@@ -71,33 +71,33 @@ def trace(model: nn.Module) -> Trace:
     Returns:
         A [Trace][initguide.graph.trace.Trace].
     """
-    found = Trace()
+    result = Trace()
     with unchanged(model), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        _trace(model, "", found)
+        _trace(model, "", result)
     for name, module in model.named_modules():
         prefix = f"{name}." if name else ""
         if isinstance(module, TRANSFORMER):
-            _add_transformer(module, prefix, found)
-        elif isinstance(module, nn.MultiheadAttention) and f"{prefix}out_proj" not in found.layers:
+            _add_transformer(module, prefix, result)
+        elif isinstance(module, nn.MultiheadAttention) and f"{prefix}out_proj" not in result.layers:
             # The output of attention is that of its projection, which is a separate module.
-            info = found.layer(name)
-            found.layers[f"{prefix}out_proj"] = info
-            found.layers[name] = LayerInfo(branch=info.branch)
+            info = result.layer(name)
+            result.layers[f"{prefix}out_proj"] = info
+            result.layers[name] = LayerInfo(branch=info.branch)
     # A module with several names has the same information under each.
     first = {id(module): name for name, module in model.named_modules()}
     for name, module in model.named_modules(remove_duplicate=False):
-        if first[id(module)] in found.layers:
-            found.layers.setdefault(name, found.layers[first[id(module)]])
-    return found
+        if first[id(module)] in result.layers:
+            result.layers.setdefault(name, result.layers[first[id(module)]])
+    return result
 
 
-def _trace(module: nn.Module, name: str, found: Trace) -> None:
-    """Add a module's layers to `found`."""
+def _trace(module: nn.Module, name: str, result: Trace) -> None:
+    """Add a module's layers to `result`."""
     if isinstance(module, (*LAYERS, *PACKED, *NORMS, *TRANSFORMER)):
         alone = LayerInfo(label="output")
         info = alone if not name else LayerInfo(note="the next operation is unknown")
-        found.layers.setdefault(name, info)
+        result.layers.setdefault(name, info)
         return
     prefix = f"{name}." if name else ""
     try:
@@ -105,10 +105,10 @@ def _trace(module: nn.Module, name: str, found: Trace) -> None:
     except Exception as error:
         reason = f"forward of {name or 'the model'} cannot be traced: {type(error).__name__}"
         for child_name, child in module.named_children():
-            _trace(child, prefix + child_name, found)
+            _trace(child, prefix + child_name, result)
             if isinstance(child, (*LAYERS, *PACKED)):
-                info = found.layers[prefix + child_name]
-                found.layers[prefix + child_name] = replace(info, note=reason)
+                info = result.layers[prefix + child_name]
+                result.layers[prefix + child_name] = replace(info, note=reason)
         return
     modules = dict(module.named_modules())
     parameters = dict(module.named_parameters(remove_duplicate=False))
@@ -116,28 +116,28 @@ def _trace(module: nn.Module, name: str, found: Trace) -> None:
         target = str(node.target)
         if node.op == "get_attr" and target in parameters:
             role = role_of(node, parameters[target])
-            found.roles.setdefault(prefix + target, role)
+            result.roles.setdefault(prefix + target, role)
             if role.kind == "weight" and role.node is not None:
                 info = layer_info(role.node, modules, whole_model=not name)
-                found.layers.setdefault(prefix + target, info)
+                result.layers.setdefault(prefix + target, info)
         called = modules.get(target) if node.op == "call_module" else None
         if isinstance(called, (*LAYERS, *PACKED, *NORMS)):
             info = layer_info(node, modules, whole_model=not name)
-            found.layers.setdefault(prefix + target, info)
+            result.layers.setdefault(prefix + target, info)
     for branch in find_branches(graph, modules):
         # The members of an inner branch do not belong to the outer one.
-        members = [m for m in branch.members if _is_outside_branches(prefix + m, found)]
+        members = [m for m in branch.members if _is_outside_branches(prefix + m, result)]
         for member in members:
-            info, ends = found.layers[prefix + member], member in branch.ends
-            found.layers[prefix + member] = replace(info, branch=found.branch_count, ends=ends)
-        found.branch_count += bool(members)
+            info, ends = result.layers[prefix + member], member in branch.ends
+            result.layers[prefix + member] = replace(info, branch=result.branch_count, ends=ends)
+        result.branch_count += bool(members)
 
 
-def _is_outside_branches(name: str, found: Trace) -> bool:
-    return name in found.layers and found.layers[name].branch is None
+def _is_outside_branches(name: str, result: Trace) -> bool:
+    return name in result.layers and result.layers[name].branch is None
 
 
-def _add_transformer(module: Any, prefix: str, found: Trace) -> None:
+def _add_transformer(module: Any, prefix: str, result: Trace) -> None:
     """Add the layers of torch's own Transformer layer, whose forward cannot be traced."""
     activation = module.activation
     label = getattr(activation, "__name__", type(activation).__name__.lower())
@@ -145,11 +145,11 @@ def _add_transformer(module: Any, prefix: str, found: Trace) -> None:
     attentions = [name for name in ("self_attn", "multihead_attn") if hasattr(module, name)]
     for attention in attentions:
         for part, ends in ((attention, False), (f"{attention}.out_proj", True)):
-            found.layers[prefix + part] = LayerInfo(branch=found.branch_count, ends=ends)
-        found.branch_count += 1
-    found.layers[f"{prefix}linear1"] = LayerInfo(value, label, branch=found.branch_count)
-    found.layers[f"{prefix}linear2"] = LayerInfo(branch=found.branch_count, ends=True)
-    found.branch_count += 1
+            result.layers[prefix + part] = LayerInfo(branch=result.branch_count, ends=ends)
+        result.branch_count += 1
+    result.layers[f"{prefix}linear1"] = LayerInfo(value, label, branch=result.branch_count)
+    result.layers[f"{prefix}linear2"] = LayerInfo(branch=result.branch_count, ends=True)
+    result.branch_count += 1
 
 
 def forward_graph(module: nn.Module) -> fx.Graph:

@@ -152,11 +152,11 @@ def lsuv_(
         with failing_together(processes):
             _check_arguments(inputs, named, tol, generator, measure_at)
             check_memory(inner)
-            found = {name: m for name, m in inner.named_modules() if weight_owner(m) is not None}
-            layers = {name or "model": module for name, module in found.items()}
+            by_name = {name: m for name, m in inner.named_modules() if weight_owner(m) is not None}
+            layers = {name or "model": module for name, module in by_name.items()}
             for name, module in layers.items():
                 check_layer(name, weight_owner(module))
-            after = next_activations(inner, list(found)) if measure_at == "post" else {}
+            after = next_activations(inner, list(by_name)) if measure_at == "post" else {}
             activations = {name or "model": activation for name, activation in after.items()}
             with unchanged_on_error(inner, generator):
                 source = _source(generator, processes) if orthonormal else None

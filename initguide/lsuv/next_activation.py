@@ -43,11 +43,11 @@ class NextActivation:
 
 def next_activations(model: nn.Module, names: list[str]) -> dict[str, NextActivation]:
     """Return the activation after each of the layers with these names."""
-    found, result = trace(model), {}
+    traced, result = trace(model), {}
     for name in names:
         # The output of attention is that of its projection.
         projection = f"{name}.out_proj" if name else "out_proj"
-        info = found.layers.get(projection) or found.layer(name)
+        info = traced.layers.get(projection) or traced.layer(name)
         result[name] = _next_activation(model, info)
     return result
 

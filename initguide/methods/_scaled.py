@@ -19,16 +19,11 @@ from initguide.methods.truncated_normal import truncated_normal, truncated_norma
 
 Functions = tuple[Callable[..., Tensor], Callable[..., NDArray[Any]]]
 _ROOT = math.sqrt(3.0)
-# Draw with mean 0 and a given std: into a tensor, or as an array.
+# Fill a tensor with mean 0 and a given std.
 DRAW: dict[Distribution, Callable[[Tensor, float, torch.Generator | None], Tensor]] = {
     "truncated_normal": lambda w, std, source: truncated_normal_(w, 0.0, std, generator=source),
     "normal": lambda w, std, source: draw_normal_(w, 0.0, std, source),
     "uniform": lambda w, std, source: draw_uniform_(w, -_ROOT * std, _ROOT * std, source),
-}
-_ARRAY: dict[Distribution, Callable[..., NDArray[np.floating]]] = {
-    "truncated_normal": lambda shape, std, **how: truncated_normal(shape, 0.0, std, **how),
-    "normal": lambda shape, std, **how: normal(shape, 0.0, std, **how),
-    "uniform": lambda shape, std, **how: uniform(shape, -_ROOT * std, _ROOT * std, **how),
 }
 
 
@@ -67,7 +62,11 @@ def array(
     *options: Any,
 ) -> NDArray[np.floating]:
     """Draw a weight array from a distribution with mean 0 and the std `std_of(fans, *options)`."""
-    return _ARRAY[distribution](shape, std_of(fans(shape, layout), *options), dtype=dtype, rng=rng)
+    std = std_of(fans(shape, layout), *options)
+    if distribution == "uniform":
+        return uniform(shape, -_ROOT * std, _ROOT * std, dtype=dtype, rng=rng)
+    draw = normal if distribution == "normal" else truncated_normal
+    return draw(shape, 0.0, std, dtype=dtype, rng=rng)
 
 
 def pair(

@@ -117,13 +117,17 @@ def uniform_(
     return draw_uniform_(tensor, *check_bounds(a, b), generator)
 
 
+# In a dtype of fewer bytes torch's `uniform_` is biased, so values are drawn in float32.
+_SHORTEST = 4
+
+
 def draw_normal_(
     tensor: Tensor, mean: float, std: float, generator: torch.Generator | None
 ) -> Tensor:
     """Fill a tensor that has been checked, with numbers that have been."""
     # Detached, a leaf may be written to: the same as under no_grad, at half the overhead.
     values = tensor.detach()
-    if _is_narrow(tensor):
+    if values.dtype.itemsize < _SHORTEST:
         drawn = torch.empty_like(values, dtype=torch.float32)
         values.copy_(drawn.normal_(mean, std, generator=generator))
     else:
@@ -134,7 +138,7 @@ def draw_normal_(
 def draw_uniform_(tensor: Tensor, a: float, b: float, generator: torch.Generator | None) -> Tensor:
     """Fill a tensor that has been checked, with numbers that have been."""
     values = tensor.detach()
-    if _is_narrow(tensor):
+    if values.dtype.itemsize < _SHORTEST:
         drawn = torch.empty_like(values, dtype=torch.float32)
         clamp_to_bounds(values.copy_(drawn.uniform_(a, b, generator=generator)), a, b)
     else:
@@ -210,11 +214,6 @@ def uniform(
     values *= b - a
     values += a
     return clamp_to_bounds(torch.from_numpy(values.astype(kind, copy=False)), a, b).numpy()
-
-
-def _is_narrow(tensor: Tensor) -> bool:
-    """Return whether the dtype is too short to draw in: torch's `uniform_` is biased there."""
-    return tensor.dtype.itemsize < 4
 
 
 _PAGE = "guide/methods/random.md"

@@ -1,7 +1,7 @@
 """Results kept between builds, and the files that each of them depends on.
 
-An entry is found by a key: what was asked for, the interpreter and the libraries' versions. Beside
-its value it holds a hash of each of our source files that its run loaded. If one of these files
+The key of an entry is the request, the interpreter and the libraries' versions. Beside its value an
+entry holds a hash of each of our source files that its run loaded. If one of these files
 has changed, the entry counts as absent. So an edit of one file runs again what depends on it, and
 nothing else.
 """
@@ -73,7 +73,7 @@ def load(key: str, now: Hashes | None = None) -> Any:
 
 
 def store(key: str, value: object, files: Hashes | None = None) -> None:
-    """Keep a value that depends on these files; an interrupted write leaves nothing behind."""
+    """Keep a value that depends on these files; an interrupted write leaves no entry."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     _prune()
     write(FOLDER / key, pickle.dumps((value, dict(files or {}))))

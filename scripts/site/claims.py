@@ -1,4 +1,4 @@
-"""The claims: jobs of their own, whose rows the examples, the table of claims and the tests take.
+"""The claims: one job for each; the examples, the table of claims and the tests take its rows.
 
 Each claim's experiment runs by itself and is kept by itself (see `runner.py`). The folder of
 records brings together the rows of those claims that hold for the sources as they are now.
@@ -36,7 +36,7 @@ def needed_by(source: str, claims: list[Job]) -> tuple[str, ...]:
 def records(now: cache.Hashes) -> Path:
     """Return a folder with the rows of each claim that holds for these hashes of our files.
 
-    It has another name for other sources: what a page or a test adds holds for these alone.
+    Other sources have another folder, because a page or a test may add rows to it.
     """
     package = [f"{name} {value}" for name, value in now.items() if name.startswith("initguide/")]
     folder = cache.FOLDER / f"records-{cache.key(*package)}"

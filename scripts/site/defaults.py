@@ -1,8 +1,10 @@
-"""Markdown made from the records of what the frameworks draw."""
+"""Markdown made from the records of the frameworks' default initializations."""
 
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import tables
 
 if TYPE_CHECKING:
     from initguide.frameworks import Default
@@ -19,40 +21,46 @@ _PACKAGES = {
 
 
 def overview() -> str:
-    """Return the table of layers and frameworks: the laws of the weights, faults marked."""
+    """Return a table of layers and frameworks: the distributions of weights, faults marked."""
     from initguide.frameworks import DEFAULTS, LAYER_KINDS
 
-    laws: dict[str, dict[str, dict[str, None]]] = {}
+    cells: dict[str, dict[str, dict[str, None]]] = {}
     for default in DEFAULTS:
         if (
             default.distribution.kind not in ("constant", "forget gate")
             and "bias" not in default.parameter
         ):
-            # The two APIs of Flax share a column: what they draw alike stands there once.
-            cell = laws.setdefault(default.layer, {}).setdefault(default.framework.split()[0], {})
-            cell[_law(default) + ("&nbsp;⚠" if default.fault else "")] = None
+            # The two APIs of Flax share a column, which lists equal distributions once.
+            cell = cells.setdefault(default.layer, {}).setdefault(default.framework.split()[0], {})
+            cell[_distribution(default) + ("&nbsp;⚠" if default.fault else "")] = None
     columns = list(dict.fromkeys(default.framework.split()[0] for default in DEFAULTS))
     rows = [
         [f"[{layer}](#{_anchor(layer)})"]
-        + ["<br>".join(laws[layer].get(column, ["none"])) for column in columns]
+        + ["<br>".join(cells[layer].get(column, ["none"])) for column in columns]
         for layer in LAYER_KINDS
-        if layer in laws
+        if layer in cells
     ]
     return _table(["layer", *columns], rows)
 
 
 def layers() -> str:
-    """Return a heading and a table for each layer: every parameter, its law, our call."""
+    """Return a heading and a table for each layer: every parameter, its distribution, our call."""
     from initguide.frameworks import DEFAULTS, LAYER_KINDS
 
-    columns = ["framework, class", "parameter", "law", "the same by initguide; ⚠ what is wrong"]
+    columns = [
+        "framework, class",
+        "parameter",
+        "distribution",
+        "the same by initguide; ⚠ what is wrong",
+    ]
     parts = []
     for layer, sizes in LAYER_KINDS.items():
         rows, seen = [], None
         for default in (default for default in DEFAULTS if default.layer == layer):
             who = f"{default.framework}<br>{_code(default.name)}"
             call = f"`{default.ours}`" + (f"<br>⚠ {default.fault}" if default.fault else "")
-            rows.append(["" if who == seen else who, _code(default.parameter), _law(default), call])
+            parameter = _code(default.parameter)
+            rows.append(["" if who == seen else who, parameter, _distribution(default), call])
             seen = who
         parts.append(f"### {layer} {{ #{_anchor(layer)} }}\n\nSizes: {sizes}.\n")
         parts.append(_table(columns, rows) + "\n")
@@ -67,8 +75,8 @@ def versions() -> str:
     return f"{', '.join(named[:-1])} and {named[-1]}"
 
 
-def _law(default: "Default") -> str:
-    """Return the law on one line: it says little when broken in two."""
+def _distribution(default: "Default") -> str:
+    """Return the distribution with spaces that do not break: it is read on one line."""
     return str(default.distribution).replace(" ", "&nbsp;").replace("/", "/&NoBreak;")
 
 
@@ -84,6 +92,4 @@ def _anchor(layer: str) -> str:
 
 
 def _table(columns: list[str], rows: list[list[str]]) -> str:
-    lines = [columns, [":--"] * len(columns), *rows]
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return f'<div class="defaults" markdown>\n\n{table}\n\n</div>'
+    return f'<div class="defaults" markdown>\n\n{tables.of_cells(columns, rows)}\n\n</div>'

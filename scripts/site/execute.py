@@ -1,4 +1,4 @@
-"""What a job's own process does: run steps in one namespace, and catch what they show."""
+"""The work of a job's process: it runs steps in one namespace, and catches their outputs."""
 
 import ast
 import builtins
@@ -26,7 +26,7 @@ _SOURCES = ("initguide/", "scripts/site/")
 
 
 def send(sender: Connection, function: str, arguments: Sequence[Any], records: Path) -> None:
-    """Do a job by the name of its function; send what it gave, and the files that decided it."""
+    """Do a job by the name of its function; send the result, and the files that decided it."""
     given = globals()[function](*arguments, records=records)
     # Rows do not depend on how the site shows them.
     folders = _SOURCES[:1] if function == "claim" else _SOURCES
@@ -95,7 +95,7 @@ def loaded_files() -> list[str]:
     # lazy_loader reads the names of a package from the stub beside it.
     paths += [stub for path in paths if (stub := path.with_suffix(".pyi")).exists()]
     recorded = sys.modules.get("initguide.experiments.claims.recorded")
-    # What an experiment loaded when it ran, for those of which only the record was read.
+    # If only the record of an experiment was read, the files count that the experiment had loaded.
     files = {path.relative_to(ROOT).as_posix() for path in paths}
     return sorted(files.union(getattr(recorded, "FILES", ())))
 

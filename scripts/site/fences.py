@@ -4,7 +4,7 @@ What a page may hold, beyond plain Markdown:
 
 - A `python` fence, indented or not, runs; all fences of a page share one namespace. With
   `{test="skip"}` after the language it is only shown. With `{cell}` it is a cell of an example:
-  what it prints, and the value of its last expression, are shown below it.
+  its printed text and the value of its last expression are shown below it.
 - `<!-- figure: caption -->` right below the fence that draws a figure; `<!-- table: caption -->`
   below the fence whose last expression is a list of dicts.
 - `{{ expression }}` in prose is evaluated in the page's namespace at that point, so that prose
@@ -44,7 +44,7 @@ Part = str | Step | Fence | Caption
 
 
 class Page(NamedTuple):
-    """A page whose code has run: its Markdown, its figures by name, and what is wrong."""
+    """A page whose code has run: its Markdown, its figures by name, and its problems."""
 
     markdown: str
     figures: dict[str, str]
@@ -87,7 +87,7 @@ def parse(markdown: str) -> list[Part]:
 
 
 def steps(parts: Sequence[Part]) -> list[Step]:
-    """Return what there is to run, in order."""
+    """Return the steps to run, in order."""
     found: list[Step] = []
     for part in parts:
         if isinstance(part, Caption):
@@ -112,7 +112,7 @@ def without_steps(parts: Sequence[Part]) -> list[Part]:
 def weave(parts: Sequence[Part], outputs: Sequence[Output], name: str, base: str) -> Page:
     """Put the outputs into the page; figures are named `<name>-1`, … below the site's `base`.
 
-    A run that failed has fewer outputs than steps: what it did not reach is left out.
+    A run that failed has fewer outputs than steps: the steps after the failure are left out.
     """
     given = iter(outputs)
     written: list[str] = []
@@ -151,7 +151,7 @@ def weave(parts: Sequence[Part], outputs: Sequence[Output], name: str, base: str
 
 
 def placeholders(parts: Sequence[Part], message: str) -> list[Output]:
-    """Return outputs that stand for those of a page that still runs: figures of the right size."""
+    """Return placeholders for the outputs of a page that still runs: figures of the right size."""
     outputs: list[Output] = []
     step: Step | None = None
     for part in parts:
@@ -165,7 +165,7 @@ def placeholders(parts: Sequence[Part], message: str) -> list[Output]:
 
 
 def fenced(text: str, language: str) -> str:
-    """Return a fence that holds the text, whatever fences are in it."""
+    """Return a fence that holds the text, even if the text has fences."""
     ticks = "`" * max([3, *(len(run) + 1 for run in re.findall(r"`{3,}", text))])
     return f"{ticks}{language}\n{text.rstrip()}\n{ticks}"
 
@@ -198,7 +198,7 @@ def _fence(info: str, lines: Sequence[str], line: int) -> Fence:
 
 
 def filled(text: Sequence[str | Step], given: Iterator[Output]) -> str:
-    """Join the text, each step replaced by what it gave."""
+    """Join the text, each step replaced by its output."""
     return "".join(
         part if isinstance(part, str) else textwrap.indent(next(given, Output()).text, part.indent)
         for part in text

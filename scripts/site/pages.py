@@ -1,4 +1,4 @@
-"""The pages and examples: MkDocs runs their code, and shows what it draws and prints.
+"""The pages and examples: MkDocs runs their code, and shows the figures and the printed text.
 
 All of them run before the first is rendered, so one build reports the errors of all of them. What
 ran without an error is kept (see `cache.py`): prose may change, and nothing has to run again.
@@ -27,7 +27,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from mkdocs.utils import get_relative_url
 from mkdocs.utils.meta import get_data
-from steps import Problem, Run
+from steps import Output, Problem, Run, Step
 
 log = logging.getLogger("mkdocs.hooks.pages")
 
@@ -35,11 +35,17 @@ _woven: dict[str, str] = {}
 
 
 class Source(NamedTuple):
-    """A page or an example: MkDocs's file, its Markdown in parts, and the job that runs it."""
+    """A page or an example: MkDocs's file, its path, its Markdown in parts, and its jobs.
+
+    The generated blocks load every method, so they have a separate job: an edit of a method does
+    not run the code of every page again.
+    """
 
     file: File
+    path: str
     parts: list[fences.Part]
-    job: runner.Job
+    code: runner.Job | None
+    generated: runner.Job | None
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -52,18 +58,28 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         for file in list(files.documentation_pages())
         if (source := _source(file, known_claims))
     ]
-    jobs = [source.job for source in sources if fences.steps(source.parts)]
+    owners = {
+        job: source
+        for source in sources
+        for job in (source.generated, source.code)
+        if job is not None
+    }
+    jobs = list(owners)
     needed = {name for job in jobs for name in job.needs}
     jobs = [job for job in known_claims if job.name in needed] + jobs
     if serving.is_on():
-        runs = serving.runs(jobs, {source.job.name: source.file.url for source in sources}, now)
+        runs = serving.runs(jobs, {job.name: s.file.url for job, s in owners.items()}, now)
     else:
         runs = _run(jobs, now)
     for name, run in runs.items():
         if run and run.problems and name.startswith(claims.FOLDER.as_posix()):
             log.error("%s: the claim's experiment must run: %s", name, run.problems[0].message)
     for source in sources:
-        _show(source, runs.get(source.job.name, Run([], [])), files, config)
+        given = [
+            runs[job.name] if job is not None else Run([], [])
+            for job in (source.code, source.generated)
+        ]
+        _show(source, given, files, config)
     return files
 
 
@@ -74,7 +90,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def _source(file: File, known_claims: list[runner.Job]) -> Source | None:
-    """Return what a page's file holds; None where it is no page of ours."""
+    """Return the source of a page; None if the page is not ours."""
     is_script = file.src_uri.endswith(".py")
     if not is_script and not file.src_uri.endswith(".md"):
         return None
@@ -89,16 +105,44 @@ def _source(file: File, known_claims: list[runner.Job]) -> Source | None:
         if is_script:
             file.content_string = f"# {file.name}\n"
         return None
-    steps = tuple(fences.steps(parts))
     needs = claims.needed_by(text, known_claims)
-    line = steps[0].line if steps else 1
-    # The steps' lines do not decide what a run gives, and they change with the prose.
+    steps = fences.steps(parts)
+    code = [step for step in steps if step.kind != "generated"]
+    generated = [step for step in steps if step.kind == "generated"]
+    return Source(
+        file,
+        name,
+        parts,
+        _job(name, name, code, needs),
+        _job(f"{name}, generated", name, generated, needs),
+    )
+
+
+def _job(name: str, path: str, steps: list[Step], needs: tuple[str, ...]) -> runner.Job | None:
+    if not steps:
+        return None
+    # The steps' lines do not decide the result, and they change with the prose.
     asks = repr([(step.kind, step.source) for step in steps])
-    return Source(file, parts, runner.Job(name, "steps", (name, steps), asks, needs, line))
+    return runner.Job(name, "steps", (path, tuple(steps)), asks, needs, steps[0].line)
+
+
+def _outputs(source: Source, given: list[Run | None]) -> list[Output]:
+    """Return the outputs of all steps in the page's order, up to the first that failed."""
+    runs = [run for run in given if run is not None]
+    if len(runs) < len(given):
+        return fences.placeholders(source.parts, serving.message())
+    code, generated = (iter(run.outputs) for run in runs)
+    outputs: list[Output] = []
+    for step in fences.steps(source.parts):
+        output = next(generated if step.kind == "generated" else code, None)
+        if output is None:
+            break
+        outputs.append(output)
+    return outputs
 
 
 def _run(jobs: list[runner.Job], now: cache.Hashes) -> dict[str, Run]:
-    """Return what the jobs give, from the cache or from a run."""
+    """Return the results of the jobs, from the cache or from a run."""
     runs = {job.name: run for job in jobs if (run := runner.known(job, now))}
     records = claims.records(now)
 
@@ -113,12 +157,12 @@ def _run(jobs: list[runner.Job], now: cache.Hashes) -> dict[str, Run]:
     return runs
 
 
-def _show(source: Source, run: Run | None, files: Files, config: MkDocsConfig) -> None:
-    """Put what a run gave into the page; None is a run that has not ended yet."""
+def _show(source: Source, given: list[Run | None], files: Files, config: MkDocsConfig) -> None:
+    """Put the results into the page; None is a run that has not ended yet."""
     file, parts = source.file, source.parts
-    outputs = fences.placeholders(parts, serving.message()) if run is None else run.outputs
+    outputs = _outputs(source, given)
     page = fences.weave(parts, outputs, *_names(file))
-    found = [*(run.problems if run else []), *page.problems]
+    found = [*(problem for run in given if run for problem in run.problems), *page.problems]
     problems = [_placed(source, problem) for problem in sorted(found)]
     for problem in problems:
         log.error("%s", problem)
@@ -147,10 +191,10 @@ def _add(files: Files, config: MkDocsConfig, uri: str, content: str) -> None:
 
 
 def _placed(source: Source, problem: Problem) -> str:
-    path = cache.ROOT / source.job.name
+    path = cache.ROOT / source.path
     lines = path.read_text(encoding="utf-8").splitlines()
     text = lines[problem.line - 1].strip() if 0 < problem.line <= len(lines) else ""
-    return f"{source.job.name}:{problem.line}: {problem.message}\n    {text}"
+    return f"{source.path}:{problem.line}: {problem.message}\n    {text}"
 
 
 def _with_problems(markdown: str, problems: Iterable[str]) -> str:

@@ -15,7 +15,7 @@ _PIECE = re.compile(r"(<!--.*?-->|<(?:\"[^\"]*\"|'[^']*'|[^>\"'])*>)", re.DOTALL
 
 
 def text(html: str) -> str:
-    """Return what a reader reads, without the tags."""
+    """Return the visible text, without the tags."""
     return unescape(re.sub(r"<[^>]+>", "", html))
 
 

@@ -24,7 +24,7 @@ from mkdocs.plugins import CombinedEvent, event_priority
 
 
 def _last(stage: Callable) -> Callable:
-    """Run a stage after every plugin's, whatever their priorities."""
+    """Run a stage after the stages of all plugins."""
     return event_priority(-100)(stage)
 
 

@@ -1,7 +1,7 @@
 """The printed output that is written in a block of code: found, left out, compared with a run.
 
-The conventions are those of pytest-examples. The lines that a statement prints stand below it, each
-after `#> `. If there are several, or they are long, they stand in a string of their own: three
+The conventions are those of pytest-examples. The lines that a statement prints are below it, each
+after `#> `. If there are several, or they are long, they are in a separate string: three
 quotes alone on a line, the text, three quotes.
 """
 
@@ -16,7 +16,7 @@ _QUOTES = ('"""', "'''")
 
 
 def check(step: Step, printed: Sequence[tuple[int, str]]) -> list[Problem]:
-    """Compare a fence with what was printed: pairs of a line of the fence, from 1, and a text."""
+    """Compare a fence with its printed texts: pairs of a line of the fence, from 1, and a text."""
     lines = step.source.splitlines()
     texts: dict[int, str] = {}
     for line, text in printed:

@@ -1,7 +1,7 @@
 """The whole module on one page, to print or to keep as a PDF: `print/`.
 
-The guide's pages in the order of the nav. Each page's anchors get its name in front, and links from
-page to page lead within. It is no page of the nav, and neither the search nor robots read it.
+It holds the guide's pages in the order of the nav. Each anchor begins with the name of its page,
+and links between the pages stay inside it. It is not in the nav. Search and robots leave it out.
 """
 
 import posixpath
@@ -46,7 +46,7 @@ def on_post_build(config: MkDocsConfig) -> None:
     template = config.theme.get_env().get_template("print.html")
     path = Path(config.site_dir, URL, "index.html")
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Their names hold a hash of what is in them.
+    # Their names hold a hash of their content.
     styles = sorted(sheet.name for sheet in Path(config.site_dir).glob("assets/stylesheets/*.css"))
     page = template.render(config=config, parts=parts, styles=styles)
     path.write_text(page, encoding="utf-8")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def block(request: str, page: str) -> str:
-    """Return what a page asks for by a name in BLOCKS, or by `facts TITLE`."""
+    """Return the Markdown of a request: a name in BLOCKS, or `facts TITLE`."""
     name, _, argument = request.partition(" ")
     if name == "facts" and argument:
         return _facts(argument, page)
@@ -29,15 +29,17 @@ def block(request: str, page: str) -> str:
 def _overview(page: str) -> str:
     from initguide.methods.registry import METHODS
 
-    columns = ("Method, law of one weight", "Good for", "Goes wrong", "Source, elsewhere")
-    head = [f"| {' | '.join(columns)} |", "| :-- " * len(columns) + "|"]
+    columns = ["Method, distribution of one weight", "Good for", "Goes wrong", "Source, elsewhere"]
     rows = [
-        f"| [{method.title}]({_link(method.page, page)})<br>{_law(method)} "
-        f"| {method.use_when} | {method.avoid_when} "
-        f"| {'<br>'.join(filter(None, (_cite(method.paper, page), method.elsewhere)))} |"
+        [
+            f"[{method.title}]({_link(method.page, page)})<br>{_formula(method)}",
+            method.use_when,
+            method.avoid_when,
+            "<br>".join(filter(None, (_cite(method.paper, page), method.elsewhere))),
+        ]
         for method in METHODS
     ]
-    return "\n".join([*head, *rows])
+    return tables.of_cells(columns, rows)
 
 
 def _facts(title: str, page: str) -> str:
@@ -50,7 +52,7 @@ def _facts(title: str, page: str) -> str:
     method = found[0]
     tensor, array = method.names
     lines = [
-        f"**Law of one weight:** {_law(method)}",
+        f"**Distribution of one weight:** {_formula(method)}",
         f"**PyTorch:** {_api(tensor)} · **NumPy:** {_api(array)}",
         f"**Good for:** {method.use_when}",
         f"**Goes wrong:** {method.avoid_when}",
@@ -74,16 +76,17 @@ def _claims(page: str) -> str:
     from initguide.experiments.claims import CLAIMS, evaluate, verdict
     from initguide.papers import PAPERS
 
-    columns = ("The headline", "What we ran, and what came out", "Verdict")
-    lines = [f"| {' | '.join(columns)} |", "| :-- " * len(columns) + "|"]
+    rows = []
     for claim in CLAIMS:
         results = evaluate(claim)
-        lines.append(
-            f"| {_cite(PAPERS[claim.paper], page)}: {claim.headline} "
-            f"| {'<br>'.join((f'*{claim.setup}*', *map(_result, results)))} "
-            f"| [**{verdict(results)}**]({_link(claim.page, page)}) |"
+        rows.append(
+            [
+                f"{_cite(PAPERS[claim.paper], page)}: {claim.headline}",
+                "<br>".join((f"*{claim.setup}*", *map(_result, results))),
+                f"[**{verdict(results)}**]({_link(claim.page, page)})",
+            ]
         )
-    return "\n".join(lines)
+    return tables.of_cells(["The headline", "What we ran, and the result", "Verdict"], rows)
 
 
 def _result(result: "CheckResult") -> str:
@@ -97,7 +100,7 @@ def _result(result: "CheckResult") -> str:
     return f"{text},\xa0{bound if result.holds else f'not always {bound}'}"
 
 
-def _law(method: "Method") -> str:
+def _formula(method: "Method") -> str:
     # A bar would end the table's cell.
     return "$" + method.law.replace("|", r"\vert ") + "$"
 

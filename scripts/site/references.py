@@ -1,7 +1,7 @@
 """Citations lead to the bibliography, and the bibliography leads back.
 
-Whoever cites as "He et al., 2015", "He et al. (2015)" or with all authors is linked; a link that
-the page has already is left alone. Each entry of the bibliography lists the pages that cite it.
+A citation such as "He et al., 2015", "He et al. (2015)" or one with all authors becomes a link,
+unless it is one already. Each entry of the bibliography lists the pages that cite it.
 """
 
 import importlib.util
@@ -25,7 +25,7 @@ _CITED = re.compile(r'href="[^"]*references/#([a-z]+\d{4}[a-z]?)"')
 
 
 def on_page_content(html: str, page: Page, files: Files, **_: object) -> str:
-    """Link what is cited and not linked yet."""
+    """Link the citations that are not linked yet."""
     bibliography = files.get_file_from_path(PAGE)
     if bibliography is None or page.file.src_uri == PAGE:
         return html

@@ -44,8 +44,9 @@ class Rendered(NamedTuple):
     anchors: set[str]
     # Links to other pages' anchors, as written, by page and anchor.
     links: dict[str, dict[str, str]]
-    # The arguments of calls: what autorefs can link to, and the objects of the inventory.
+    # What autorefs can link to, as arguments of `register_anchor`.
     registered: list[tuple[tuple[Any, ...], dict[str, Any]]]
+    # The objects of the inventory.
     inventory: list[dict[str, Any]]
 
 
@@ -76,30 +77,23 @@ def on_files(files: Files, config: MkDocsConfig) -> None:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> None:
-    """Have the page rendered from what is kept, if that still holds."""
+    """Have the page rendered from the cache, if the entry still holds."""
     # Only these pages show the package's docstrings.
     sources = _Build.sources if "\n::: " in markdown else ""
     key = cache.key("page", _Build.common, sources, page.file.src_uri, repr(page.meta), markdown)
 
     def render(config: MkDocsConfig, files: Files) -> None:
         kept = cache.load(key)
-        if isinstance(kept, Rendered):
+        if kept is not None:
             _give(kept, page, config, files)
         elif _may_wait(page):
-            _give(_stub(markdown), page, config, files)
+            kept = _stub(markdown)
+            _give(kept, page, config, files)
             page.present_anchor_ids = None
             _Build.stubs += 1
         else:
-            started = time.monotonic()
-            warnings = CountHandler(level=logging.WARNING)
-            logging.getLogger("mkdocs").addHandler(warnings)
-            try:
-                made = _render(page, config, files)
-            finally:
-                logging.getLogger("mkdocs").removeHandler(warnings)
-            if not warnings.counts:
-                cache.store(key, made)
-            _Build.seconds += time.monotonic() - started
+            kept = _render_and_keep(key, page, config, files)
+        _give_inventory(kept, config)
 
     page.render = render
 
@@ -137,38 +131,59 @@ def is_complete() -> bool:
     return not _Build.stubs
 
 
+def _render_and_keep(key: str, page: Page, config: MkDocsConfig, files: Files) -> Rendered:
+    """Render the page, and keep the result unless there was a warning."""
+    started = time.monotonic()
+    warnings = CountHandler(level=logging.WARNING)
+    logging.getLogger("mkdocs").addHandler(warnings)
+    try:
+        made = _render(page, config, files)
+    finally:
+        logging.getLogger("mkdocs").removeHandler(warnings)
+    if not warnings.counts:
+        cache.store(key, made)
+    _Build.seconds += time.monotonic() - started
+    return made
+
+
 def _render(page: Page, config: MkDocsConfig, files: Files) -> Rendered:
     """Render the page as MkDocs does, and note all that it tells others."""
-    registered: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
-    inventory: list[dict[str, Any]] = []
+    anchors: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
     autorefs: Any = config.plugins.get("autorefs")
-    mkdocstrings: Any = config.plugins.get("mkdocstrings")
-    undo: list[Callable[[], None]] = []
+    handlers: Any = getattr(config.plugins.get("mkdocstrings"), "handlers", None)
+    inventory = handlers and handlers.inventory
     if autorefs:
-        undo.append(_noted(autorefs, "register_anchor", registered, 1))
-    calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
-    if mkdocstrings:
-        undo.append(_noted(mkdocstrings.handlers.inventory, "register", calls, 0))
+        register = autorefs.register_anchor
+
+        def register_and_note(page: Page, *args: Any, **kwargs: Any) -> None:
+            anchors.append((args, kwargs))
+            register(page, *args, **kwargs)
+
+        autorefs.register_anchor = register_and_note
+    if handlers:
+        # A page adds only names that are missing, so each page gets an empty inventory.
+        handlers.inventory = type(inventory)()
     try:
         Page.render(page, config, files)
+        objects = [vars(item) for item in handlers.inventory.values()] if handlers else []
     finally:
-        for restore in undo:
-            restore()
-    inventory += [kwargs for _, kwargs in calls]
-    links = page.links_to_anchors or {}
+        if autorefs:
+            del autorefs.register_anchor
+        if handlers:
+            handlers.inventory = inventory
     return Rendered(
         page.content or "",
         page.toc,
         page._title_from_render,
         page.present_anchor_ids or set(),
-        {file.src_uri: anchors for file, anchors in links.items()},
-        registered,
-        inventory,
+        {file.src_uri: links for file, links in (page.links_to_anchors or {}).items()},
+        anchors,
+        objects,
     )
 
 
 def _give(kept: Rendered, page: Page, config: MkDocsConfig, files: Files) -> None:
-    """Do what rendering the page would have done."""
+    """Do everything that rendering the page would have done, except for the inventory."""
     page.content = kept.content
     page.toc = kept.toc
     page._title_from_render = kept.title
@@ -179,27 +194,18 @@ def _give(kept: Rendered, page: Page, config: MkDocsConfig, files: Files) -> Non
     autorefs: Any = config.plugins.get("autorefs")
     for args, kwargs in kept.registered:
         autorefs.register_anchor(page, *args, **kwargs)
-    if kept.inventory:
-        handlers: Any = config.plugins["mkdocstrings"].handlers  # pyright: ignore
-        # Its stylesheet and its inventory are written for the handlers that have been used.
-        handlers.get_handler("python")
-        for kwargs in kept.inventory:
-            if kwargs["name"] not in handlers.inventory:
-                handlers.inventory.register(**kwargs)
 
 
-def _noted(
-    owner: Any, name: str, calls: list[tuple[tuple[Any, ...], dict[str, Any]]], skipped: int
-) -> Callable[[], None]:
-    """Note the arguments of each call of a method, without the first; return what ends that."""
-    method = getattr(owner, name)
-
-    def note_and_call(*args: Any, **kwargs: Any) -> Any:
-        calls.append((args[skipped:], kwargs))
-        return method(*args, **kwargs)
-
-    setattr(owner, name, note_and_call)
-    return lambda: delattr(owner, name)
+def _give_inventory(kept: Rendered, config: MkDocsConfig) -> None:
+    """List the page's objects: under their own names always, under others if these are free."""
+    if not kept.inventory:
+        return
+    handlers: Any = config.plugins["mkdocstrings"].handlers  # pyright: ignore[reportAttributeAccessIssue]
+    # The stylesheet and the inventory are written for the handlers that have been used.
+    handlers.get_handler("python")
+    for item in kept.inventory:
+        if item["priority"] == 1 or item["name"] not in handlers.inventory:
+            handlers.inventory.register(**item)
 
 
 def _may_wait(page: Page) -> bool:
@@ -208,7 +214,7 @@ def _may_wait(page: Page) -> bool:
 
 
 def _stub(markdown: str) -> Rendered:
-    """Return what stands for a page that is rendered later: its title."""
+    """Return the placeholder of a page that is rendered later: its title."""
     title = next((line[2:] for line in markdown.splitlines() if line.startswith("# ")), "")
     title = title.partition(" {")[0]
     toc = TableOfContents([AnchorLink(title, "", 1)])

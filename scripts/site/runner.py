@@ -1,4 +1,4 @@
-"""Jobs run in processes of their own, a few at a time, and what they give is kept.
+"""Each job runs in its own process, a few at a time, and its result is kept.
 
 A job is a page, an example or a claim. A server process loads the slow libraries once and is forked
 for each job, so that no job sees another's names, and so that the builder itself needs no torch.
@@ -34,8 +34,8 @@ class Job(NamedTuple):
 
     The name is that of its source below the project's root. What the job gives is decided by
     `asks`, which says the arguments without what does not matter, and by the files that it loads.
-    `needs` are the names of the jobs whose results this one uses. A problem without a line of its
-    own stands on `line`.
+    `needs` are the names of the jobs whose results this one uses. A problem that has no line is
+    reported on `line`.
     """
 
     name: str
@@ -52,7 +52,7 @@ def key(job: Job) -> str:
 
 
 def known(job: Job, now: cache.Hashes) -> Run | None:
-    """Return what the job gave earlier, if the files that it loaded are the same now."""
+    """Return the earlier result of the job, if the files that it loaded are the same now."""
     return cache.load(key(job), now)
 
 
@@ -73,7 +73,7 @@ class Workers:
     def want(self, jobs: Iterable[Job], records: Path) -> None:
         """Run these jobs and no others; one of them that runs already goes on.
 
-        `records` is the folder of what the claims' experiments have given (see `claims.py`).
+        `records` is the folder of the rows that the claims' experiments gave (see `claims.py`).
         """
         wanted = {job.name: job for job in jobs}
         with self._changed:
@@ -130,7 +130,7 @@ def start() -> None:
 
 
 def _run(job: Job, records: Path, stopped: threading.Event) -> Run:
-    """Run the job in a process of its own, and keep what it gives unless there is a problem."""
+    """Run the job in its own process, and keep the result unless there is a problem."""
     before = cache.hashes()
     given, loaded = _in_a_process(job, records, stopped)
     files = cache.among(loaded, before)
@@ -141,7 +141,7 @@ def _run(job: Job, records: Path, stopped: threading.Event) -> Run:
 
 
 def _in_a_process(job: Job, records: Path, stopped: threading.Event) -> tuple[Run, list[str]]:
-    """Return what the job gave, and the files that it loaded."""
+    """Return the job's result, and the files that it loaded."""
     context = _context()
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(

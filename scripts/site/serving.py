@@ -25,8 +25,9 @@ _WATCHED = "arrived"
 @dataclass
 class _State:
     on: bool = False
-    total: int = 0
-    done: int = 0
+    # The addresses of all pages whose code runs, and of what has not run, by the job's name.
+    pages: set[str] = field(default_factory=set)
+    waiting: dict[str, str] = field(default_factory=dict)
     # When each page was last asked for, by its address in the site.
     asked: dict[str, float] = field(default_factory=dict)
     addresses: dict[str, str] = field(default_factory=dict)
@@ -79,12 +80,13 @@ def is_on() -> bool:
 
 def is_running() -> bool:
     """Return whether pages show placeholders because their code still runs."""
-    return _state.on and _state.done < _state.total
+    return _state.on and bool(_state.waiting)
 
 
 def message() -> str:
-    """Return what a placeholder says."""
-    return f"running, {_state.done} of {_state.total} pages done"
+    """Return the text of a placeholder."""
+    total = len(_state.pages)
+    return f"running, {total - len(set(_state.waiting.values()))} of {total} pages done"
 
 
 def was_asked_for(address: str) -> bool:
@@ -105,12 +107,12 @@ def later(job: runner.Job) -> None:
 def runs(
     jobs: Sequence[runner.Job], addresses: dict[str, str], now: cache.Hashes
 ) -> dict[str, Run | None]:
-    """Return what is known of the jobs, and run the others in the background."""
+    """Return the known results, and run the other jobs in the background."""
     found = {job.name: _known(job, now) for job in jobs}
     _state.addresses = addresses
     _state.arrived.clear()
-    _state.total = len(addresses.keys() & found.keys())
-    _state.done = sum(found[name] is not None for name in addresses if name in found)
+    _state.pages = set(addresses.values())
+    _state.waiting = {name: at for name, at in addresses.items() if found[name] is None}
     missing = [job for job in jobs if found[job.name] is None]
     _workers.want([*_state.others, *missing], claims.records(now))
     _state.others.clear()
@@ -132,8 +134,8 @@ def _ran(job: runner.Job, run: Run) -> None:
     address = _normal(_state.addresses.get(job.name, ""))
     first = not _state.arrived
     _state.arrived.add(address)
-    _state.done += job.name in _state.addresses
-    if address in _state.asked or _state.done >= _state.total:
+    _state.waiting.pop(job.name, None)
+    if address in _state.asked or not _state.waiting:
         build_again()
     elif first:
         timer = threading.Timer(SECONDS_BETWEEN_BUILDS, build_again)

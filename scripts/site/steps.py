@@ -1,4 +1,4 @@
-"""What runs of a page, and what it gives: the words that the builder and a page's process share."""
+"""A page's steps and their results: the types that the builder and a page's process share."""
 
 from typing import Any, NamedTuple
 
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 class Step(NamedTuple):
     """What the page's process does.
 
-    It runs `code` or a `cell`, evaluates an `expression`, or makes what is `generated`.
+    It runs `code` or a `cell`, evaluates an `expression`, or makes a `generated` block.
     """
 
     kind: str
@@ -31,7 +31,7 @@ class Problem(NamedTuple):
 
 
 class Run(NamedTuple):
-    """What a job gave, up to the first failure, and what is wrong."""
+    """The outputs of a job, up to the first failure, and its problems."""
 
     outputs: list[Any]
     problems: list[Problem]

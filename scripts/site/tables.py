@@ -10,7 +10,7 @@ from typing import Any, TypeGuard
 def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return a table with one column for each key of the rows, in their order.
 
-    Numbers have three significant digits and stand at the right; None becomes a dash.
+    Numbers have three significant digits and are aligned right. None becomes a dash.
     """
     if not rows:
         raise ValueError("a table must have at least one row; got none")
@@ -18,6 +18,12 @@ def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     cells = [[cell(row.get(name)) for name in columns] for row in rows]
     rules = ["--:" if all(_is_number(row.get(name)) for row in rows) else ":--" for name in columns]
     lines = [[name.replace("_", " ") for name in columns], rules, *cells]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def of_cells(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table of Markdown cells, all aligned left."""
+    lines = [columns, [":--"] * len(columns), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -34,7 +40,7 @@ def number(value: float) -> str:
 
 
 def are_rows(value: object) -> TypeGuard[list[dict[str, Any]]]:
-    """Return whether a value is what a table is made of: a list of dicts, not empty."""
+    """Return whether a value can be shown as a table: a list of dicts that is not empty."""
     return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)
 
 
@@ -55,11 +61,11 @@ def captioned(table: str, caption: str) -> str:
 
 
 def cell(value: Any) -> str:
-    """Return a value as it stands in a table."""
+    """Return a value as the text of a cell."""
     if value is None:
         return "—"
     text = number(_scalar(value)) if _is_number(value) else str(value)
-    # Of spaces, those that may not break stay.
+    # Spaces that do not break stay.
     return re.sub(r"[ \t\r\n]+", " ", text).strip(" ").replace("|", "\\|")
 
 

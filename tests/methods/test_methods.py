@@ -226,3 +226,18 @@ def test_orthogonal_layouts_have_orthonormal_columns_into_the_output():
 def test_papers_are_named_once():
     assert len({paper.title for paper in init.PAPERS.values()}) == len(init.PAPERS)
     assert all(key == paper.key for key, paper in init.PAPERS.items())
+
+
+@pytest.mark.parametrize("name", ["kaiming_normal_", "kaiming_uniform_"])
+def test_the_warning_for_an_empty_tensor_points_to_the_caller(name):
+    with pytest.warns(UserWarning, match="zero-element tensors is a no-op") as caught:
+        getattr(init, name)(torch.empty(0, 3))
+    assert [warning.filename for warning in caught] == [__file__]
+
+
+@pytest.mark.parametrize("name", ["xavier_normal_", "lecun_uniform_", "variance_scaling_"])
+def test_bad_arguments_are_errors_for_an_empty_tensor_too(name):
+    with pytest.raises(ValueError, match=r"at least 2 dimensions to have fans; got shape \(0,\)"):
+        getattr(init, name)(torch.empty(0))
+    with pytest.raises(ValueError, match=r"must be (positive|at least 0); got -1"):
+        getattr(init, name)(torch.empty(0, 3), -1.0)

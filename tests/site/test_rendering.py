@@ -8,12 +8,16 @@ import sites
 
 MODULES = ("pages", "places", "glossary", "references", "page_blocks", "rendering")
 FILES = {
-    "initguide/__init__.py": '"""A small package."""\n\n\ndef answer(x: int = 1) -> int:\n'
+    "initguide/sub.py": '"""A module."""\n\n\ndef other() -> int:\n    """Return it."""\n',
+    "initguide/__init__.py": '"""A small package."""\n\nfrom initguide.sub import other as other'
+    "\n\n\ndef answer(x: int = 1) -> int:\n"
     '    """Return the answer. See [answer][initguide.answer].\n\n    Args:\n        x: Unused.\n'
     '    """\n    return 41\n',
     "docs/index.md": "# Home\n\nOf fan_in: [api](api.md#initguide.answer), "
     "[`answer`][initguide.answer], [there](guide/a.md#there).\n\n```python\nx = 1\n```\n",
-    "docs/api.md": "# API\n\n::: initguide.answer\n",
+    # The second page lists under its own name what the first lists under another one too.
+    "docs/api.md": "# API\n\n::: initguide.answer\n\n::: initguide.other\n",
+    "docs/modules.md": "# Modules\n\n::: initguide.sub\n    options:\n      members: true\n",
     "docs/guide/a.md": "---\nsearch:\n  boost: 2\n---\n# A\n\n## There\n\n[home](../index.md)\n",
     "docs/glossary.md": "# Glossary\n\nfan_in\n:   What a unit sums over.\n",
 }

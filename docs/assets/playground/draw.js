@@ -1,4 +1,4 @@
-// Small SVG charts in the guide's grammar: dots for what was measured, a line of dots for theory.
+// Small SVG charts in the style of the guide: dots for measurements, a dotted line for theory.
 
 import { METHODS } from "./constants.js";
 import { percent, superscript } from "./numbers.js";
@@ -60,8 +60,7 @@ function linearTicks(low, high, most = 6) {
   return ticks;
 }
 
-// A chart that is drawn anew whenever it is told to: it keeps its size, so nothing on the page
-// moves. `y` is "log" or [low, high].
+// A chart that can be drawn again. It keeps its size, so nothing on the page moves. `y` is "log" or [low, high].
 export class Chart {
   constructor(label, { width = 440, height = 260, x = "layer", y = "log" } = {}) {
     Object.assign(this, { width, height, x, y, label });
