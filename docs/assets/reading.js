@@ -1,5 +1,5 @@
-// What helps reading: a search that loads when it is used, figures that can be enlarged, and live
-// playgrounds. It stands before the theme's own script, and so runs before it.
+// Help for readers: a search that loads when it is used, figures that can be enlarged, the choice of
+// colours, and live playgrounds. It stands before the theme's own script, and so runs before it.
 
 {
   // The theme asks for the whole search index with every page, which is as heavy as the page itself.
@@ -60,6 +60,24 @@
     figure.classList.add("has-enlarge");
     figure.append(button);
   }
+
+  // The colours: those of the system, light or dark. The reader's choice is kept where the theme's
+  // own script in the page's header looks for it.
+  const palette = document.querySelector("[data-palette]");
+  const choices = [...palette.querySelectorAll("input")];
+  const system = matchMedia("(prefers-color-scheme: light)");
+  const choose = (index) => {
+    const { mdColorMedia: media, ...names } = choices[index].dataset;
+    const shown = index === 0 ? choices[system.matches ? 1 : 2].dataset.mdColorScheme : names.mdColorScheme;
+    if (document.body.dataset.mdColorScheme !== shown) document.body.dataset.mdColorScheme = shown;
+    choices[index].checked = true;
+    for (const choice of choices) choice.nextElementSibling.hidden = choice !== choices[index];
+    const color = { media, scheme: shown, primary: names.mdColorPrimary, accent: names.mdColorAccent };
+    __md_set("__palette", { index, color });
+  };
+  palette.addEventListener("change", (event) => choose(choices.indexOf(event.target)));
+  system.addEventListener("change", () => choose(choices.findIndex((choice) => choice.checked)));
+  choose(__md_get("__palette")?.index ?? 0);
 
   // Each playground comes to life when it comes near the screen.
   const near = new IntersectionObserver(

@@ -2,10 +2,14 @@
 import { readFileSync } from "node:fs";
 import katex from "katex";
 
+// A page is for reading: the TeX within the MathML is for nobody, and HTML needs no namespace.
+const EXTRA = /<annotation .*?<\/annotation>|<\/?semantics>| xmlns="[^"]*"/gs;
+
 const render = ({ tex, display }) => {
   try {
     // strict: what LaTeX itself would not accept is an error here too, rather than a guess.
-    return { html: katex.renderToString(tex, { displayMode: display, strict: "error" }) };
+    const html = katex.renderToString(tex, { displayMode: display, strict: "error" });
+    return { html: html.replaceAll(EXTRA, "") };
   } catch (error) {
     if (!(error instanceof katex.ParseError)) throw error;
     return { error: error.rawMessage };

@@ -5,6 +5,9 @@ from itertools import count, groupby
 
 import pieces
 import printed
+from jinja2 import Environment
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import Files
 
 _CODE = re.compile(
     r"<pre(?P<pre>[^>]*)>(?:<span></span>)?<code(?P<code>[^>]*)>(?P<text>.*?)</code></pre>",
@@ -19,6 +22,11 @@ _BUTTON = (
 _PLAIN = re.compile(r'<span class="(?:n|p|w)">([^<]*)</span>')
 _EMPTY_HEAD = re.compile(r"<th(| [^>]*)></th>")
 _TABLE = re.compile(r"<table>.*?</table>", re.DOTALL)
+
+
+def on_env(env: Environment, config: MkDocsConfig, files: Files) -> None:
+    """Leave out the lines of a template that hold only a tag: they are a tenth of a page."""
+    env.trim_blocks = env.lstrip_blocks = True
 
 
 def on_page_content(html: str, **_: object) -> str:
@@ -62,6 +70,7 @@ def boxed(html: str) -> str:
     The theme's script makes such a box too, but only when the page is drawn already, and what
     follows the table would move. A head without a word is no head for those who hear the page.
     """
-    return _TABLE.sub(
-        r'<div class="table" tabindex="0">\g<0></div>', _EMPTY_HEAD.sub(r"<td\1></td>", html)
-    )
+    # Cells are aligned to the left anyway.
+    html = html.replace(' style="text-align: left;"', "")
+    html = _EMPTY_HEAD.sub(r"<td\1></td>", html)
+    return _TABLE.sub(r'<div class="table" tabindex="0">\g<0></div>', html)

@@ -57,7 +57,7 @@ STAGES: dict[str, tuple[Callable, ...]] = {
     ),
     # mkdocs-autorefs resolves references at this event, with priority -50, and writes titles into
     # links. The bibliography lists titles as the pages have them, so it comes before the formulas.
-    "on_env": (_last(references.on_env), _last(formulas.on_env)),
+    "on_env": (page_blocks.on_env, _last(references.on_env), _last(formulas.on_env)),
     # The search has read the page's plain text by now. The description takes that text too; the
     # printed page needs the formulas.
     "on_page_context": (

@@ -95,7 +95,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
 @pytest.mark.parametrize(("page", "formulas"), [("index.html", 4), ("api/index.html", 2)])
 def test_formulas_of_pages_and_docstrings_are_html_and_mathml(site, page, formulas):
     html = site.read(page)
-    assert html.count("<math ") == html.count('class="katex-html"') == formulas
+    assert len(re.findall(r"<math[ >]", html)) == html.count('class="katex-html"') == formulas
     assert html.count('<div class="formula"') == 1
     assert "arithmatex" not in html
     assert "data-formula" not in html
