@@ -125,7 +125,7 @@ def test_a_wide_table_scrolls_by_keyboard(page: Page, address: str):
     assert wide
     wide[0].focus()
     page.keyboard.press("ArrowRight")
-    page.wait_for_function("document.activeElement.scrollLeft > 0")
+    page.wait_for_function("() => document.activeElement.scrollLeft > 0")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
@@ -211,7 +211,7 @@ def test_a_definition_shows_by_keyboard(page: Page, address: str):
     term.focus()
     page.keyboard.press("Shift+Tab")
     page.keyboard.press("Tab")
-    page.wait_for_function("document.querySelector('.md-tooltip2--active')")
+    page.wait_for_function("() => document.querySelector('.md-tooltip2--active')")
     assert unescape(title) in page.locator(".md-tooltip2--active").inner_text()
 
 
