@@ -1,6 +1,7 @@
 """The record that describes a method: tables, fact boxes, plans and tests are made from it."""
 
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -70,3 +71,18 @@ class Method:
     def names(self) -> tuple[str, str]:
         """Its names in this package: the PyTorch function, then the NumPy one."""
         return self.tensor.__name__, self.array.__name__
+
+
+def method_of(function: str | Callable[..., Any]) -> Method | None:
+    """Return the record of a method, by one of its functions or by its public name.
+
+    It loads the file of this method and no other, so that a page that plans a model does not depend
+    on the methods that the plan leaves out. Anything else gives None.
+    """
+    found: Any = function
+    if isinstance(function, str):
+        found = getattr(sys.modules["initguide"], function, None)
+    name = getattr(found, "__module__", None) or ""
+    ours = name.startswith("initguide.methods.")
+    records = getattr(sys.modules[name], "METHODS", ()) if ours else ()
+    return next((each for each in records if found in (each.tensor, each.array)), None)

@@ -15,8 +15,7 @@ from initguide._state import on_gpus, random_states_kept, seed_global_states
 from initguide.fans import Fans
 from initguide.layers.gates import per_gate_
 from initguide.methods._scaled import DRAW
-from initguide.methods.record import Distribution, Method
-from initguide.methods.registry import METHODS
+from initguide.methods.record import Distribution, method_of
 from initguide.model.distributions import EntryDistribution
 from initguide.model.seeding import Draw, draw_by_blocks_, draw_whole_
 
@@ -84,7 +83,7 @@ def make_sampler(
         ValueError: The name is unknown, or the method does not accept the shape or the options.
         TypeError: An option has the wrong type, or the parameter does not hold real numbers.
     """
-    method = _method(law)
+    method = method_of(law)
     if method is None:
         return _sampler_of_function(law, times, options)
     if method.spread is not None or parameter.is_quantized:
@@ -125,6 +124,8 @@ def _sampler_of_function(
     law: str | Callable[..., Any], times: float, options: dict[str, Any]
 ) -> Sampler:
     if not callable(law):
+        from initguide.methods.registry import METHODS
+
         names = ", ".join(method.names[0] for method in METHODS)
         raise ValueError(f"law must be a function or one of {names}; got {law!r}")
     seeded = law if _takes_generator(law) else partial(_call_seeded, law)
@@ -142,20 +143,13 @@ def keep_(tensor: Tensor) -> Tensor:
     return tensor
 
 
-def _method(law: str | Callable[..., Any]) -> Method | None:
-    for method in METHODS:
-        if law in (*method.names, method.tensor, method.array):
-            return method
-    return None
-
-
 # Module-level functions and partials of them, so that a plan can be pickled.
 
 
 def _std_for_fans(
     function: Callable[..., Any], options: dict[str, Any], factor: float, fans: Fans
 ) -> float:
-    method = _method(function)
+    method = method_of(function)
     assert method is not None
     assert method.spread is not None
     return method.spread(fans, **options)[1] * factor

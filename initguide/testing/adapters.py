@@ -17,8 +17,7 @@ from torch import Tensor
 
 from initguide._checks import one_of
 from initguide.fans import Layout
-from initguide.methods.record import Method
-from initguide.methods.registry import METHODS
+from initguide.methods.record import Method, method_of
 
 Style = Literal["tensor", "array"]
 Shape = tuple[int, ...]
@@ -27,11 +26,6 @@ _SOURCE: dict[Style, str] = {"tensor": "generator", "array": "rng"}
 _FIRST: dict[str, Style] = {
     **dict.fromkeys(("tensor", "weight", "w", "param", "parameter", "t"), "tensor"),
     **dict.fromkeys(("shape", "size", "dims"), "array"),
-}
-_NAMED: dict[str, Callable[..., Any]] = {
-    name: function
-    for method in METHODS
-    for name, function in zip(method.names, (method.tensor, method.array), strict=True)
 }
 
 
@@ -126,9 +120,14 @@ def initializer(function: Any, like: "Initializer | None", layout: Layout | None
 def reference(like: Any, function: Any, layout: Layout | None) -> Initializer:
     """Return the right initializer, from a method's name, its record, or a function."""
     if isinstance(like, str):
-        if like not in _NAMED:
-            raise ValueError(f"like must be {one_of(_NAMED)}, or a function; got {like!r}")
-        return initializer(_NAMED[like], None, None)
+        method = method_of(like)
+        if method is None:
+            from initguide.methods.registry import METHODS
+
+            names = one_of(name for method in METHODS for name in method.names)
+            raise ValueError(f"like must be {names}, or a function; got {like!r}")
+        function = method.tensor if like == method.names[0] else method.array
+        return initializer(function, None, None)
     if isinstance(like, Method):
         return initializer(like.tensor, None, None)
     try:

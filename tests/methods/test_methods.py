@@ -2,6 +2,8 @@
 
 import inspect
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import torch
 from torch import nn
 
 import initguide as init
+from initguide.methods.record import method_of
 
 ROOT = Path(__file__).parents[2]
 SCALED = [method for method in init.METHODS if "fan" in method.law]
@@ -241,3 +244,27 @@ def test_bad_arguments_are_errors_for_an_empty_tensor_too(name):
         getattr(init, name)(torch.empty(0))
     with pytest.raises(ValueError, match=r"must be (positive|at least 0); got -1"):
         getattr(init, name)(torch.empty(0, 3), -1.0)
+
+
+def test_a_method_is_found_by_its_functions_and_by_their_names():
+    for method in init.METHODS:
+        for key in (*method.names, method.tensor, method.array):
+            assert method_of(key) is method, key
+
+
+@pytest.mark.parametrize("other", ["fans", "kaiming", "", nn.init.normal_, init.gain, print, 3])
+def test_anything_else_is_no_method(other):
+    assert method_of(other) is None
+
+
+def test_a_plan_loads_only_the_methods_that_it_uses():
+    code = (
+        "import sys, initguide as init; from torch import nn; "
+        "init.initialize_(nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))); "
+        "init.check_initializer(init.zeros_, like='zeros_'); "
+        "print(*(name for name in sys.modules if name.startswith('initguide.methods.')))"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    loaded = {name.rpartition(".")[2] for name in printed.stdout.split()}
+    assert {"kaiming", "lecun", "constant"} <= loaded, printed.stderr
+    assert not loaded & {"registry", "icnr", "sparse", "identity", "delta_orthogonal", "xavier"}
