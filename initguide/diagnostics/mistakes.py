@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from initguide.fans import Fans, Mode
-from initguide.model.distributions import EntryDistribution
+from initguide.model.distributions import UNSCALED
 
 Shape = tuple[float, ...]
 # The std at a shape `(out, in, *kernel)`; None where there is none.
@@ -23,11 +23,8 @@ StdOf = Callable[[Shape], float | None]
 NEAR = 0.025
 _ROOT_2, _ROOT_3 = math.sqrt(2), math.sqrt(3)
 
-DISTRIBUTIONS = {
-    "normal": EntryDistribution("normal"),
-    "uniform": EntryDistribution("uniform", low=-1.0, high=1.0),
-    "truncated": EntryDistribution("normal", low=-2.0, high=2.0),
-}
+# By the short names that the kinds of findings have: normal, uniform, truncated.
+DISTRIBUTIONS = {name.removesuffix("_normal"): each for name, each in UNSCALED.items()}
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,15 @@
 """Compare the values of one parameter with the distribution that its plan gives."""
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from initguide.activations import FUNCTIONS
 from initguide.diagnostics.explain import explain, gain_mistake, wrong_distribution
-from initguide.diagnostics.mistakes import DISTRIBUTIONS, NEAR, Case, Known, fans_of
+from initguide.diagnostics.mistakes import DISTRIBUTIONS, NEAR, Case, Known, Shape, fans_of
 from initguide.diagnostics.report import Finding, finding
 from initguide.fans import Fans, layer_fans
 from initguide.gains import gain
@@ -198,14 +200,17 @@ def _random(
     return found
 
 
+def _std_of_shape(std_for_fans: Callable[[Fans], float], shape: Shape) -> float:
+    return std_for_fans(fans_of(shape))
+
+
 def _std(entry: ParamPlan, std: float, flat: Tensor, limits: Limits) -> Finding:
     """Return the finding for a wrong std, with the mistakes that explain it."""
     law, fans = entry.sampler, entry.fans
     right, shape = law.std or 0.0, tuple(entry.param.tensor.shape)
     std_of, fan_shape, layer_shape = None, shape, None
     if law.std_for_fans is not None and fans is not None:
-        formula = law.std_for_fans
-        std_of = lambda shape: formula(fans_of(shape))  # noqa: E731
+        std_of = partial(_std_of_shape, law.std_for_fans)
         _, module, key = entry.param.holders[0]
         fan_shape, layer_shape = _as_shape(fans), _as_shape(layer_fans(module, key))
     # A formula of the form 1 / sqrt(fan) has no gain.

@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from initguide.methods.record import Distribution
 from initguide.methods.truncated_normal import truncated_moments
 
 DistributionKind = Literal["constant", "normal", "uniform"]
@@ -83,6 +84,14 @@ class EntryDistribution:
         unit = replace(self, centre=0.0, scale=1.0)
         scale = std / unit.std
         return replace(self, centre=mean - scale * unit.mean, scale=scale)
+
+
+# The distribution of one entry before it is scaled, by the name that scaled methods give.
+UNSCALED: dict[Distribution, EntryDistribution] = {
+    "normal": EntryDistribution("normal"),
+    "uniform": EntryDistribution("uniform", low=-1.0, high=1.0),
+    "truncated_normal": EntryDistribution("normal", low=-2.0, high=2.0),
+}
 
 
 @functools.cache

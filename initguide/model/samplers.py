@@ -16,15 +16,8 @@ from initguide.fans import Fans
 from initguide.layers.gates import per_gate_
 from initguide.methods._scaled import DRAW
 from initguide.methods.record import Distribution, method_of
-from initguide.model.distributions import EntryDistribution
+from initguide.model.distributions import UNSCALED, EntryDistribution
 from initguide.model.seeding import Draw, draw_by_blocks_, draw_whole_
-
-# The distribution of one entry before it is scaled, by the name that scaled methods give.
-_UNIT: dict[Distribution, EntryDistribution] = {
-    "normal": EntryDistribution("normal"),
-    "uniform": EntryDistribution("uniform", low=-1.0, high=1.0),
-    "truncated_normal": EntryDistribution("normal", low=-2.0, high=2.0),
-}
 
 
 @dataclass(frozen=True)
@@ -97,7 +90,7 @@ def make_sampler(
             partial(_draw, draw_by_blocks_, partial(_fill_scaled, distribution, std)),
             mean=0.0,
             std=std,
-            distribution=_UNIT[distribution].with_moments(0.0, std) if std else constant,
+            distribution=UNSCALED[distribution].with_moments(0.0, std) if std else constant,
             std_for_fans=partial(_std_for_fans, method.tensor, options, abs(times)),
         )
     shape = tuple(parameter.shape)
