@@ -5,4 +5,5 @@ from .panels import histograms as histograms
 from .panels import matrix as matrix
 from .report import report as report
 from .style import COLORS as COLORS
+from .style import label_lines as label_lines
 from .style import shared_legend as shared_legend
