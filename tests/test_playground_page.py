@@ -9,8 +9,8 @@ from playwright.sync_api import Browser, BrowserContext, Page
 
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 PAGE = "playground/"
+RACE = "guide/what-are-initializations/"
 LIVE = [
-    "guide/what-are-initializations/",
     "guide/methods/xavier/",
     "guide/methods/he/",
     "guide/layer-normalization/",
@@ -136,7 +136,7 @@ def test_it_is_accessible_keeps_still_and_fits(browser: Browser, address: str, w
     )
     page = context.new_page()
     page.add_init_script(SHIFTS)
-    for url in (PAGE, LIVE[2]):
+    for url in (PAGE, RACE, LIVE[1]):
         page.goto(address + url)
         page.locator(".playground").scroll_into_view_if_needed()
         page.wait_for_selector(".playground[data-shown]", timeout=60_000)
@@ -146,6 +146,20 @@ def test_it_is_accessible_keeps_still_and_fits(browser: Browser, address: str, w
         found = page.evaluate("axe.run('.playground', {resultTypes: ['violations']})")
         assert not [(v["id"], v["nodes"][0]["html"]) for v in found["violations"]]
     context.close()
+
+
+def test_one_click_trains_three_networks_and_one_learns(page: Page, address: str):
+    page.goto(address + RACE)
+    page.locator(".playground").scroll_into_view_if_needed()
+    page.wait_for_selector('.playground[data-shown="ready ready ready"]', timeout=60_000)
+    page.get_by_role("button", name="Train all three").click()
+    page.wait_for_selector(".playground:not([data-shown*=training])", timeout=120_000)
+    small, he, large = page.locator(".pg-runs li").all_inner_texts()
+    shares = [re.findall(r"(\d+) % right at step 300", text) for text in (small, he)]
+    (low,), (high,) = shares
+    assert int(low) < 30
+    assert int(high) > 80
+    assert re.search(r"broke down at step \d\b", large)
 
 
 def test_other_pages_load_nothing_of_it(page: Page, address: str):

@@ -3,8 +3,9 @@
 import { CONTROLS, html } from "./controls.js";
 import { Chart, element, histograms, lookOf, markerPath } from "./draw.js";
 import { number, percent } from "./numbers.js";
+import { race } from "./race.js";
 import { fromQuery, titleOf, toQuery } from "./settings.js";
-import { workbench } from "./workbench.js";
+import { newWorker, workbench } from "./workbench.js";
 
 const PLAYGROUND = new URL("../../playground/", import.meta.url);
 const QUIET = 600;
@@ -13,6 +14,7 @@ const QUIET = 600;
 const panel = (tag, title, ...nodes) => html("div", { class: "pg-panel" }, html(tag, { class: "pg-title" }, title), ...nodes);
 
 export function mount(root) {
+  if ("race" in root.dataset) return race(root);
   const full = "full" in root.dataset;
   const given = fromQuery(root.dataset.settings ?? "");
   const names = root.dataset.controls?.split(" ") ?? Object.keys(CONTROLS);
@@ -43,7 +45,7 @@ export function mount(root) {
 
   // One question at a time, in a thread of its own: while it computes, only the newest settings
   // wait, and each answer is drawn, so that the charts follow a slider that keeps moving.
-  const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+  const worker = newWorker();
   let [computing, waiting] = [false, false];
   worker.onmessage = ({ data }) => {
     if (data.kind === "range") {

@@ -12,6 +12,14 @@ const MOST_RUNS = 5;
 const CHANCE = Math.log(10);
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
+export const newWorker = () => new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+
+// What a worker needs to train one network; it fetches the digits itself.
+export function trainingJob(id, settings, options) {
+  const data = new URL("./digits.bin", import.meta.url).href;
+  return { job: "train", id, settings, options, data, constants: DIGITS };
+}
+
 export function workbench(body, current) {
   const { node, adopt } = code();
   body.append(node, training(current));
@@ -55,7 +63,7 @@ function training(current) {
 
   function toggle() {
     if (running) return stop("Stopped");
-    worker ??= newWorker();
+    worker ??= listen(newWorker());
     const settings = current();
     running = true;
     button.textContent = "Stop";
@@ -63,14 +71,7 @@ function training(current) {
     runs.push(run);
     if (runs.length > MOST_RUNS) runs.shift();
     said.textContent = "Training …";
-    worker.postMessage({
-      job: "train",
-      id: ++id,
-      settings,
-      options: { rate: run.rate, steps: STEPS },
-      data: new URL("./digits.bin", import.meta.url).href,
-      constants: DIGITS,
-    });
+    worker.postMessage(trainingJob(++id, settings, { rate: run.rate, steps: STEPS }));
     paint();
   }
 
@@ -83,8 +84,7 @@ function training(current) {
     paint();
   }
 
-  function newWorker() {
-    const made = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+  function listen(made) {
     let painted = 0;
     made.onmessage = ({ data }) => {
       if (data.id !== id || !running) return;
