@@ -13,8 +13,12 @@ if TYPE_CHECKING:
     from torch import nn
 
 FAN_IN, FAN_OUT, BLOCKS = 64, 32, 9
-OUTPUT_BIAS = "0, or the log of the class frequencies"
-FORGET_BIAS = "0; forget gate of an LSTM: log *T* to remember *T* steps, or 1 if *T* is unknown"
+OUTPUT_BIAS = "0; unequal classes: log of their frequencies"
+FORGET_BIAS = "0; forget gate of an LSTM: log *T*"
+NOTE = """\
+fan_in is the number of inputs of one unit, and fan_out the number of units that one input feeds. In
+a convolution both count the places of the kernel. *L* is the number of residual branches. *T* is
+the number of steps that an LSTM should remember; if you do not know it, start with a bias of 1."""
 
 
 class Decision(NamedTuple):
@@ -27,9 +31,9 @@ class Decision(NamedTuple):
 
 
 def table(links: Mapping[str, str]) -> str:
-    """Return the table as Markdown; `links` has a link for the name of each function."""
-    columns = ["Layer", "Weights", "Std of the weights", "Bias"]
-    return tables.of_cells(columns, [_row(decision, links) for decision in _decisions()])
+    """Return the table and its note as Markdown; `links` has a link for each function's name."""
+    rows = [_row(decision, links) for decision in _decisions()]
+    return f"{tables.of_cells(['Layer', 'Weights', 'Bias'], rows)}\n\n{NOTE}"
 
 
 def _decisions() -> list[Decision]:
@@ -46,7 +50,7 @@ def _decisions() -> list[Decision]:
         Decision("before ReLU", before(nn.ReLU()), "0.weight"),
         Decision("before GELU; SiLU", before(nn.GELU(), nn.SiLU()), "0.weight"),
         Decision("before tanh", before(nn.Tanh()), "0.weight"),
-        Decision("before sigmoid (avoid it between layers)", before(nn.Sigmoid()), "0.weight"),
+        Decision("before sigmoid (better: another activation)", before(nn.Sigmoid()), "0.weight"),
         Decision("before SELU", before(nn.SELU()), "0.weight"),
         Decision("output, or no activation follows", before(nn.ReLU()), "2.weight", OUTPUT_BIAS),
         Decision(
@@ -55,14 +59,14 @@ def _decisions() -> list[Decision]:
             "0.weight",
         ),
         Decision(
-            "last layer of each of *L* residual branches, no norm",
+            "last layer of a residual branch without norm",
             [nn.Sequential(*branches, nn.Linear(FAN_IN, 10))],
             "0.last.weight",
         ),
-        Decision("RNN, GRU, LSTM: input to state", [lstm], "weight_ih_l0", FORGET_BIAS),
-        Decision("RNN, GRU, LSTM: state to state", [lstm], "weight_hh_l0"),
+        Decision("RNN, GRU, LSTM: from the input", [lstm], "weight_ih_l0", FORGET_BIAS),
+        Decision("RNN, GRU, LSTM: from the state", [lstm], "weight_hh_l0"),
         Decision("embedding", [nn.Embedding(FAN_IN, FAN_OUT)], "weight", "—"),
-        Decision("LayerNorm, BatchNorm: scale", [nn.LayerNorm(FAN_IN)], "weight"),
+        Decision("scale of LayerNorm, BatchNorm", [nn.LayerNorm(FAN_IN)], "weight"),
     ]
 
 
@@ -73,17 +77,16 @@ def _row(decision: Decision, links: Mapping[str, str]) -> list[str]:
     found = [row for rows in plans for row in rows if row["parameter"] == decision.parameter]
     method, _, gates = found[0]["law"].partition(" ×")
     by_gate = " for each gate" if gates else ""
-    stds = "; ".join(_std(row, method) for row in found)
+    stds = "; ".join(filter(None, (_std(row, method) for row in found)))
     scaled = stds.replace("$1.00/", "$1/").replace("$1.00", "$")
-    return [decision.layer, f"{links[method]}{by_gate}", scaled, decision.bias]
+    weights = f"{links[method]}{by_gate}{scaled and f', std {scaled}'}"
+    return [decision.layer, weights, decision.bias]
 
 
 def _std(row: Mapping[str, Any], method: str) -> str:
     """Return the std as a formula of the fans: it is divided by the one that gain 1 would give."""
-    if method == "ones_":
-        return "all 1"
-    if method == "orthogonal_":
-        return "singular values 1"
+    if method in ("ones_", "orthogonal_"):
+        return ""
     if row["fan_in"] == 1:
         return f"{row['std']:g}"
     if method.startswith("xavier"):

@@ -71,7 +71,7 @@ def _decisions(page: str) -> str:
     for method in METHODS:
         function = method.names[0]
         name = names.get(function.partition("_")[0], method.title.lower())
-        links[function] = f"[{name}]({_link(method.page, page)}): {_api(function)}"
+        links[function] = f"[{name}]({_link(method.page, page)})"
     return decisions.table(links)
 
 

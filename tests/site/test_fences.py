@@ -243,14 +243,14 @@ def test_the_decision_table_is_what_the_recipe_does(monkeypatch: pytest.MonkeyPa
         ("before ReLU", "He", "$1.41/"),
         ("before GELU; SiLU", "LeCun", "$1.47/"),
         ("before tanh", "Xavier", "$1.59\\sqrt{2/"),
-        ("before sigmoid (avoid it between layers)", "Xavier", "$1.85\\sqrt{2/"),
+        ("before sigmoid (better: another activation)", "Xavier", "$1.85\\sqrt{2/"),
         ("output, or no activation follows", "LeCun", "$1/"),
         ("convolution before ReLU", "He", "$1.41/"),
-        ("RNN, GRU, LSTM: state to state", "orthogonal", "singular values 1"),
+        ("RNN, GRU, LSTM: from the state", "orthogonal", "for each gate"),
     ):
         assert f"| [{method}](methods/" in rows[layer]
         assert std in rows[layer]
-    assert "log *T*" in rows["RNN, GRU, LSTM: input to state"]
+    assert "log *T*" in rows["RNN, GRU, LSTM: from the input"]
 
     auto = registry.RECIPES["auto"]
     changed = Rule("*weight", "orthogonal_", before="tanh")
