@@ -1,9 +1,10 @@
-"""Markdown made from the records: overview, fact boxes, bibliography, claims, defaults."""
+"""Markdown made from the records: overview, facts, decisions, bibliography, claims, defaults."""
 
 import posixpath
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import decisions
 import defaults
 import tables
 
@@ -60,6 +61,18 @@ def _facts(title: str, page: str) -> str:
         f"**Source:** {_cite(method.paper, page)}, *{method.paper.title}*",
     ]
     return f'!!! abstract "{method.title}"\n\n' + "\n".join(f"    - {line}" for line in lines)
+
+
+def _decisions(page: str) -> str:
+    from initguide.methods.registry import METHODS
+
+    names = {"kaiming": "He", "xavier": "Xavier", "lecun": "LeCun"}
+    links = {}
+    for method in METHODS:
+        function = method.names[0]
+        name = names.get(function.partition("_")[0], method.title.lower())
+        links[function] = f"[{name}]({_link(method.page, page)})"
+    return decisions.table(links)
 
 
 def _bibliography(page: str) -> str:
@@ -122,6 +135,7 @@ def _link(target: str, page: str) -> str:
 
 BLOCKS: dict[str, Callable[[str], str]] = {
     "overview": _overview,
+    "decisions": _decisions,
     "bibliography": _bibliography,
     "claims": _claims,
     "defaults overview": lambda _: defaults.overview(),
