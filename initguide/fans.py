@@ -16,7 +16,10 @@ from initguide._checks import check_shape, one_of
 from initguide._torch_internals import ConvBase, ConvTransposeBase
 
 Layout = Literal["in_out", "out_in"]
+"""The order of an array's axes: `(*kernel, in, out)`, as in Keras, or `(out, in, *kernel)`."""
+
 Mode = Literal["fan_in", "fan_out", "fan_avg", "fan_geo_avg"]
+"""The fan that sets the scale: one of the two, their mean, or their geometric mean."""
 
 
 class Fans(NamedTuple):
