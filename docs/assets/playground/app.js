@@ -3,10 +3,12 @@
 import { CONTROLS, html } from "./controls.js";
 import { Chart, element, histograms, key, lookOf } from "./draw.js";
 import { number, percent } from "./numbers.js";
-import { trainingPanel } from "./training_panel.js";
+import { race } from "./race.js";
 import { PRESETS, fromQuery, titleOf, toQuery } from "./settings.js";
 import { takeHome } from "./take_home.js";
+import { trainingPanel } from "./training_panel.js";
 import { doubts } from "./verdict.js";
+import { newWorker } from "./workers.js";
 
 const PLAYGROUND = new URL("../../playground/", import.meta.url);
 const QUIET = 600;
@@ -17,6 +19,7 @@ const button = (label, click, primary = false) =>
   html("button", { type: "button", class: primary ? "pg-button pg-primary" : "pg-button", click }, label);
 
 export function mount(root) {
+  if ("race" in root.dataset) return race(root);
   const full = "full" in root.dataset;
   const given = fromQuery(root.dataset.settings ?? "");
   const names = root.dataset.controls?.split(" ") ?? Object.keys(CONTROLS);
@@ -59,7 +62,7 @@ export function mount(root) {
 
   // One question at a time, in a thread of its own: while it computes, only the newest settings
   // wait, and each answer is drawn, so that the charts follow a slider that keeps moving.
-  const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+  const worker = newWorker();
   let [computing, waiting] = [false, false];
   worker.onmessage = ({ data }) => {
     if (data.kind === "range") {

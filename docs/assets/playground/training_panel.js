@@ -1,10 +1,10 @@
 // Train networks side by side on the digits; what ran before stays in sight.
 
-import { DIGITS } from "./constants.js";
 import { html } from "./controls.js";
 import { Chart, key, lookOf } from "./draw.js";
 import { number, percent } from "./numbers.js";
 import { titleOf } from "./settings.js";
+import { newWorker, trainingJob } from "./workers.js";
 
 const STEPS = 300;
 const CHANCE = Math.log(10);
@@ -24,15 +24,9 @@ export function trainingPanel(size, changed) {
     stop();
     [ghosts, runs] = [runs, contestants.map((settings) => ({ settings, steps: [], losses: [], accuracy: NaN, at: 0, end: "" }))];
     runs.forEach((run, lane) => {
-      workers[lane] ??= newWorker(lane);
-      workers[lane].postMessage({
-        job: "train",
-        id: (run.id = performance.now()),
-        settings: run.settings,
-        options: { rate: run.settings.rate, steps: STEPS },
-        data: new URL("./digits.bin", import.meta.url).href,
-        constants: DIGITS,
-      });
+      workers[lane] ??= listen(newWorker(), lane);
+      run.id = performance.now();
+      workers[lane].postMessage(trainingJob(run.id, run.settings, { rate: run.settings.rate, steps: STEPS }));
     });
     said.textContent = "Training …";
     // What is said below is for those who do not see the list.
@@ -56,8 +50,7 @@ export function trainingPanel(size, changed) {
     changed();
   }
 
-  function newWorker(lane) {
-    const made = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+  function listen(made, lane) {
     made.onmessage = ({ data }) => {
       const run = runs[lane];
       if (data.id !== run?.id || run.end) return;
