@@ -51,7 +51,7 @@ export function mount(root) {
   const trainButton = button("Train it", () => (training.running() ? training.stop() : train([settings])));
   const raceButton = button("", () => train([rival(), settings]));
   const training = full ? trainingPanel(size, paintButtons) : null;
-  const panelOfTraining = full && panel("h2", "Training: loss on handwritten digits", ...training.nodes);
+  const panelOfTraining = full && panel("h2", "Training loss on the digits", ...training.nodes);
   if (full) {
     buttons.append(trainButton, raceButton);
     form.prepend(presets());
