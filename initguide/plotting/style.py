@@ -55,13 +55,22 @@ def ink() -> Any:
     return mpl.rcParams["text.color"]
 
 
+def pyplot() -> Any:
+    """Return matplotlib's pyplot; without matplotlib, the error says what to install."""
+    try:
+        import matplotlib.pyplot as plt
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f'plots need matplotlib: pip install "initguide[guide]"; got: {error}'
+        ) from error
+    return plt
+
+
 def axes_or_new(ax: Axes | None) -> Axes:
     """Return `ax`, or the Axes of a new figure."""
     if ax is not None:
         return ax
-    import matplotlib.pyplot as plt
-
-    return plt.subplots(layout="constrained")[1]
+    return pyplot().subplots(layout="constrained")[1]
 
 
 def log_ticks(ax: Axes) -> None:

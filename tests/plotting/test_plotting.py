@@ -268,6 +268,14 @@ def test_rows_without_a_name_are_one_line():
     assert ax.get_legend() is None
 
 
+def test_without_matplotlib_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    rows = [{"layer": "0", "rms": 1.0}]
+    for draw in (plotting.signals, plotting.report):
+        with pytest.raises(ModuleNotFoundError, match=r'pip install "initguide\[guide\]"'):
+            draw(rows)
+
+
 def test_nothing_imports_matplotlib_before_it_plots():
     code = (
         "import sys, initguide, initguide.experiments, initguide.plotting; "
