@@ -5,11 +5,13 @@ A failure names the version that broke it.
 
 import dis
 import sys
+import warnings
 
 import pytest
 import torch
 import torch.distributed as dist
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 
@@ -162,3 +164,30 @@ def test_names_to_unpack():
     assert (a, b, d, e, f) == (0, 1, 0, 1, 2), message
     assert list(Counted()) == list(c) == [], message
     assert [*Counted()] == [], message
+
+
+def test_scripted_as_torch():
+    function = internals.scripted_as_torch(lambda tensor: tensor)
+    function.__name__ = "zeros_"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        scripted = torch.jit.script(function)
+    message = f"torch.jit.script ignores __prepare_scriptable__ in {VERSIONS}"
+    assert scripted.name == "zeros_", message
+
+
+def test_is_traced():
+    plain = torch.ones(3)
+    assert not internals.is_traced(plain)
+    assert not internals.is_traced(nn.Parameter(plain))
+    seen = []
+
+    def look(tensor):
+        seen.append(internals.is_traced(tensor))
+        return tensor
+
+    torch.func.vmap(look)(plain)
+    with FakeTensorMode():
+        look(torch.ones(3))
+    torch.compile(look, backend="eager")(plain)
+    assert seen == [True] * 3, f"vmap, fake tensors or compiling are not noticed in {VERSIONS}"
