@@ -16,6 +16,7 @@ setup: .venv/dev-ready
 
 .venv/dev-ready: .venv/docs-ready
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps timm
 	touch $@
 
 serve: .venv/docs-ready

@@ -128,9 +128,7 @@ def test_two_starts_race_and_the_runs_before_stay(page: Page, address: str):
     assert right[1] < 20
 
 
-def test_a_draw_and_a_rate_are_in_the_address_and_an_example_is_one_click(
-    page: Page, address: str
-):
+def test_a_draw_and_a_rate_are_in_the_address_and_an_example_is_one_click(page: Page, address: str):
     page.goto(address + PAGE)
     shows(page, "")
     page.get_by_role("button", name="New draw").click()

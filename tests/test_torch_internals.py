@@ -5,11 +5,13 @@ A failure names the version that broke it.
 
 import dis
 import sys
+import warnings
 
 import pytest
 import torch
 import torch.distributed as dist
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 
@@ -194,3 +196,30 @@ def test_compiled_modules_run_eagerly():
     with internals.run_eagerly():
         model(torch.ones(1, 2))
     assert seen == [False], f"set_stance does not run a compiled module eagerly in {VERSIONS}"
+
+
+def test_scripted_as_torch():
+    function = internals.scripted_as_torch(lambda tensor: tensor)
+    function.__name__ = "zeros_"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        scripted = torch.jit.script(function)
+    message = f"torch.jit.script ignores __prepare_scriptable__ in {VERSIONS}"
+    assert scripted.name == "zeros_", message
+
+
+def test_is_traced():
+    plain = torch.ones(3)
+    assert not internals.is_traced(plain)
+    assert not internals.is_traced(nn.Parameter(plain))
+    seen = []
+
+    def look(tensor):
+        seen.append(internals.is_traced(tensor))
+        return tensor
+
+    torch.func.vmap(look)(plain)
+    with FakeTensorMode():
+        look(torch.ones(3))
+    torch.compile(look, backend="eager")(plain)
+    assert seen == [True] * 3, f"vmap, fake tensors or compiling are not noticed in {VERSIONS}"

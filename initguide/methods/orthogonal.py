@@ -92,7 +92,7 @@ def orthogonal_(
     else:
         dtype = torch.complex64 if tensor.is_complex() else torch.float32
         dtype = tensor.dtype if tensor.dtype in _EXACT else dtype
-        drawn = torch.empty(tensor.shape, dtype=dtype, device=tensor.device)
+        drawn = values.new_empty(tensor.shape, dtype=dtype)
         haar_(drawn.view(len(drawn), -1), normal_, number)
         values.copy_(drawn)
     return tensor

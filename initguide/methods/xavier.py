@@ -14,6 +14,7 @@ import torch
 from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
+from initguide._torch_internals import scripted_as_torch
 from initguide.fans import Fans, Layout
 from initguide.gains import Nonlinearity, as_gain
 from initguide.methods._scaled import array, fill_, pair
@@ -25,6 +26,7 @@ def xavier_std(fans: Fans, gain: float | Nonlinearity = 1.0) -> float:
     return as_gain(gain) * math.sqrt(2.0 / float(fans.fan_in + fans.fan_out))
 
 
+@scripted_as_torch
 def xavier_normal_(
     tensor: Tensor, gain: float | Nonlinearity = 1.0, generator: torch.Generator | None = None
 ) -> Tensor:
@@ -67,6 +69,7 @@ def xavier_normal_(
     return fill_(tensor, "normal", generator, xavier_std, gain)
 
 
+@scripted_as_torch
 def xavier_uniform_(
     tensor: Tensor, gain: float | Nonlinearity = 1.0, generator: torch.Generator | None = None
 ) -> Tensor:
