@@ -1,4 +1,4 @@
-"""Markdown made from the records: overview, fact boxes, bibliography, claims, defaults."""
+"""Markdown made from the records: overview, facts, decisions, bibliography, claims, defaults."""
 
 import inspect
 import pkgutil
@@ -6,6 +6,7 @@ import posixpath
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import decisions
 import defaults
 import tables
 
@@ -77,6 +78,18 @@ def _names(names: list[str]) -> str:
     return tables.of_cells(["Name", "What it does"], rows)
 
 
+def _decisions(page: str) -> str:
+    from initguide.methods.registry import METHODS
+
+    names = {"kaiming": "He", "xavier": "Xavier", "lecun": "LeCun"}
+    links = {}
+    for method in METHODS:
+        function = method.names[0]
+        name = names.get(function.partition("_")[0], method.title.lower())
+        links[function] = f"[{name}]({_link(method.page, page)})"
+    return decisions.table(links)
+
+
 def _bibliography(page: str) -> str:
     from initguide.papers import PAPERS
 
@@ -137,6 +150,7 @@ def _link(target: str, page: str) -> str:
 
 BLOCKS: dict[str, Callable[[str], str]] = {
     "overview": _overview,
+    "decisions": _decisions,
     "bibliography": _bibliography,
     "claims": _claims,
     "defaults overview": lambda _: defaults.overview(),

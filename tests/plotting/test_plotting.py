@@ -208,6 +208,18 @@ def activation_row(layer, values):
     return {"layer": layer, "values": values, "mean": values.mean(), "std": values.std()}
 
 
+def test_histograms_on_one_scale_show_shares_and_note_what_is_beyond():
+    small = activation_row(1, [0, 0, 0.1, 0.2])
+    large = activation_row(1, [0, 1.5, 10, -10])
+    axes = plotting.histograms({"He": [small], "std 1.0": [large]}, bins=6, limit=3)
+    assert axes[0, 0].get_xlim() == axes[1, 0].get_xlim()
+    assert axes[0, 0].get_ylim() == axes[1, 0].get_ylim()
+    for ax, heights in ((axes[0, 0], [0, 0, 0, 0.5, 0, 0]), (axes[1, 0], [0, 0, 0, 0, 0.25, 0])):
+        assert [bar.get_height() for bar in ax.patches] == pytest.approx(heights)
+    assert axes[0, 0].texts[1].get_text() == "50% zero"
+    assert axes[1, 0].texts[1].get_text() == "25% zero\n50% beyond"
+
+
 def test_histograms_note_mean_std_and_zeros():
     rows = [activation_row(n, [0, 0, 1, 3]) for n in (1, 2, 3)]
     rows[1] = activation_row(2, [-300, -300.5])
