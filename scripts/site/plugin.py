@@ -6,6 +6,7 @@ One event needs more than that, and says why.
 
 from collections.abc import Callable
 
+import fonts
 import formulas
 import glossary
 import minutes
@@ -36,6 +37,7 @@ STAGES: dict[str, tuple[Callable, ...]] = {
     "on_files": (
         playground.on_files,
         pages.on_files,
+        fonts.on_files,
         formulas.on_files,
         glossary.on_files,
         rendering.on_files,
