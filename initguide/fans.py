@@ -8,7 +8,7 @@ a common bug.
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from torch import Tensor, nn
@@ -143,7 +143,8 @@ def in_and_out(
 
 
 def _axes(name: str, axes: Axes, dimensions: int) -> tuple[int, ...]:
-    several = tuple(axes) if isinstance(axes, Sequence) and not isinstance(axes, str) else (axes,)
+    listed = isinstance(axes, Sequence) and not isinstance(axes, str)
+    several: tuple[Any, ...] = tuple(axes) if listed else (axes,)
     for axis in several:
         if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)):
             raise TypeError(f"{name} must be an integer or several; got {axes!r}")
