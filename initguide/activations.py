@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 Nonlinearity = str | nn.Module | Callable[[Any], Any]
+"""An activation: its name, its module, or any function of each element, in torch or NumPy."""
 
 LINEAR = (
     "linear",

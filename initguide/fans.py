@@ -17,9 +17,13 @@ from initguide._checks import check_shape, one_of
 from initguide._torch_internals import ConvBase, ConvTransposeBase
 
 Layout = Literal["in_out", "out_in"]
-# One axis of an array, or several.
+"""The order of an array's axes: `(*kernel, in, out)`, as in Keras, or `(out, in, *kernel)`."""
+
 Axes = int | Sequence[int]
+"""One axis of an array, or several."""
+
 Mode = Literal["fan_in", "fan_out", "fan_avg", "fan_geo_avg"]
+"""The fan that sets the scale: one of the two, their mean, or their geometric mean."""
 
 
 class Fans(NamedTuple):
@@ -143,8 +147,7 @@ def in_and_out(
 
 
 def _axes(name: str, axes: Axes, dimensions: int) -> tuple[int, ...]:
-    listed = isinstance(axes, Sequence) and not isinstance(axes, str)
-    several: tuple[Any, ...] = tuple(axes) if listed else (axes,)
+    several: Any = axes if isinstance(axes, Sequence) and not isinstance(axes, str) else (axes,)
     for axis in several:
         if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)):
             raise TypeError(f"{name} must be an integer or several; got {axes!r}")

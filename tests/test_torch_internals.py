@@ -166,6 +166,38 @@ def test_names_to_unpack():
     assert [*Counted()] == [], message
 
 
+def test_wrappers():
+    from torch.distributed.algorithms._checkpoint import checkpoint_wrapper
+
+    layer = nn.Linear(2, 2)
+    wrapped = [
+        nn.DataParallel(layer),
+        torch.compile(layer, backend="eager"),
+        checkpoint_wrapper.checkpoint_wrapper(layer),
+    ]
+    for each in wrapped:
+        message = f"{type(each).__name__} holds its module under another name in {VERSIONS}"
+        assert internals.unwrapped(each) is layer, message
+    model = nn.Sequential(layer, nn.Sequential(wrapped[1], nn.ReLU(), None), layer)
+    bare = internals.unwrapped(model)
+    assert [name for name, _ in bare.named_parameters()] == [*("0.weight", "0.bias")], (
+        f"a copy of a module does not hold its modules in _modules in {VERSIONS}"
+    )
+    assert bare[1][0] is layer
+    assert bare[0] is bare[2]
+    assert model[1][0] is wrapped[1]
+    assert internals.unwrapped(bare) is bare
+
+
+def test_compiled_modules_run_eagerly():
+    seen = []
+    model = torch.compile(nn.Sequential(nn.Linear(2, 2)), backend="eager")
+    model._orig_mod[0].register_forward_hook(lambda *_: seen.append(torch.compiler.is_compiling()))
+    with internals.run_eagerly():
+        model(torch.ones(1, 2))
+    assert seen == [False], f"set_stance does not run a compiled module eagerly in {VERSIONS}"
+
+
 def test_scripted_as_torch():
     function = internals.scripted_as_torch(lambda tensor: tensor)
     function.__name__ = "zeros_"
