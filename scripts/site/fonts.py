@@ -1,4 +1,4 @@
-"""The site's type, Source Sans: it comes from npm with its licence, and the site serves it itself."""
+"""The site's type, Source Sans: from npm, with its licence, and served by the site itself."""
 
 import katex
 from mkdocs.config.defaults import MkDocsConfig

