@@ -23,7 +23,7 @@ serve: .venv/docs-ready
 	$(BIN)/python -m mkdocs serve --no-strict
 
 test: setup
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 build: .venv/docs-ready
 	$(BIN)/python -m mkdocs build --strict
