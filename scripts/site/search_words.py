@@ -38,8 +38,10 @@ WORDS = {
     "playground.md": "playground interactive demo live",
     "how-to/debug.md": "debug loss nan inf diverges does not train stuck dead relu vanishing "
     "exploding gradient first loss too high symptoms",
-    "how-to/choose.md": "choose which initialization resnet vit transformer gpt-2 gpt bert unet "
-    "diffusion gan weight tying",
+    "how-to/choose.md": "choose which initialization resnet transformer gpt-2 gpt bert embedding "
+    "weight tying",
+    "how-to/modern-networks.md": "llama moe mixture of experts vit vision unet u-net diffusion dit "
+    "adaln lora adapter peft fine-tuning finetuning new head tokens ppo rl nerf mamba swiglu",
     "how-to/chooser.md": "chooser keras flax snippets code",
     "how-to/large-models.md": "fsdp meta device sharded distributed mup width transfer large",
     "how-to/deploy.md": "deploy host site github pages",
