@@ -75,3 +75,5 @@ from .propagation import critical as critical
 from .propagation import propagate as propagate
 from .recipes.registry import RECIPES as RECIPES
 from .testing.check_initializer import check_initializer as check_initializer
+
+__version__: str

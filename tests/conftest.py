@@ -42,6 +42,14 @@ def note_the_page(error: Exception, module_path: str, example: CodeExample) -> N
 pytest_examples.run_code.create_example_traceback = note_the_page
 
 
+# Files whose tests take longest. They start first, so that no worker ends alone with one of them.
+LONG = ("test_breaks.py", "test_ranks.py", "test_browser.py", "test_publishing.py", "test_docs.py")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.name not in LONG)
+
+
 @pytest.fixture(autouse=True)
 def _close_figures():
     yield

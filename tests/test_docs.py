@@ -1,4 +1,4 @@
-"""Every code block in pages, README and docstrings runs, prints its `#>` lines, and is clean."""
+"""Every code block in pages, READMEs and docstrings runs, prints its `#>` lines, and is clean."""
 
 import re
 import subprocess
@@ -10,7 +10,7 @@ from blocks import python_blocks
 from pytest_examples import CodeExample, EvalExample, find_examples
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "initguide" / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
 MODULES = sorted(ROOT.glob("initguide/**/*.py"))
 # Narrower than the code's 100, so that a page's blocks fit beside its navigation.
 WIDTH, PAGE_WIDTH = 88, 80

@@ -13,6 +13,8 @@ import pytest
 import snippet
 import yaml
 
+import initguide
+
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 WORKFLOWS = ROOT / ".github" / "workflows"
@@ -31,17 +33,20 @@ def _run(*command: object, cwd: Path = ROOT, **environment: str) -> str:
     return ran.stdout
 
 
+def _tracked() -> list[str]:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    return [name for name in listed.split("\0") if name and (ROOT / name).exists()]
+
+
 @pytest.fixture(scope="module")
 def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build from a copy of what git tracks, as a checkout has it, without a network."""
     copy = tmp_path_factory.mktemp("checkout")
-    tracked = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout
-    for name in filter(None, tracked.split("\0")):
-        if name.startswith(("initguide/", "LICENSE", "README.md", "pyproject.toml")):
-            (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            (copy / name).write_bytes((ROOT / name).read_bytes())
+    for name in _tracked():
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        (copy / name).write_bytes((ROOT / name).read_bytes())
     _run(sys.executable, "-m", "build", "--no-isolation", "--outdir", copy / "dist", copy)
     return copy / "dist"
 
@@ -51,17 +56,39 @@ def test_the_wheel_holds_the_package_and_nothing_else(dist: Path):
     names = set(zipfile.ZipFile(wheel).namelist())
     assert "initguide/py.typed" in names
     modules = {p.relative_to(ROOT).as_posix() for p in (ROOT / "initguide").rglob("*.py")}
-    info = f"initguide-{PROJECT['version']}.dist-info/"
+    info = f"initguide-{initguide.__version__}.dist-info/"
     assert {name for name in names if name.endswith(".py")} == modules
     assert all(name.startswith(("initguide/", info)) for name in names)
     assert f"{info}licenses/LICENSE" in names
 
 
-def test_the_sdist_holds_what_the_build_needs(dist: Path):
+def test_the_tests_run_from_the_source_archive(dist: Path, tmp_path: Path):
     (sdist,) = dist.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
-        names = {name.split("/", 1)[-1] for name in archive.getnames()}
-    assert {"pyproject.toml", "README.md", "LICENSE", "initguide/py.typed"} <= names
+        archive.extractall(tmp_path, filter="data")
+    (unpacked,) = tmp_path.iterdir()
+    names = {p.relative_to(unpacked).as_posix() for p in unpacked.rglob("*") if p.is_file()}
+    left_out = {name for name in _tracked() if name not in names}
+    assert left_out <= {name for name in left_out if name.startswith((".ci/", ".git"))}, left_out
+    assert not [name for name in names if name.endswith(".pyc")]
+    run = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")
+    said = _run(*run, "tests/test_fans.py", cwd=unpacked, PYTHONPATH=str(unpacked))
+    assert " passed" in said.splitlines()[-1]
+
+
+def test_the_package_says_its_version(dist: Path):
+    (wheel,) = dist.glob("*.whl")
+    assert wheel.name.startswith(f"initguide-{initguide.__version__}-")
+
+
+def test_the_index_shows_a_page_without_relative_links(dist: Path):
+    (wheel,) = dist.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        (metadata,) = [name for name in archive.namelist() if name.endswith("/METADATA")]
+        text = archive.read(metadata).decode()
+    assert "# initguide\n" in text
+    targets = re.findall(r"\]\(([^)]*)\)|(?:src|href)=\"([^\"]*)\"", text)
+    assert not [target for pair in targets for target in pair if target and "://" not in target]
 
 
 def test_twine_finds_nothing_wrong(dist: Path):
@@ -76,7 +103,8 @@ def test_the_installed_package_runs_the_readme(dist: Path, tmp_path: Path):
     _run(*pip, "--target", target, wheel)
     program = tmp_path / "program.py"
     where = "\nprint(init.__file__)\n"
-    program.write_text(snippet.code((ROOT / "README.md").read_text(encoding="utf-8")) + where)
+    readme = (ROOT / "initguide" / "README.md").read_text(encoding="utf-8")
+    program.write_text(snippet.code(readme) + where)
     said = _run(sys.executable, "-W", "error", program, cwd=tmp_path, PYTHONPATH=str(target))
     assert said.splitlines()[0] == "(256, 128) 1.5335"
     assert said.splitlines()[-1] == str(target / "initguide" / "__init__.py")
@@ -99,9 +127,8 @@ def _commands(name: str) -> list[str]:
     assert {"name", True, "jobs", "permissions"} <= set(workflow)
     steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
     assert all(("run" in step) != ("uses" in step) for step in steps)
-    # Pinned by commit, except the publishing action, which has a branch for releases.
     pins = [step["uses"].partition("@")[2] for step in steps if "uses" in step]
-    assert all(re.fullmatch(r"[0-9a-f]{40}|release/v\d+", pin) for pin in pins)
+    assert all(re.fullmatch(r"[0-9a-f]{40}", pin) for pin in pins)
     return [line for step in steps for line in step.get("run", "").splitlines()]
 
 
@@ -123,7 +150,7 @@ def test_the_package_workflow_runs_what_is_tested_here():
     commands = "\n".join(_commands("package.yml"))
     assert "python -m build --no-isolation" in commands
     assert "python -m twine check --strict dist/*" in commands
-    assert "scripts/snippet.py README.md" in commands
+    assert "scripts/snippet.py initguide/README.md" in commands
     pins = re.findall(r"torch==[\d.]+", commands)
     assert pins
     assert set(pins) <= set((ROOT / "constraints.txt").read_text().splitlines())
@@ -161,7 +188,7 @@ def test_the_citation_is_valid_and_agrees_with_the_package():
     assert {"cff-version", "message", "title", "authors"} <= set(cited)
     assert cited["cff-version"] == "1.2.0"
     assert cited["type"] == "software"
-    assert cited["version"] == PROJECT["version"]
+    assert cited["version"] == initguide.__version__
     assert cited["license"] == PROJECT["license"]
     assert [author["name"] for author in cited["authors"]] == [
         author["name"] for author in PROJECT["authors"]
@@ -170,7 +197,7 @@ def test_the_citation_is_valid_and_agrees_with_the_package():
 
 def test_the_changelog_has_this_version():
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-    assert re.search(rf"^## {re.escape(PROJECT['version'])} \(", text, re.MULTILINE)
+    assert re.search(rf"^## {re.escape(initguide.__version__)} \(", text, re.MULTILINE)
 
 
 def test_the_licence_is_what_the_metadata_says():

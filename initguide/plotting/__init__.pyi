@@ -1,6 +1,7 @@
 from .curves import curves as curves
 from .curves import gradients as gradients
 from .curves import signals as signals
+from .diagrams import network as network
 from .panels import histograms as histograms
 from .panels import matrix as matrix
 from .report import report as report

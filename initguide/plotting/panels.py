@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from initguide.plotting.style import axes_or_new, colours_of
+from initguide.plotting.style import axes_or_new, colours_of, pyplot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,8 +58,7 @@ def histograms(
         #> (5, 2)
         ```
     """
-    import matplotlib.pyplot as plt
-
+    plt = pyplot()
     tables = {name: {r["layer"]: r for r in rows} for name, rows in rows_by_initialization.items()}
     if not tables or not all(tables.values()):
         raise ValueError("rows_by_initialization must hold rows for each name; got none")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from initguide.plotting.lines import draw_lines
-from initguide.plotting.style import ink, legend_above, log_ticks
+from initguide.plotting.style import ink, legend_above, log_ticks, pyplot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,8 +48,7 @@ def report(rows: Sequence[Mapping[str, Any]], findings: Iterable[Any] = ()) -> F
         #> ['output of the layer', 'gradient at the output']
         ```
     """
-    import matplotlib.pyplot as plt
-
+    plt = pyplot()
     if not rows:
         raise ValueError("rows must not be empty; got none")
     wide, high = plt.rcParams["figure.figsize"]

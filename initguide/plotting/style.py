@@ -55,13 +55,22 @@ def ink() -> Any:
     return mpl.rcParams["text.color"]
 
 
+def pyplot() -> Any:
+    """Return matplotlib's pyplot; without matplotlib, the error says what to install."""
+    try:
+        import matplotlib.pyplot as plt
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f'plots need matplotlib: pip install "initguide[guide]"; got: {error}'
+        ) from error
+    return plt
+
+
 def axes_or_new(ax: Axes | None) -> Axes:
     """Return `ax`, or the Axes of a new figure."""
     if ax is not None:
         return ax
-    import matplotlib.pyplot as plt
-
-    return plt.subplots(layout="constrained")[1]
+    return pyplot().subplots(layout="constrained")[1]
 
 
 def log_ticks(ax: Axes) -> None:
@@ -101,6 +110,7 @@ def label_lines(ax: Axes) -> None:
     """Write each line's label beside its right end, in its colour; use it instead of a legend.
 
     Labels that would overlap are moved apart. Dotted lines, which show theory or chance, get none.
+    A note inside the panel about a line that ends early, "std 1.0: diverged", becomes its label.
 
     Args:
         ax: The panel, drawn with `legend=False`; the layout of the figure must be constrained.
@@ -134,7 +144,12 @@ def label_lines(ax: Axes) -> None:
     for i in reversed(range(len(heights))):
         above = heights[i + 1] - gap if i + 1 < len(heights) else 1.0
         heights[i] = min(heights[i], above)
+    notes = {text.get_text().partition(":")[0]: text for text in ax.texts}
     for height, (_, line, label) in zip(heights, ends, strict=True):
+        note = notes.get(label)
+        if note is not None:
+            label = note.get_text()
+            note.remove()
         ax.annotate(
             label,
             (1, height),

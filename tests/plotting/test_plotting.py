@@ -280,6 +280,14 @@ def test_rows_without_a_name_are_one_line():
     assert ax.get_legend() is None
 
 
+def test_without_matplotlib_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    rows = [{"layer": "0", "rms": 1.0}]
+    for draw in (plotting.signals, plotting.report):
+        with pytest.raises(ModuleNotFoundError, match=r'pip install "initguide\[guide\]"'):
+            draw(rows)
+
+
 def test_nothing_imports_matplotlib_before_it_plots():
     code = (
         "import sys, initguide, initguide.experiments, initguide.plotting; "
@@ -337,3 +345,14 @@ def test_labels_are_beside_the_ends_of_their_lines_and_do_not_overlap():
     middle = {name: (box.y0 + box.y1) / 2 for name, box in boxes.items()}
     assert middle["std 0.01"] < middle["He"] < middle["Xavier"]
     assert to_rgb(labels["He"].get_color()) == to_rgb(plotting.COLORS["He"])
+
+
+def test_a_note_about_a_line_becomes_its_label():
+    rows = curve_rows({0: [1.0, 2.0, math.nan]}) + curve_rows({0: [1.0, 0.5, 0.2]}, "Xavier")
+    fig, ax = plt.subplots(layout="constrained")
+    plotting.curves(rows, ax=ax, legend=False)
+    plotting.label_lines(ax)
+    fig.draw_without_rendering()
+    labels = {text.get_text(): text.get_window_extent().x0 for text in ax.texts}
+    assert set(labels) == {"He: diverged", "Xavier"}
+    assert min(labels.values()) > ax.get_window_extent().x1
