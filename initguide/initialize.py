@@ -13,6 +13,7 @@ from torch import nn
 
 from initguide._checks import check_model, one_of
 from initguide._state import random_states_kept
+from initguide._torch_internals import unwrapped
 from initguide.graph.trace import Trace, trace
 from initguide.model.params import parametrizations_in_eval_mode, params_of
 from initguide.model.plan import Plan
@@ -33,6 +34,9 @@ def plan(model: nn.Module, recipe: Recipe = "auto") -> Plan:
     and a rule may match any of its names. To find the activation that follows a layer, the model's
     forward is traced on proxies, through norms, dropout, reshapes and residual sums. A note
     names each operation that the trace does not know.
+
+    Names are those of the model itself, even where `DistributedDataParallel`, `DataParallel` or
+    `torch.compile` wraps it or a part of it.
 
     A recipe leaves frozen and quantized parameters unchanged, such as pretrained weights beside a
     new head, and the plan says so. A frozen norm keeps its statistics as well. Your own rules apply
@@ -72,6 +76,7 @@ def plan(model: nn.Module, recipe: Recipe = "auto") -> Plan:
         ```
     """
     check_model(model)
+    model = unwrapped(model)
     with parametrizations_in_eval_mode(model):
         return _plan(model, recipe)
 
@@ -99,7 +104,9 @@ def initialize_(model: nn.Module, recipe: Recipe = "auto", *, seed: int | None =
     Args:
         model: Any module; its parameters change in place.
         recipe: As in [plan][initguide.plan].
-        seed: An integer. If None, it is drawn from torch's global generator.
+        seed: An integer. If None, it is drawn from torch's global generator. If
+            `torch.distributed` is initialized, all processes then take the seed of the first one,
+            so each of them must call this function.
 
     Returns:
         The [Plan][initguide.Plan] that was carried out.
@@ -135,13 +142,23 @@ def initialize_(model: nn.Module, recipe: Recipe = "auto", *, seed: int | None =
     made.check()
     state = torch.get_rng_state()
     try:
-        number = int(torch.randint(2**62, (), device="cpu").item()) if seed is None else int(seed)
+        number = _drawn_seed() if seed is None else int(seed)
         with parametrizations_in_eval_mode(model), random_states_kept():
             made.write_(number)
     except BaseException:
         torch.set_rng_state(state)
         raise
     return made
+
+
+def _drawn_seed() -> int:
+    """Return a seed from torch's global generator; of several processes, that of the first."""
+    seed = int(torch.randint(2**62, (), device="cpu").item())
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return seed
+    seeds = [seed]
+    torch.distributed.broadcast_object_list(seeds, src=0)
+    return seeds[0]
 
 
 def _rules(recipe: Recipe, model: nn.Module, traced: Trace) -> list[tuple[Rule, bool]]:

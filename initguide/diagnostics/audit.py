@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from initguide._sharding import is_sharded
 from initguide._state import random_states_kept
+from initguide._torch_internals import unwrapped
 from initguide._tree import dequantized
 from initguide.diagnostics.param_checks import check_param
 from initguide.diagnostics.report import Finding, Report, finding
@@ -84,7 +85,7 @@ def audit(model: nn.Module, recipe: Recipe = "auto") -> Report:
     right = plan(model, recipe)
     right.check()
     with parametrizations_in_eval_mode(model):
-        return _audit(model, right)
+        return _audit(unwrapped(model), right)
 
 
 def limits_for(parameters: int) -> Limits:

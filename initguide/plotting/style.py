@@ -132,6 +132,7 @@ def label_lines(ax: Axes) -> None:
         for line, label in zip(*ax.get_legend_handles_labels(), strict=True)
         if isinstance(line, Line2D) and line.get_linestyle() != ":"
     ]
+    ax.autoscale_view()
     figure = ax.get_figure(root=True)
     points = 72 * ax.get_position().height * (figure.get_figheight() if figure else 3.8)
     # Labels have 11 points; the constrained layout will make the panel a little higher later.

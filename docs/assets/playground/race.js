@@ -1,10 +1,10 @@
 // Three networks that differ only in the size of their first weights, trained side by side.
 
 import { html } from "./controls.js";
-import { Chart, lookOf } from "./draw.js";
+import { Chart, key, lookOf } from "./draw.js";
 import { percent } from "./numbers.js";
 import { fromQuery, titleOf } from "./settings.js";
-import { newWorker, trainingJob } from "./workbench.js";
+import { newWorker, trainingJob } from "./workers.js";
 
 const INITS = ["small", "he", "large"];
 const OPTIONS = { rate: 0.03, steps: 300 };
@@ -56,11 +56,7 @@ export function race(root) {
     const guessing = { kind: "theory", color: "var(--md-default-fg-color)", values: [GUESSING, GUESSING], at: [0, OPTIONS.steps] };
     chart.draw([guessing, ...lines], { xs: [0, OPTIONS.steps], says: runs.map(resultOf).join("; ") });
     list.replaceChildren(
-      ...runs.map((run) => {
-        const dot = html("span", { class: "pg-dot" });
-        dot.style.background = lookOf(run.settings.init).color;
-        return html("li", {}, dot, resultOf(run));
-      }),
+      ...runs.map((run) => html("li", {}, key("run", lookOf(run.settings.init).color), resultOf(run))),
     );
     root.dataset.shown = runs.map(({ state }) => state).join(" ");
   }
