@@ -8,10 +8,13 @@ import copy
 import dis
 import sys
 from collections import OrderedDict
-from typing import Any
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch._C._functorch import is_functorch_wrapped_tensor
 
 # The base class of all convolutions, lazy and quantization-aware ones too.
 ConvBase = nn.modules.conv._ConvNd
@@ -35,6 +38,8 @@ HOOKS = frozenset(name for name in vars(nn.Module()) if "_hooks" in name)
 # The instruction that assigns one value to several names, as in `a, b = x.shape`.
 _UNPACK = "UNPACK_SEQUENCE"
 
+Function = TypeVar("Function", bound=Callable[..., Any])
+
 _PLAIN_TORCH_FUNCTION = Tensor.__torch_function__.__func__  # pyright: ignore[reportFunctionMemberAccess]
 
 
@@ -57,6 +62,26 @@ def overridden(name: str, tensor: Any, **options: Any) -> Any:
     return torch.overrides.handle_torch_function(function, (tensor,), tensor=tensor, **options)
 
 
+def scripted_as_torch(function: Function) -> Function:
+    """Make `torch.jit.script` compile torch's function of the same name, whose values are equal.
+
+    A script knows no unions, generators or callables, and calls no Python code.
+    """
+    function.__prepare_scriptable__ = lambda: getattr(nn.init, function.__name__)  # pyright: ignore[reportFunctionMemberAccess]
+    return function
+
+
+def is_traced(tensor: Tensor) -> bool:
+    """Return whether the operations on `tensor` are recorded or transformed.
+
+    This is so for a fake tensor, under `torch.compile` and under `torch.func.vmap`. Then a function
+    must not read values, and must not use the argument `out` of torch's functions.
+    """
+    if torch.compiler.is_compiling() or type(tensor) not in (Tensor, nn.Parameter):
+        return True
+    return is_functorch_wrapped_tensor(tensor)
+
+
 def without_hooks(module: nn.Module) -> nn.Module:
     """Return a module with the same parameters and no forward hooks."""
     bare = copy.copy(module)
@@ -73,3 +98,55 @@ def names_to_unpack() -> int:
     frame = sys._getframe(2)
     code, at = frame.f_code.co_code, frame.f_lasti
     return code[at + 1] if dis.opname[code[at]] == _UNPACK else 0
+
+
+# Modules that only wrap another one: where the class is defined, its name, and the wrapped module.
+_WRAPPERS = (
+    ("torch.nn.parallel.distributed", "DistributedDataParallel", "module"),
+    ("torch.nn.parallel.data_parallel", "DataParallel", "module"),
+    ("torch._dynamo.eval_frame", "OptimizedModule", "_orig_mod"),
+    (
+        "torch.distributed.algorithms._checkpoint.checkpoint_wrapper",
+        "CheckpointWrapper",
+        "_checkpoint_wrapped_module",
+    ),
+)
+
+
+def unwrapped(module: nn.Module) -> nn.Module:
+    """Return a model without the wrappers that put a prefix before the names of its parameters.
+
+    A module that holds a wrapper is copied without its tensors. All others are the model's own.
+    """
+    return _unwrapped(module, {})
+
+
+def _unwrapped(module: nn.Module, copies: dict[nn.Module, nn.Module]) -> nn.Module:
+    while (inner := _wrapped_by(module)) is not None:
+        module = inner
+    if module not in copies:
+        # A module that holds itself ends the recursion.
+        copies[module] = module
+        # A child may have several names.
+        new = {child: _unwrapped(child, copies) for child in module.children()}
+        if any(child is not bare for child, bare in new.items()):
+            copies[module] = copy.copy(module)
+            children = {name: c if c is None else new[c] for name, c in module._modules.items()}
+            copies[module]._modules = children
+    return copies[module]
+
+
+def _wrapped_by(module: nn.Module) -> nn.Module | None:
+    """Return the module that a wrapper holds, or None for other modules."""
+    for place, kind, name in _WRAPPERS:
+        wrapper = getattr(sys.modules.get(place), kind, None)
+        if wrapper is not None and isinstance(module, wrapper):
+            return getattr(module, name)
+    return None
+
+
+def run_eagerly() -> AbstractContextManager[object]:
+    """Run compiled modules as they were before torch.compile, so that hooks see their layers."""
+    # Before this import, which is slow, no module can be compiled.
+    is_loaded = "torch._dynamo" in sys.modules
+    return torch.compiler.set_stance("force_eager") if is_loaded else nullcontext()

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from initguide._copies import private_copy
 
 Nonlinearity = str | nn.Module | Callable[[Any], Any]
+"""An activation: its name, its module, or any function of each element, in torch or NumPy."""
 
 LINEAR = (
     "linear",
@@ -154,10 +155,12 @@ def _call(raw: Callable[[Any], Any], z: Tensor, nonlinearity: Nonlinearity) -> T
             # A NumPy function that is given a tensor only warns. As an error it leads to the array.
             warnings.simplefilter("error", DeprecationWarning)
             value = raw(z.clone())
-    except Exception:
+    except Exception as on_tensor:
         try:
             value = raw(z.numpy().copy())
-        except Exception as error:
+        except Exception as on_array:
+            # A function of arrays fails on a tensor because of a warning that is made an error.
+            error = on_array if isinstance(on_tensor, DeprecationWarning) else on_tensor
             raise ValueError(
                 f"nonlinearity must be an elementwise function; got {nonlinearity!r}, which "
                 f"raised {type(error).__name__}: {error}"

@@ -15,6 +15,7 @@ from torch import nn
 from initguide._checks import check_model, one_of
 from initguide._isolation import isolated
 from initguide._state import random_states_kept
+from initguide._torch_internals import unwrapped
 from initguide.graph.trace import Trace, trace_private
 from initguide.model.params import parametrizations_in_eval_mode, params_of
 from initguide.model.plan import Plan
@@ -39,6 +40,9 @@ def plan(model: nn.Module, recipe: Recipe = "auto", *, example: Any = None) -> P
     A forward that branches on values, or loops until a value is reached, cannot run on proxies. The
     notes say so. Then give an `example`: the copy runs on it once, and the plan shows what follows
     in that run. This takes memory for a second set of parameters.
+
+    Names are those of the model itself, even where `DistributedDataParallel`, `DataParallel` or
+    `torch.compile` wraps it or a part of it.
 
     A recipe leaves frozen and quantized parameters unchanged, such as pretrained weights beside a
     new head, and the plan says so. A frozen norm keeps its statistics as well. Your own rules apply
@@ -80,6 +84,7 @@ def plan(model: nn.Module, recipe: Recipe = "auto", *, example: Any = None) -> P
         ```
     """
     check_model(model)
+    model = unwrapped(model)
     with parametrizations_in_eval_mode(model):
         return _plan(model, recipe, example)
 
@@ -109,7 +114,9 @@ def initialize_(model: nn.Module, recipe: Recipe = "auto", *, seed: int | None =
     Args:
         model: Any module; its parameters change in place.
         recipe: As in [plan][initguide.plan].
-        seed: An integer. If None, it is drawn from torch's global generator.
+        seed: An integer. If None, it is drawn from torch's global generator. If
+            `torch.distributed` is initialized, all processes then take the seed of the first one,
+            so each of them must call this function.
 
     Returns:
         The [Plan][initguide.Plan] that was carried out.
@@ -145,13 +152,23 @@ def initialize_(model: nn.Module, recipe: Recipe = "auto", *, seed: int | None =
     made.check()
     state = torch.get_rng_state()
     try:
-        number = int(torch.randint(2**62, (), device="cpu").item()) if seed is None else int(seed)
+        number = _drawn_seed() if seed is None else int(seed)
         with parametrizations_in_eval_mode(model), random_states_kept():
             made.write_(number)
     except BaseException:
         torch.set_rng_state(state)
         raise
     return made
+
+
+def _drawn_seed() -> int:
+    """Return a seed from torch's global generator; of several processes, that of the first."""
+    seed = int(torch.randint(2**62, (), device="cpu").item())
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return seed
+    seeds = [seed]
+    torch.distributed.broadcast_object_list(seeds, src=0)
+    return seeds[0]
 
 
 def _rules(recipe: Recipe, model: nn.Module, traced: Trace) -> list[tuple[Rule, bool]]:

@@ -5,11 +5,13 @@ A failure names the version that broke it.
 
 import dis
 import sys
+import warnings
 
 import pytest
 import torch
 import torch.distributed as dist
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 
@@ -162,3 +164,62 @@ def test_names_to_unpack():
     assert (a, b, d, e, f) == (0, 1, 0, 1, 2), message
     assert list(Counted()) == list(c) == [], message
     assert [*Counted()] == [], message
+
+
+def test_wrappers():
+    from torch.distributed.algorithms._checkpoint import checkpoint_wrapper
+
+    layer = nn.Linear(2, 2)
+    wrapped = [
+        nn.DataParallel(layer),
+        torch.compile(layer, backend="eager"),
+        checkpoint_wrapper.checkpoint_wrapper(layer),
+    ]
+    for each in wrapped:
+        message = f"{type(each).__name__} holds its module under another name in {VERSIONS}"
+        assert internals.unwrapped(each) is layer, message
+    model = nn.Sequential(layer, nn.Sequential(wrapped[1], nn.ReLU(), None), layer)
+    bare = internals.unwrapped(model)
+    assert [name for name, _ in bare.named_parameters()] == [*("0.weight", "0.bias")], (
+        f"a copy of a module does not hold its modules in _modules in {VERSIONS}"
+    )
+    assert bare[1][0] is layer
+    assert bare[0] is bare[2]
+    assert model[1][0] is wrapped[1]
+    assert internals.unwrapped(bare) is bare
+
+
+def test_compiled_modules_run_eagerly():
+    seen = []
+    model = torch.compile(nn.Sequential(nn.Linear(2, 2)), backend="eager")
+    model._orig_mod[0].register_forward_hook(lambda *_: seen.append(torch.compiler.is_compiling()))
+    with internals.run_eagerly():
+        model(torch.ones(1, 2))
+    assert seen == [False], f"set_stance does not run a compiled module eagerly in {VERSIONS}"
+
+
+def test_scripted_as_torch():
+    function = internals.scripted_as_torch(lambda tensor: tensor)
+    function.__name__ = "zeros_"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        scripted = torch.jit.script(function)
+    message = f"torch.jit.script ignores __prepare_scriptable__ in {VERSIONS}"
+    assert scripted.name == "zeros_", message
+
+
+def test_is_traced():
+    plain = torch.ones(3)
+    assert not internals.is_traced(plain)
+    assert not internals.is_traced(nn.Parameter(plain))
+    seen = []
+
+    def look(tensor):
+        seen.append(internals.is_traced(tensor))
+        return tensor
+
+    torch.func.vmap(look)(plain)
+    with FakeTensorMode():
+        look(torch.ones(3))
+    torch.compile(look, backend="eager")(plain)
+    assert seen == [True] * 3, f"vmap, fake tensors or compiling are not noticed in {VERSIONS}"

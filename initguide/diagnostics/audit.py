@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from initguide._isolation import isolated
 from initguide._sharding import is_sharded
 from initguide._state import random_states_kept
+from initguide._torch_internals import unwrapped
 from initguide._tree import dequantized
 from initguide.diagnostics.param_checks import check_param
 from initguide.diagnostics.report import Finding, Report, finding
@@ -87,7 +88,7 @@ def audit(model: nn.Module, recipe: Recipe = "auto", *, example: Any = None) -> 
     right.check()
     # A finding may compare with the gain of an activation, which comes from calls of it.
     with parametrizations_in_eval_mode(model), isolated(model, values=False):
-        return _audit(model, right)
+        return _audit(unwrapped(model), right)
 
 
 def limits_for(parameters: int) -> Limits:

@@ -24,6 +24,7 @@ from initguide.diagnostics.weights import kind, weights_of
 from initguide.graph.trace import LAYERS, PACKED, Trace, trace
 
 Loss = Callable[[Any], Tensor]
+"""A function from what the model returns to a scalar tensor, whose gradient is measured."""
 
 
 @torch.no_grad()

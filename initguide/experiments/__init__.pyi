@@ -8,6 +8,7 @@ from .models import pytorch_default as pytorch_default
 from .signals import activations as activations
 from .signals import gradients as gradients
 from .signals import signals_by_depth as signals_by_depth
+from .sweep import sweep as sweep
 from .training import fit as fit
 from .training import fit_all as fit_all
 from .training import train as train

@@ -1,5 +1,6 @@
 """Which layers LSUV scales, what each must have, and which weights it must not change."""
 
+from collections.abc import Hashable
 from typing import Any
 
 from torch import nn
@@ -9,6 +10,7 @@ from initguide._sharding import is_sharded
 from initguide._torch_internals import AttentionProjection
 from initguide.graph.custom_layers import CustomLinear
 from initguide.layers.convolution import CONVOLUTIONS
+from initguide.model.params import memory_of
 
 _SCALED = (nn.Linear, *CONVOLUTIONS, CustomLinear)
 # In the forward of these classes, a factor of the weight is a factor of the output.
@@ -51,7 +53,7 @@ def check_layer(name: str, owner: Any) -> None:
             raise ValueError(f"layer {name!r} must have a real {part}; got {tensor.dtype}")
 
 
-def unscaled_weights(model: nn.Module, owners: list[Any]) -> dict[int, str]:
+def unscaled_weights(model: nn.Module, owners: list[Any]) -> dict[Hashable, str]:
     """Return the weights of these owners that must not change, each with the reason."""
     reasons = {weight_id(owner): "frozen" for owner in owners if not _requires_grad(owner)}
     # To scale an embedding that is tied to the head would change a layer that has already run.
@@ -59,13 +61,13 @@ def unscaled_weights(model: nn.Module, owners: list[Any]) -> dict[int, str]:
     for name, module in model.named_modules():
         if id(module) not in known:
             for parameter in module.parameters(recurse=False):
-                reasons[id(parameter)] = f"shares the weight of {name or 'model'}"
+                reasons[memory_of(parameter)] = f"shares the weight of {name or 'model'}"
     return reasons
 
 
-def weight_id(owner: Any) -> int:
-    """Return a number that two owners have in common if they share a weight."""
-    return id(owner) if is_parametrized(owner, "weight") else id(owner.weight)
+def weight_id(owner: Any) -> Hashable:
+    """Return what two owners have in common if they share a weight."""
+    return id(owner) if is_parametrized(owner, "weight") else memory_of(owner.weight)
 
 
 def _requires_grad(owner: Any) -> bool:

@@ -20,6 +20,7 @@ from torch import nn
 
 from initguide._checks import check_memory, check_model, check_number, one_of
 from initguide._state import naming_the_layer, side_effects_undone, unchanged_on_error
+from initguide._torch_internals import run_eagerly, unwrapped
 from initguide._tree import argument_tensors
 from initguide.lsuv.distributed import (
     Processes,
@@ -89,8 +90,8 @@ def lsuv_(
     Linear layers, convolutions and the output projection of `nn.MultiheadAttention` are scaled. A
     module that runs several times is scaled at its first call. A weight that several layers share
     is scaled in the first of them. A frozen weight is not scaled, and neither is one that a module
-    of another kind shares, such as an embedding tied to the head. Call `lsuv_` before the model is
-    compiled.
+    of another kind shares, such as an embedding tied to the head. A compiled model runs eagerly
+    here.
 
     A model in `DistributedDataParallel` or under FSDP2's `fully_shard` is called in every process,
     each with its part of the batch and with a generator in the same state. The variances are those
@@ -145,9 +146,8 @@ def lsuv_(
         ```
     """
     check_model(model)
-    is_wrapped = isinstance(model, nn.parallel.DistributedDataParallel)
-    inner = model.module if is_wrapped else model
-    with resharded(inner):
+    inner = unwrapped(model)
+    with resharded(model):
         processes = processes_of(model)
         with failing_together(processes):
             _check_arguments(inputs, named, tol, generator, measure_at)
@@ -158,11 +158,11 @@ def lsuv_(
                 check_layer(name, weight_owner(module))
             after = next_activations(inner, list(by_name)) if measure_at == "post" else {}
             activations = {name or "model": activation for name, activation in after.items()}
-            with unchanged_on_error(inner, generator):
+            with unchanged_on_error(model, generator), run_eagerly():
                 source = _source(generator, processes) if orthonormal else None
                 calibration = Calibration(tol, partial(total, processes), source, activations)
                 scaling = scaling_layers(inner, layers, calibration)
-                with scaling, side_effects_undone(inner), naming_the_layer(inner):
+                with scaling, side_effects_undone(model), naming_the_layer(inner):
                     model(*inputs, **named)
                 rows = _with_unreached(calibration.rows, layers)
     return LsuvReport(rows)

@@ -5,7 +5,7 @@ would lose its digits in their sum.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -73,7 +73,7 @@ def scaling_layers(
     biases: dict[Any, Tensor] = {}
     handles = []
 
-    def before(name: str, owner: Any, key: int, *_: Any) -> None:
+    def before(name: str, owner: Any, key: Hashable, *_: Any) -> None:
         if key in skip:
             return
         if is_sharded(owner.weight):
@@ -86,7 +86,7 @@ def scaling_layers(
         torch.clear_autocast_cache()
 
     def after(
-        name: str, owner: Any, key: int, module: Any, args: Any, kwargs: Any, output: Any
+        name: str, owner: Any, key: Hashable, module: Any, args: Any, kwargs: Any, output: Any
     ) -> Any:
         rows, total = calibration.rows, calibration.total
         if key in skip:

@@ -1,10 +1,11 @@
 """The parameters and buffers of a model, each once, with the modules that hold it."""
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import ParametrizationList, is_parametrized
 
@@ -22,8 +23,8 @@ class Param:
             parameter in it. A tied weight has several.
         is_parameter: Whether it is a parameter; otherwise it is a buffer.
         is_parametrized: Whether it is computed from other tensors, as under weight normalization.
-        skip_reason: Why recipes leave it unchanged: it is frozen, or it holds no real numbers.
-            Empty if they do not.
+        skip_reason: Why recipes leave it unchanged: it is frozen, it holds no real numbers, or
+            another parameter holds its memory. Empty if they do not.
     """
 
     name: str
@@ -63,13 +64,72 @@ def params_of(model: nn.Module) -> list[Param]:
     """Return a model's parameters and buffers, each tensor once; a parametrized weight is one."""
     found: dict[Any, tuple[str, list[tuple[str, nn.Module, str]], bool, bool]] = {}
     for owner, module, key, tensor, kind in _named_tensors(model):
-        identity = (id(module), key) if kind == "parametrized" else id(tensor)
+        identity: Hashable = (id(module), key) if tensor is None else id(tensor)
+        if tensor is not None and kind == "parameter":
+            identity = memory_of(tensor)
         new = (full_name(owner, key), [], kind != "buffer", kind == "parametrized")
         found.setdefault(identity, new)[1].append((owner, module, key))
-    return [
-        Param(name, tuple(holders), is_parameter, parametrized, _skip_reason(model, holders[0]))
-        for name, holders, is_parameter, parametrized in found.values()
+    return _with_overlaps(
+        [
+            Param(name, tuple(holders), is_parameter, parametrized, _skip_reason(model, holders[0]))
+            for name, holders, is_parameter, parametrized in found.values()
+        ]
+    )
+
+
+def memory_of(tensor: Tensor) -> Hashable:
+    """Return what two tensors have in common if they are the same values in the same memory."""
+    if not _has_memory(tensor):
+        return id(tensor)
+    return tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype, tensor.device
+
+
+def _has_memory(tensor: Tensor) -> bool:
+    is_plain = type(tensor) in (Tensor, nn.Parameter) and tensor.layout == torch.strided
+    return is_plain and not tensor.is_meta and tensor.numel() > 0
+
+
+def _with_overlaps(params: list[Param]) -> list[Param]:
+    """Let recipes skip each parameter whose memory is in part that of a larger one."""
+    by_storage: dict[int, list[Param]] = {}
+    for param in params:
+        if param.is_parameter and not param.is_parametrized and _has_memory(param.tensor):
+            address = param.tensor.untyped_storage().data_ptr()
+            by_storage.setdefault(address, []).append(param)
+    reasons: dict[str, str] = {}
+    for group in by_storage.values():
+        kept: list[Param] = []
+        for param in sorted(group, key=lambda p: (bool(p.skip_reason), -p.tensor.numel())):
+            other = next((each for each in kept if _overlap(each.tensor, param.tensor)), None)
+            if other is None:
+                kept.append(param)
+            else:
+                reasons[param.name] = f"shares memory with {other.name}"
+    return [replace(p, skip_reason=reasons.get(p.name, p.skip_reason)) for p in params]
+
+
+def _overlap(one: Tensor, other: Tensor) -> bool:
+    """Return whether two tensors with the same storage have a value in common."""
+    first, second = _span(one), _span(other)
+    low, high = min(first.start, second.start), max(first.stop, second.stop)
+    if high - low >= len(first) + len(second):
+        return False
+    if one.itemsize != other.itemsize:
+        return True
+    used = torch.zeros((high - low) // one.itemsize, dtype=torch.bool, device="cpu")
+    places = [
+        used.as_strided(t.shape, t.stride(), t.storage_offset() - low // one.itemsize)
+        for t in (one, other)
     ]
+    places[0].fill_(True)
+    return bool(places[1].any())
+
+
+def _span(tensor: Tensor) -> range:
+    """Return the bytes of its storage from the first to the last value of a tensor."""
+    last = sum((n - 1) * step for n, step in zip(tensor.shape, tensor.stride(), strict=True))
+    start = tensor.storage_offset() * tensor.itemsize
+    return range(start, start + (last + 1) * tensor.itemsize)
 
 
 def _skip_reason(model: nn.Module, holder: tuple[str, Any, str]) -> str:

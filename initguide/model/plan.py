@@ -1,12 +1,9 @@
 """A plan: what each parameter of a model will hold, to be printed and to be carried out."""
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from initguide._format import (
@@ -21,6 +18,7 @@ from initguide._sharding import zero_row_
 from initguide.fans import Fans
 from initguide.model.params import Param
 from initguide.model.samplers import Sampler
+from initguide.model.writing import set_values, undone_on_error
 
 
 @dataclass(frozen=True)
@@ -63,6 +61,13 @@ class ParamPlan:
         if self.padding_row is not None:
             zero_row_(tensor, self.padding_row)
         return tensor
+
+    def write_(self, seed: int) -> None:
+        """Fill the parameter in the model."""
+        if self.param.is_parametrized:
+            set_values(self.param, self.draw_(self.param.tensor.detach().clone(), seed))
+        else:
+            self.draw_(self.param.tensor, seed)
 
 
 @dataclass(frozen=True)
@@ -175,77 +180,15 @@ class Plan:
                 )
 
     def write_(self, seed: int) -> None:
-        """Carry the plan out: first draw what may raise, and only then write."""
-        ready = []
-        parametrized = [entry.param for entry in self.entries if entry.param.is_parametrized]
-        with _buffers_kept_on_error(parametrized):
-            for entry in self.entries:
-                param, sampler = entry.param, entry.sampler
-                if sampler.from_package and not param.is_parametrized:
-                    continue
-                if sampler.keeps_values:
-                    continue
-                # A function may change the present values, or only a part of them.
-                values = param.tensor.detach().clone()
-                try:
-                    ready += _writes(param, entry.draw_(values, seed))
-                except Exception as error:
-                    error.add_note(f"raised by {sampler.name} for {param.name!r}")
-                    raise
-        for entry in self.entries:
-            if entry.sampler.from_package and not entry.param.is_parametrized:
-                entry.draw_(entry.param.tensor, seed)
-        for tensor, values in ready:
-            tensor.copy_(values)
-
-
-def _chain(param: Param) -> Any:
-    """Return the chain of parametrizations that computes a parameter."""
-    _, module, key = param.holders[0]
-    return module.parametrizations[key]  # pyright: ignore[reportArgumentType,reportIndexIssue]
-
-
-@contextmanager
-def _buffers_kept_on_error(params: list[Param]) -> Iterator[None]:
-    """Restore the buffers of parametrizations on an error.
-
-    The inverse of a parametrization may write to them: the orthogonal one moves its base point.
-    """
-    before = [
-        (step, name, buffer, buffer.clone())
-        for param in params
-        for step in _chain(param).modules()
-        for name, buffer in step.named_buffers(recurse=False)
-    ]
-    try:
-        yield
-    except BaseException:
-        for step, name, buffer, value in before:
-            setattr(step, name, buffer.copy_(value))
-        raise
-
-
-def _writes(param: Param, values: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """Return which tensors must be set to what, so that a parameter has these values."""
-    if not param.is_parametrized:
-        return [(param.tensor, values)]
-    chain = _chain(param)
-    originals: Any = values
-    parts: tuple[Tensor, ...] = ()
-    try:
-        for step in reversed(chain):
-            originals = step.right_inverse(originals)
-        parts = originals if isinstance(originals, tuple) else (originals,)
-        first, *others = chain
-        value: Any = first(*parts)
-        for step in others:
-            value = step(value)
-        is_settable = torch.allclose(value, values, rtol=1e-3, atol=1e-6)
-    except (AttributeError, NotImplementedError, ValueError):
-        # A step has no inverse, or refuses these values.
-        is_settable = False
-    if not is_settable:
-        kinds = [type(step).__name__ for step in chain]
-        raise ValueError(f"{param.name!r} must be a weight that can be set; got {kinds}")
-    names = [f"original{index if len(parts) > 1 else ''}" for index in range(len(parts))]
-    return [(getattr(chain, name), part) for name, part in zip(names, parts, strict=True)]
+        """Carry the plan out; on any error, every tensor gets its values back."""
+        # The functions of the caller come first, because they are the most likely to raise.
+        entries = sorted(self.entries, key=lambda entry: entry.sampler.from_package)
+        with undone_on_error() as save:
+            for entry in entries:
+                if not entry.sampler.keeps_values:
+                    save(entry.param)
+                    try:
+                        entry.write_(seed)
+                    except Exception as error:
+                        error.add_note(f"raised by {entry.sampler.name} for {entry.param.name!r}")
+                        raise

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from initguide._checks import check_tensor
+from initguide._checks import check_real, check_tensor
 from initguide._state import on_gpus, random_states_kept, seed_global_states
 from initguide.fans import Fans
 from initguide.layers.gates import per_gate_
@@ -83,6 +83,8 @@ def make_sampler(
         check_tensor(parameter)
     if method.spread is not None:
         distribution, std = method.spread(fans(), **options)
+        if distribution != "normal":
+            check_real(parameter)
         std *= abs(times)
         constant = EntryDistribution("constant")
         return Sampler(

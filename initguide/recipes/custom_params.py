@@ -39,7 +39,8 @@ def custom_param_rules(
         for name, value in custom_norm_values(model)
     ]
     for owner, module in model.named_modules(remove_duplicate=False):
-        is_torch = type(module).__module__.startswith("torch.")
+        is_list = isinstance(module, (nn.ParameterList, nn.ParameterDict))
+        is_torch = type(module).__module__.startswith("torch.") and not is_list
         if is_torch or isinstance(module, (*LAYERS, *NORMS, *PACKED)):
             continue
         for key, tensor in module.named_parameters(recurse=False):

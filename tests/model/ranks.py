@@ -128,6 +128,30 @@ def check_columns(mesh):
         assert torch.equal(model.weight.full_tensor(), plain.weight), (law, dimension)
 
 
+def check_seeds_agree(mesh):
+    """Without a seed, all processes draw what the first one draws, in a wrapper or sharded."""
+    plain, x = signals(), torch.randn(26, 6, 9, generator=torch.Generator().manual_seed(2))
+    torch.manual_seed(0)
+    init.initialize_(plain)
+    sharded = signals()
+    fully_shard(sharded, mesh=mesh)
+    compiled = torch.compile(signals(), backend="eager")
+    for model in (signals(), DistributedDataParallel(signals()), sharded, compiled):
+        torch.manual_seed(dist.get_rank())
+        init.initialize_(model)
+        for name, parameter in whole(model).items():
+            name = name.removeprefix("module.").removeprefix("_orig_mod.")
+            assert torch.equal(parameter, plain.get_parameter(name)), name
+    # Inside and outside of a wrapper, the variances are those of the whole batch.
+    model = torch.compile(DistributedDataParallel(signals()), backend="eager")
+    for each in (model, plain):
+        init.initialize_(each, seed=3)
+    init.lsuv_(model, own_part(x), generator=torch.Generator().manual_seed(0))
+    init.lsuv_(plain, x, generator=torch.Generator().manual_seed(0))
+    for one, other in zip(model.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
+
+
 class Signals(nn.Module):
     """Convolution, attention, a block that runs twice and out of order, biases that count."""
 
@@ -288,7 +312,7 @@ if __name__ == "__main__":
     dist.init_process_group("gloo")
     try:
         everyone = init_device_mesh("cpu", (dist.get_world_size(),))
-        for check in (check_tensors, check_columns, check_models, *LSUV):
+        for check in (check_tensors, check_columns, check_models, check_seeds_agree, *LSUV):
             check(everyone)
     finally:
         dist.destroy_process_group()
