@@ -25,6 +25,8 @@ _REFLECTED = {
     "__rmatmul__": operator.matmul,
 }
 _OPERATORS = {"__getitem__": operator.getitem, "__setitem__": operator.setitem}
+# The attributes of a module in which torch keeps tensors and other modules.
+_OF_MODULES = set(vars(nn.Module()))
 # Values that a graph can store.
 _STORED = (type(None), bool, int, float, complex, str, torch.dtype, torch.device, slice, type(...))
 
@@ -48,6 +50,7 @@ def recorded_graph(model: nn.Module, leaves: set[nn.Module], example: Any) -> fx
     with torch.no_grad(), recorder:
         output = model(*arguments, **named)
     recorder.graph.output(recorder.stored(output))
+    recorder.drop_checks()
     # Activations are part of the result, and must not record any more.
     for (_, module), forward in zip(called, before, strict=True):
         vars(module)["forward"] = forward
@@ -83,8 +86,8 @@ class _Recorder(TorchFunctionMode):
             self.attach(parameter, self.graph.create_node("get_attr", name))
         for name, module in model.named_modules():
             for key, value in (*vars(module).items(), *module.named_buffers(recurse=False)):
-                if _has_tensor(value):
-                    self.add_constant(value, f"{name}.{key}" if name else key)
+                if key not in _OF_MODULES and _has_tensor(value):
+                    self.add_constant(value, f"{name}.{key}".strip("."))
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -133,18 +136,27 @@ class _Recorder(TorchFunctionMode):
         self.constants.add(node)
         self.attach(value, node)
 
+    def drop_checks(self) -> None:
+        """Remove operations whose results nothing uses, such as a test for NaN."""
+        for node in reversed(self.graph.nodes):
+            is_call = node.op in ("call_function", "call_method")
+            name = str(getattr(node.target, "__name__", node.target))
+            writes = name == "setitem" or name.endswith("_")
+            if is_call and not node.users and not writes:
+                self.graph.erase_node(node)
+
     def attach(self, value: Any, node: fx.Node) -> None:
         """Remember which node computes a tensor, or each tensor in a container."""
         if isinstance(value, Tensor):
-            if id(value) in self.nodes and node in self.constants:
-                return
             self.nodes[id(value)] = value, node
             return
         for key, part in _parts(value):
             if _has_tensor(part):
                 is_item = isinstance(value, (tuple, list, Mapping))
                 step = operator.getitem if is_item else getattr
-                self.attach(part, self.graph.call_function(step, (node, key)))
+                is_constant = node in self.constants
+                own = node if is_constant else self.graph.call_function(step, (node, key))
+                self.attach(part, own)
 
     def stored(self, value: Any) -> Any:
         """Return an argument in the form in which the graph stores it: tensors are nodes."""
