@@ -54,6 +54,11 @@ def overridden(name: str, tensor: Any, **options: Any) -> Any:
     return torch.overrides.handle_torch_function(function, (tensor,), tensor=tensor, **options)
 
 
+def uncompiled(model: nn.Module) -> nn.Module:
+    """Return the module that `torch.compile` wrapped, or the module itself."""
+    return getattr(model, "_orig_mod", model)
+
+
 def without_hooks(module: nn.Module) -> nn.Module:
     """Return a module with the same parameters and no forward hooks."""
     bare = copy.copy(module)
