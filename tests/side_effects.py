@@ -1,5 +1,6 @@
 """Forwards with side effects, and a fingerprint of all that they could change."""
 
+# Global generators and lists that all objects of a class share are side effects, and meant.
 # ruff: noqa: NPY002, RUF012
 
 import collections
@@ -223,7 +224,7 @@ def mask(rows, columns):
 
 
 class UsesCachedFunction(Base):
-    @functools.lru_cache(maxsize=8)  # noqa: B019
+    @functools.lru_cache(maxsize=8)  # noqa: B019 - a cache that keeps the model is the side effect
     def own(self, size):
         return size
 
@@ -246,7 +247,7 @@ def closed_over():
     seen, calls = [], 0
 
     class Closed(Base):
-        def effect(self, x, store=[]):  # noqa: B006
+        def effect(self, x, store=[]):  # noqa: B006 - so is a default that all calls share
             nonlocal calls
             calls += 1
             seen.append(x)
@@ -589,7 +590,11 @@ def fingerprint(model):
             for name, value in vars(kind).items()
         },
         "random": (random.getstate(), str(np.random.get_state()), torch.get_rng_state().tolist()),
-        "settings": (torch.get_default_dtype(), torch.is_grad_enabled()),
+        "settings": (
+            torch.get_default_dtype(),
+            torch.is_grad_enabled(),
+            torch.backends.mha.get_fastpath_enabled(),
+        ),
         "logging": (logging.root.manager.disable, LOGGER.level),
         "modes": [module.training for module in model.modules()],
         "gradients": [content(p.grad) for p in model.parameters()],

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from initguide._checks import check_memory, check_model
 from initguide._state import naming_the_layer, side_effects_undone
-from initguide._torch_internals import uncompiled
+from initguide._torch_internals import run_eagerly, unwrapped
 from initguide._tree import all_tensors, argument_tensors
 from initguide.diagnostics import depth_checks, layer_checks, own_checks
 from initguide.diagnostics.hooks import (
@@ -102,14 +102,9 @@ def measure(model: nn.Module, *inputs: Any, loss: Loss | None = None, **named: A
         init.measure(model, x, loss=lambda y: y.square().mean()).assert_ok()
         ```
     """
-    model = uncompiled(model)
+    model = unwrapped(model)
     _check(model, inputs, named, loss)
-    # A compiled module runs as it was written, because only then its layers can be watched.
-    with (
-        torch.compiler.set_stance("force_eager"),
-        side_effects_undone(model),
-        torch.inference_mode(False),
-    ):
+    with run_eagerly(), side_effects_undone(model), torch.inference_mode(False):
         # Tensors made in inference mode cannot take part in a backward pass.
         inputs = tuple(map(_usable, inputs))
         named = {name: _usable(value) for name, value in named.items()}

@@ -6,7 +6,6 @@ One event needs more than that, and says why.
 
 from collections.abc import Callable
 
-import fonts
 import formulas
 import glossary
 import minutes
@@ -21,6 +20,7 @@ import references
 import rendering
 import search_words
 import serving
+import style
 import take_home
 from mkdocs.plugins import CombinedEvent, event_priority
 
@@ -32,13 +32,13 @@ def _last(stage: Callable) -> Callable:
 
 STAGES: dict[str, tuple[Callable, ...]] = {
     "on_startup": (serving.on_startup, policy.on_startup),
-    "on_config": (formulas.on_config, places.on_config, printing.on_config),
+    "on_config": (style.on_config, formulas.on_config, places.on_config, printing.on_config),
     # mkdocs-jupyter has made pages of the examples' scripts by now. What the playground runs under
     # `mkdocs serve`, it runs with the pages.
     "on_files": (
         playground.on_files,
         pages.on_files,
-        fonts.on_files,
+        style.on_files,
         formulas.on_files,
         glossary.on_files,
         rendering.on_files,
@@ -72,6 +72,7 @@ STAGES: dict[str, tuple[Callable, ...]] = {
     "on_post_page": (playground.on_post_page,),
     # The policy reads every page that the others have written.
     "on_post_build": (
+        style.on_post_build,
         printing.on_post_build,
         take_home.on_post_build,
         playground.on_post_build,

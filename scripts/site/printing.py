@@ -47,8 +47,7 @@ def on_post_build(config: MkDocsConfig) -> None:
     path = Path(config.site_dir, URL, "index.html")
     path.parent.mkdir(parents=True, exist_ok=True)
     # Their names hold a hash of their content.
-    styles = sorted(sheet.name for sheet in Path(config.site_dir).glob("assets/stylesheets/*.css"))
-    page = template.render(config=config, parts=parts, styles=styles)
+    page = template.render(config=config, parts=parts)
     path.write_text(page, encoding="utf-8")
 
 

@@ -1,0 +1,50 @@
+"""The site's type and its stylesheet: each is served by the site itself, in as few files as may be.
+
+Source Sans comes from npm, with its licence. The stylesheets that every page needs are joined in
+one file, because each file is a request before a page can be drawn.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import katex
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+# The template and the stylesheet name the files in this folder.
+FONTS = "assets/fonts"
+PACKAGE = katex.ROOT / "node_modules" / "@fontsource-variable" / "source-sans-3"
+NAMES = ("source-sans-3-latin-wght-normal.woff2", "source-sans-3-latin-wght-italic.woff2")
+# In the folder of assets/extra.css, whose addresses start there. The theme's have none.
+SHEET = "assets/site.css"
+THEME = ("main.*.css", "palette.*.css")
+
+# The stylesheets of the configuration and of its plugins.
+_added: list[str] = []
+
+
+def on_config(config: MkDocsConfig) -> None:
+    """Let the theme link the joined stylesheet in place of those of the configuration."""
+    _added[:] = map(str, config.extra_css)
+    config.extra_css = [SHEET]
+
+
+def on_files(files: Files, config: MkDocsConfig) -> None:
+    """Add the two files of the type, upright and italic, and their licence."""
+    for path in (*(PACKAGE / "files" / name for name in NAMES), PACKAGE / "LICENSE"):
+        name = "LICENSE.txt" if path.name == "LICENSE" else path.name
+        files.append(File.generated(config, f"{FONTS}/{name}", content=path.read_bytes()))
+
+
+def on_post_build(config: MkDocsConfig, **_: Any) -> None:
+    """Join the stylesheets of the theme, of its plugins and our own, in this order."""
+    site = Path(config.site_dir)
+    folder = site / "assets" / "stylesheets"
+    sheets = [sheet for name in THEME for sheet in folder.glob(name)]
+    sheets += [site / name for name in _added]
+    (site / SHEET).write_text("\n".join(map(_text, sheets)), encoding="utf-8")
+
+
+def _text(path: Path) -> str:
+    # Without the address of a source map, which the site does not have.
+    return path.read_text(encoding="utf-8").partition("/*# sourceMappingURL")[0]
