@@ -17,7 +17,11 @@ from initguide._isolation import isolated
 from initguide._state import random_states_kept
 from initguide._torch_internals import unwrapped
 from initguide.graph.trace import Trace, trace_private
-from initguide.model.params import parametrizations_in_eval_mode, params_of
+from initguide.model.params import (
+    parametrizations_in_eval_mode,
+    params_of,
+    private_parametrizations,
+)
 from initguide.model.plan import Plan
 from initguide.model.resolve import make_plan
 from initguide.model.rule import Rule
@@ -85,7 +89,7 @@ def plan(model: nn.Module, recipe: Recipe = "auto", *, example: Any = None) -> P
     """
     check_model(model)
     model = unwrapped(model)
-    with parametrizations_in_eval_mode(model):
+    with private_parametrizations(model):
         return _plan(model, recipe, example)
 
 

@@ -136,7 +136,7 @@ def _trace(module: nn.Module, name: str, result: Trace, reason: str = "") -> Non
         graph = forward_graph(module)
     except (Exception, EndlessError) as error:
         # A list of modules has no forward, and is not the reason.
-        if type(module).forward is not nn.Module.forward or not reason:
+        if getattr(type(module), "forward", None) is not nn.Module.forward or not reason:
             reason = f"forward of {name or 'the model'} cannot be traced: {_reason(error)}"
         for child_name, child in module.named_children():
             _trace(child, f"{name}.{child_name}".strip("."), result, reason)
