@@ -194,3 +194,9 @@ def test_compiled_modules_run_eagerly():
     with internals.run_eagerly():
         model(torch.ones(1, 2))
     assert seen == [False], f"set_stance does not run a compiled module eagerly in {VERSIONS}"
+
+
+def test_writes_are_counted():
+    message = f"_version does not count writes in {VERSIONS}"
+    assert internals.writes_to(torch.empty(3)) == 0, message
+    assert internals.writes_to(nn.Linear(2, 2).weight) > 0, message

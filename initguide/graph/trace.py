@@ -34,11 +34,13 @@ class Trace:
         layers: The layers and norms by name; a weight outside any layer by its own name.
         branch_count: The number of residual branches.
         roles: The roles of parameters that the forward reads itself, by their names.
+        graphs: The graphs of the model or of its parts, each with the prefix of its names.
     """
 
     layers: dict[str, LayerInfo] = field(default_factory=dict)
     branch_count: int = 0
     roles: dict[str, Role] = field(default_factory=dict)
+    graphs: list[tuple[str, fx.Graph]] = field(default_factory=list)
 
     def layer(self, name: str) -> LayerInfo:
         """Return the information on a layer."""
@@ -110,6 +112,7 @@ def _trace(module: nn.Module, name: str, result: Trace) -> None:
                 info = result.layers[prefix + child_name]
                 result.layers[prefix + child_name] = replace(info, note=reason)
         return
+    result.graphs.append((prefix, graph))
     modules = dict(module.named_modules())
     parameters = dict(module.named_parameters(remove_duplicate=False))
     for node in graph.nodes:
