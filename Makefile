@@ -16,13 +16,14 @@ setup: .venv/dev-ready
 
 .venv/dev-ready: .venv/docs-ready
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps timm
 	touch $@
 
 serve: .venv/docs-ready
 	$(BIN)/python -m mkdocs serve --no-strict
 
 test: setup
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 build: .venv/docs-ready
 	$(BIN)/python -m mkdocs build --strict

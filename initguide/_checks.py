@@ -32,17 +32,40 @@ def check_memory(model: nn.Module) -> None:
 
 
 def check_tensor(tensor: Tensor) -> None:
-    """Raise TypeError unless `tensor` is a tensor of real or complex floating-point numbers."""
+    """Raise an error unless `tensor` can be filled with real or complex numbers.
+
+    A function calls this before it draws, so that an error leaves the generator as it was.
+    """
     if not isinstance(tensor, Tensor):
         raise TypeError(f"tensor must be a torch.Tensor; got {type(tensor).__name__}")
     if not (tensor.dtype.is_floating_point or tensor.dtype.is_complex):
         raise TypeError(f"tensor must have a floating-point dtype; got {tensor.dtype}")
+    if tensor.dtype in _UNFIT:
+        raise TypeError(
+            f"tensor must have a dtype that holds 0 and numbers of either sign; got {tensor.dtype}"
+        )
+    check_entries(tensor)
+
+
+# The first dtype holds positive powers of two, the second two numbers in each entry.
+_UNFIT = (torch.float8_e8m0fnu, torch.float4_e2m1fn_x2)
+
+
+def check_entries(tensor: Tensor) -> None:
+    """Raise RuntimeError, as torch does, if two entries of `tensor` share memory."""
+    if tensor.layout is not torch.strided or tensor.is_contiguous():
+        return
+    if any(size > 1 and not step for size, step in zip(tensor.shape, tensor.stride(), strict=True)):
+        raise RuntimeError(
+            "tensor must have memory for each entry; got an expanded tensor of shape "
+            f"{tuple(tensor.shape)}: clone it first"
+        )
 
 
 def check_real(tensor: Tensor) -> None:
-    """Raise TypeError unless `tensor` is a tensor of real floating-point numbers."""
-    if not (isinstance(tensor, Tensor) and tensor.dtype.is_floating_point):
-        check_tensor(tensor)
+    """Raise an error unless `tensor` can be filled with real numbers."""
+    check_tensor(tensor)
+    if tensor.dtype.is_complex:
         raise TypeError(
             f"tensor must be real: this distribution has no complex form; got {tensor.dtype}"
         )

@@ -8,11 +8,13 @@ import copy
 import dis
 import sys
 from collections import OrderedDict
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch._C._functorch import is_functorch_wrapped_tensor
 
 # The base class of all convolutions, lazy and quantization-aware ones too.
 ConvBase = nn.modules.conv._ConvNd
@@ -30,8 +32,13 @@ CLASS_PREFIXES = ("FSDP", "Parametrized", "NonDynamicallyQuantizable")
 PASSING_MODULES = {"batchnorm", "normalization", "instancenorm", "dropout", "pooling", "padding"}
 PASSING_MODULES |= {"flatten", "fold", "pixelshuffle", "upsampling", "channelshuffle"}
 
+# The attributes of a module that hold its hooks.
+HOOKS = frozenset(name for name in vars(nn.Module()) if "_hooks" in name)
+
 # The instruction that assigns one value to several names, as in `a, b = x.shape`.
 _UNPACK = "UNPACK_SEQUENCE"
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 _PLAIN_TORCH_FUNCTION = Tensor.__torch_function__.__func__  # pyright: ignore[reportFunctionMemberAccess]
 
@@ -53,6 +60,31 @@ def overridden(name: str, tensor: Any, **options: Any) -> Any:
     """
     function = getattr(nn.init, name)
     return torch.overrides.handle_torch_function(function, (tensor,), tensor=tensor, **options)
+
+
+def scripted_as_torch(function: Function) -> Function:
+    """Make `torch.jit.script` compile torch's function of the same name, whose values are equal.
+
+    A script knows no unions, generators or callables, and calls no Python code.
+    """
+    function.__prepare_scriptable__ = lambda: getattr(nn.init, function.__name__)  # pyright: ignore[reportFunctionMemberAccess]
+    return function
+
+
+def is_traced(tensor: Tensor) -> bool:
+    """Return whether the operations on `tensor` are recorded or transformed.
+
+    This is so for a fake tensor, under `torch.compile` and under `torch.func.vmap`. Then a function
+    must not read values, and must not use the argument `out` of torch's functions.
+    """
+    if torch.compiler.is_compiling() or type(tensor) not in (Tensor, nn.Parameter):
+        return True
+    return is_functorch_wrapped_tensor(tensor)
+
+
+def uncompiled(model: nn.Module) -> nn.Module:
+    """Return the module that `torch.compile` wrapped, or the module itself."""
+    return getattr(model, "_orig_mod", model)
 
 
 def without_hooks(module: nn.Module) -> nn.Module:

@@ -3,7 +3,6 @@
 An activation is given by name, as a module or as any elementwise function.
 """
 
-import copy
 import functools
 import warnings
 from collections.abc import Callable
@@ -14,7 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from initguide._copies import private_copy
+
 Nonlinearity = str | nn.Module | Callable[[Any], Any]
+"""An activation: its name, its module, or any function of each element, in torch or NumPy."""
 
 LINEAR = (
     "linear",
@@ -136,7 +138,7 @@ def _raw(nonlinearity: Nonlinearity) -> Callable[[Any], Any]:
             raise ValueError(f"nonlinearity must be one of {names}; got {nonlinearity!r}")
         return FUNCTIONS[nonlinearity]
     if isinstance(nonlinearity, nn.Module):
-        return copy.deepcopy(nonlinearity).double().eval()
+        return private_copy(nonlinearity).double().eval()
     if callable(nonlinearity):
         return nonlinearity
     raise TypeError(f"nonlinearity must be a name or a callable; got {nonlinearity!r}")
@@ -153,10 +155,12 @@ def _call(raw: Callable[[Any], Any], z: Tensor, nonlinearity: Nonlinearity) -> T
             # A NumPy function that is given a tensor only warns. As an error it leads to the array.
             warnings.simplefilter("error", DeprecationWarning)
             value = raw(z.clone())
-    except Exception:
+    except Exception as on_tensor:
         try:
             value = raw(z.numpy().copy())
-        except Exception as error:
+        except Exception as on_array:
+            # A function of arrays fails on a tensor because of a warning that is made an error.
+            error = on_array if isinstance(on_tensor, DeprecationWarning) else on_tensor
             raise ValueError(
                 f"nonlinearity must be an elementwise function; got {nonlinearity!r}, which "
                 f"raised {type(error).__name__}: {error}"

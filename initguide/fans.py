@@ -8,15 +8,22 @@ a common bug.
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+import numpy as np
 from torch import Tensor, nn
 
 from initguide._checks import check_shape, one_of
 from initguide._torch_internals import ConvBase, ConvTransposeBase
 
 Layout = Literal["in_out", "out_in"]
+"""The order of an array's axes: `(*kernel, in, out)`, as in Keras, or `(out, in, *kernel)`."""
+
+Axes = int | Sequence[int]
+"""One axis of an array, or several."""
+
 Mode = Literal["fan_in", "fan_out", "fan_avg", "fan_geo_avg"]
+"""The fan that sets the scale: one of the two, their mean, or their geometric mean."""
 
 
 class Fans(NamedTuple):
@@ -52,7 +59,13 @@ _PICK: dict[str, Callable[[Fans], float]] = {
 }
 
 
-def fans(shape: Sequence[int], layout: Layout = "out_in") -> Fans:
+def fans(
+    shape: Sequence[int],
+    layout: Layout = "out_in",
+    *,
+    in_axes: Axes | None = None,
+    out_axes: Axes | None = None,
+) -> Fans:
     r"""Return the fans of a dense layer or a plain convolution from the shape of its weight.
 
     $$\text{fan}_{in} = c_{in} \prod_i k_i, \qquad \text{fan}_{out} = c_{out} \prod_i k_i$$
@@ -60,10 +73,19 @@ def fans(shape: Sequence[int], layout: Layout = "out_in") -> Fans:
     The shape does not show groups, strides or packed gates. If you have the layer, use
     [layer_fans][initguide.layer_fans], which takes them into account.
 
+    With `"in_out"` a shape of three sizes is read as `(kernel, in, out)`, a one-dimensional
+    convolution. The attention kernels of JAX and Keras have three sizes too, but another meaning.
+    Name their axes: a query, key or value kernel `(d, heads, head_dim)` has `in_axes=0` and
+    `out_axes=(1, 2)`, and an output kernel `(heads, head_dim, d)` has `in_axes=(0, 1)` and
+    `out_axes=2`.
+
     Args:
         shape: The shape of the weight: `(out, in, *kernel)` or `(*kernel, in, out)`.
         layout: `"out_in"` for the first form (PyTorch), `"in_out"` for the second (`x @ W`, Keras,
             JAX).
+        in_axes: The axis or axes of the inputs, instead of those of the layout. The axes that are
+            neither inputs nor outputs are the kernel.
+        out_axes: The axis or axes of the outputs.
 
     Returns:
         `Fans(fan_in, fan_out)`, as numbers of terms.
@@ -71,7 +93,9 @@ def fans(shape: Sequence[int], layout: Layout = "out_in") -> Fans:
     Raises:
         ValueError: The shape has fewer than two dimensions or a size below 1, or `layout` is
             unknown.
-        TypeError: `shape` is not a sequence of integers.
+        ValueError: Only one of `in_axes` and `out_axes` is given, the shape has no such axis, or an
+            axis is named twice.
+        TypeError: `shape` is not a sequence of integers, or an axis is not an integer.
 
     Source:
         X. Glorot, Y. Bengio (2010), *Understanding the Difficulty of Training Deep Feedforward
@@ -85,15 +109,51 @@ def fans(shape: Sequence[int], layout: Layout = "out_in") -> Fans:
         #> Fans(fan_in=32, fan_out=64)
         print(init.fans((3, 3, 16, 32), layout="in_out"))
         #> Fans(fan_in=144, fan_out=288)
+        print(init.fans((512, 8, 64), in_axes=0, out_axes=(1, 2)))  # a query kernel
+        #> Fans(fan_in=512, fan_out=512)
         ```
     """
     sizes = check_shape(shape)
     check_layout(layout)
     if len(sizes) < 2:
         raise ValueError(f"shape must have at least 2 dimensions to have fans; got {sizes}")
-    out, into, *kernel = sizes if layout == "out_in" else (*sizes[:-3:-1], *sizes[:-2])
-    terms = math.prod(kernel)
-    return Fans(into * terms, out * terms)
+    into, out = in_and_out(len(sizes), layout, in_axes, out_axes)
+    size_in, size_out = (math.prod(sizes[axis] for axis in axes) for axes in (into, out))
+    terms = math.prod(sizes) // (size_in * size_out)
+    return Fans(size_in * terms, size_out * terms)
+
+
+def in_and_out(
+    dimensions: int, layout: Layout, in_axes: Axes | None, out_axes: Axes | None
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the axes of the inputs and of the outputs, counted from the front."""
+    if in_axes is None and out_axes is None:
+        if layout == "out_in":
+            return (1,), (0,)
+        return (dimensions - 2,), (dimensions - 1,)
+    if in_axes is None or out_axes is None:
+        raise ValueError(
+            f"in_axes and out_axes must be given together; got {in_axes!r} and {out_axes!r}"
+        )
+    into, out = (
+        _axes(name, axes, dimensions)
+        for name, axes in (("in_axes", in_axes), ("out_axes", out_axes))
+    )
+    if len({*into, *out}) < len(into) + len(out):
+        raise ValueError(
+            f"in_axes and out_axes must name each axis once; got {in_axes!r} and {out_axes!r}"
+        )
+    return into, out
+
+
+def _axes(name: str, axes: Axes, dimensions: int) -> tuple[int, ...]:
+    several: Any = axes if isinstance(axes, Sequence) and not isinstance(axes, str) else (axes,)
+    for axis in several:
+        if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)):
+            raise TypeError(f"{name} must be an integer or several; got {axes!r}")
+    if not several or not all(-dimensions <= axis < dimensions for axis in several):
+        raise ValueError(f"{name} must name axes of {dimensions} dimensions; got {axes!r}")
+    return tuple(int(axis) % dimensions for axis in several)
 
 
 def tensor_fans(tensor: Tensor) -> Fans:

@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
+from initguide._torch_internals import is_traced
 from initguide.random import FillNormal
 
 Algorithm = Callable[[Tensor, FillNormal, float], None]
@@ -31,7 +32,6 @@ Algorithm = Callable[[Tensor, FillNormal, float], None]
 # Added to numbers whose sign is needed, because zero has none. It is smaller than every normal that
 # is drawn, except zero, and its square does not underflow.
 _TINY = 1e-15
-_ONE = torch.tensor(1.0, device="cpu")
 
 
 def haar_(
@@ -66,11 +66,11 @@ def by_qr(q: Tensor, fill_normal_: FillNormal, gain: float) -> None:
     fill_normal_(q if by_rows else q.mT)
     x, tau = torch.geqrf(q)
     # Unlike sgn, copysign gives zero a sign.
-    signs = torch.copysign(_ONE, x.diagonal())
+    signs = torch.copysign(x.new_ones(()), x.diagonal())
     if gain != 1:
         signs *= gain
-    torch.linalg.householder_product(x, tau, out=x)
-    if by_rows:
+    x = _product(x, tau)
+    if by_rows or is_traced(q):
         # Except for a few rows, a copy that transposes is faster than a product that transposes.
         q.copy_(x.mul_(signs))
     else:
@@ -86,7 +86,7 @@ def by_reflectors(q: Tensor, fill_normal_: FillNormal, gain: float) -> None:
     length = first.sgn() * torch.linalg.vector_norm(x.tril(), dim=0)
     # LAPACK scales v so that v_1 = 1, which it does not read, and takes the factor 2 / |v|^2.
     pivot = first + length
-    torch.linalg.householder_product(x.div_(pivot), pivot / length, out=x)
+    x = _product(x.div_(pivot), pivot / length)
     x.mul_(length.sgn() * -gain)
     if x is not q:
         q.copy_(x)
@@ -127,10 +127,15 @@ def _add_panel(q: Tensor, fill_normal_: FillNormal, gain: float, eye: Tensor) ->
     t = torch.linalg.solve_triangular(inverse, eye, upper=True)
     # Before the panel is applied, its own columns are those of the identity.
     signs = length.sgn() * gain
-    torch.mm(v, t @ (top.mH * signs), out=q[:, :count])
+    q[:, :count].addmm_(v, t @ (top.mH * signs), beta=0)
     q.diagonal()[:count].sub_(signs)
     if count < q.shape[1]:
         q[:, count:].addmm_(v, t @ (v[count:].mH @ q[count:, count:]), alpha=-1)
+
+
+def _product(x: Tensor, tau: Tensor) -> Tensor:
+    """Return the product of reflectors, in the memory of `x` if torch can write there."""
+    return torch.linalg.householder_product(x, tau, out=None if is_traced(x) else x)
 
 
 def _column_major(q: Tensor) -> Tensor:
@@ -142,16 +147,20 @@ def _gram(v: Tensor) -> Tensor:
     """Return V^H V by two products, without the lower left block, which is not needed."""
     half = v.shape[1] // 2
     gram = v.new_zeros(v.shape[1], v.shape[1])
-    torch.mm(v[:, :half].mH, v, out=gram[:half])
-    torch.mm(v[:, half:].mH, v[:, half:], out=gram[half:, half:])
+    gram[:half] = v[:, :half].mH @ v
+    gram[half:, half:] = v[:, half:].mH @ v[:, half:]
     return gram
 
 
 @contextlib.contextmanager
 def _full_precision(device: str) -> Iterator[None]:
     """Switch autocast and TF32 off, because they cost three digits of orthogonality."""
-    before = torch.get_float32_matmul_precision()
     with torch.autocast(device, enabled=False):
+        if torch.compiler.is_compiling():
+            # A compiled function can neither read nor change the precision of products.
+            yield
+            return
+        before = torch.get_float32_matmul_precision()
         torch.set_float32_matmul_precision("highest")
         try:
             yield

@@ -7,15 +7,17 @@ nothing. [initialize_][initguide.initialize_] draws the values.
 
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from initguide._checks import check_model, one_of
+from initguide._isolation import isolated
 from initguide._state import random_states_kept
 from initguide._torch_internals import unwrapped
-from initguide.graph.trace import Trace, trace
+from initguide.graph.trace import Trace, trace_private
 from initguide.model.params import parametrizations_in_eval_mode, params_of
 from initguide.model.plan import Plan
 from initguide.model.resolve import make_plan
@@ -29,16 +31,26 @@ Recipe = str | Sequence[Rule | str]
 KEEPING = ("auto",)
 
 
-def plan(model: nn.Module, recipe: Recipe = "auto", *, keep_deliberate: bool | None = None) -> Plan:
+def plan(
+    model: nn.Module,
+    recipe: Recipe = "auto",
+    *,
+    example: Any = None,
+    keep_deliberate: bool | None = None,
+) -> Plan:
     r"""Return what each parameter of a model will hold, and change nothing.
 
     $$\text{parameter} \mapsto (\text{rule}, \text{fans}, \text{activation that follows})
     \mapsto (\text{law}, \text{mean}, \text{std})$$
 
     The first rule that matches a parameter decides. A tied weight appears once, by its first name,
-    and a rule may match any of its names. To find the activation that follows a layer, the model's
-    forward is traced on proxies, through norms, dropout, reshapes and residual sums. A note
-    names each operation that the trace does not know.
+    and a rule may match any of its names. To find the activation that follows a layer, the forward
+    of a private copy runs on proxies, and is traced through norms, dropout, reshapes and residual
+    sums. A note names each operation that the trace does not know.
+
+    A forward that branches on values, or loops until a value is reached, cannot run on proxies. The
+    notes say so. Then give an `example`: the copy runs on it once, and the plan shows what follows
+    in that run. This takes memory for a second set of parameters.
 
     Names are those of the model itself, even where `DistributedDataParallel`, `DataParallel` or
     `torch.compile` wraps it or a part of it.
@@ -58,6 +70,8 @@ def plan(model: nn.Module, recipe: Recipe = "auto", *, keep_deliberate: bool | N
         model: Any module; it may be on the meta device.
         recipe: A name from [RECIPES][initguide.RECIPES], or a list of rules and such names. A name
             in a list adds the rules of that recipe.
+        example: A batch for the forward, on the model's device: a tuple of arguments, a dict of
+            keyword arguments, or one argument. None runs the forward on proxies.
         keep_deliberate: Whether recipes keep deliberate starts. If None, `"auto"` keeps them, and
             the recipes that name one method for everything do not. Your own rules never do.
 
@@ -67,7 +81,7 @@ def plan(model: nn.Module, recipe: Recipe = "auto", *, keep_deliberate: bool | N
     Raises:
         ValueError: The recipe is unknown, a parameter has no rule, one of your rules matches
             nothing, a method does not accept its parameter, a parameter is lazy, or there is none
-            to initialize. The error names it.
+            to initialize. The error names it. Or the forward does not accept the example.
         TypeError: `model` is not a module, or the recipe holds something else.
 
     Source:
@@ -92,12 +106,14 @@ def plan(model: nn.Module, recipe: Recipe = "auto", *, keep_deliberate: bool | N
     check_model(model)
     model = unwrapped(model)
     with parametrizations_in_eval_mode(model):
-        return _plan(model, recipe, keep_deliberate)
+        return _plan(model, recipe, example, keep_deliberate)
 
 
-def _plan(model: nn.Module, recipe: Recipe, keep_deliberate: bool | None) -> Plan:
-    params, traced = params_of(model), trace(model)
-    made = make_plan(params, _rules(recipe, model, traced), traced)
+def _plan(model: nn.Module, recipe: Recipe, example: Any, keep_deliberate: bool | None) -> Plan:
+    # The gain of an activation of the user's own comes from calls of it.
+    with isolated(model, values=example is not None) as private:
+        traced = trace_private(model, private, example)
+        made = make_plan(params_of(model), _rules(recipe, model, traced), traced)
     if all(entry.is_skipped for entry in made.entries):
         kinds = ", ".join(dict.fromkeys(type(module).__name__ for module in model.modules()))
         skipped = [f"{e.param.name!r}, which is {e.param.skip_reason}" for e in made.entries]
@@ -113,6 +129,7 @@ def initialize_(
     recipe: Recipe = "auto",
     *,
     seed: int | None = None,
+    example: Any = None,
     keep_deliberate: bool | None = None,
     overwrite_trained: bool = False,
 ) -> Plan:
@@ -132,6 +149,7 @@ def initialize_(
         seed: An integer. If None, it is drawn from torch's global generator. If
             `torch.distributed` is initialized, all processes then take the seed of the first one,
             so each of them must call this function.
+        example: As in [plan][initguide.plan].
         keep_deliberate: As in [plan][initguide.plan].
         overwrite_trained: Whether to draw weights anew that look trained, without a warning.
 
@@ -165,7 +183,7 @@ def initialize_(
     """
     if seed is not None and (isinstance(seed, bool) or not isinstance(seed, (int, np.integer))):
         raise TypeError(f"seed must be an integer; got {seed!r}")
-    made = plan(model, recipe, keep_deliberate=keep_deliberate)
+    made = plan(model, recipe, example=example, keep_deliberate=keep_deliberate)
     made.check()
     if not overwrite_trained:
         _warn_of_trained(made)

@@ -166,3 +166,48 @@ def test_bilinear_fan_in_keeps_the_second_moment():
     init.normal_(layer.weight, std=init.layer_fans(layer).fan_in ** -0.5, generator=generator)
     a, b = torch.randn(4000, 8, generator=generator), torch.randn(4000, 9, generator=generator)
     assert layer(a, b).square().mean().item() == pytest.approx(1, abs=0.1)
+
+
+# Kernels of attention and of grouped products, as (shape, in_axes, out_axes, fan_in, fan_out).
+AXES = [
+    ((512, 8, 64), 0, (1, 2), 512, 512),
+    ((8, 64, 768), (0, 1), 2, 512, 768),
+    ((8, 64, 768), (-3, -2), -1, 512, 768),
+    ((300, 4, 3, 32), [0], [1, 3], 900, 384),
+    ((5, 256, 300), 1, 2, 5 * 256, 5 * 300),
+    ((3, 3, 256, 300), 2, 3, 9 * 256, 9 * 300),
+    ((300, 256, 7), 1, 0, 7 * 256, 7 * 300),
+]
+
+
+@pytest.mark.parametrize(("shape", "into", "out", "fan_in", "fan_out"), AXES, ids=str)
+def test_fans_of_named_axes_by_hand(shape, into, out, fan_in, fan_out):
+    for layout in ("in_out", "out_in"):
+        assert init.fans(shape, layout, in_axes=into, out_axes=out) == (fan_in, fan_out)
+
+
+def test_the_fans_of_attention_kernels_count_the_terms():
+    query, output = torch.ones(256, 4, 32), torch.ones(4, 32, 300)
+    heads = torch.einsum("td,dhk->thk", torch.ones(3, 256), query)
+    result = torch.einsum("thk,hkd->td", torch.ones(3, 4, 32), output)
+    assert init.fans(query.shape, in_axes=0, out_axes=(1, 2)).fan_in == heads.unique().item()
+    assert init.fans(output.shape, in_axes=(0, 1), out_axes=2).fan_in == result.unique().item()
+
+
+@pytest.mark.parametrize(
+    ("axes", "error", "message"),
+    [
+        ({"in_axes": 0}, ValueError, "must be given together; got 0 and None"),
+        ({"out_axes": (0, 1)}, ValueError, r"must be given together; got None and \(0, 1\)"),
+        ({"in_axes": 0, "out_axes": (1, -3)}, ValueError, "must name each axis once; got 0 and"),
+        ({"in_axes": (1, 1), "out_axes": 0}, ValueError, "must name each axis once"),
+        ({"in_axes": 3, "out_axes": 0}, ValueError, "in_axes must name axes of 3 dim.*; got 3"),
+        ({"in_axes": 0, "out_axes": ()}, ValueError, r"out_axes must name axes .*; got \(\)"),
+        ({"in_axes": "0", "out_axes": 1}, TypeError, "in_axes must be an integer or several"),
+        ({"in_axes": 0, "out_axes": 1.0}, TypeError, "out_axes must be an integer or several"),
+    ],
+)
+def test_wrong_axes_are_errors(axes, error, message):
+    for call in (init.fans, init.xavier_normal, init.orthogonal):
+        with pytest.raises(error, match=message):
+            call((256, 4, 32), **axes)

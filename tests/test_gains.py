@@ -114,3 +114,24 @@ def test_calculate_gain_is_torchs(name, param):
 def test_calculate_gain_answers_more():
     assert init.calculate_gain("gelu") == init.gain("gelu")
     assert init.calculate_gain(nn.SiLU()) == pytest.approx(init.gain("silu"))
+
+
+def unfinished(z):
+    return torch.relu(z) + missing  # noqa: F821
+
+
+@pytest.mark.parametrize(
+    ("function", "error"),
+    [
+        (lambda z: torch.no_such_function(z), "AttributeError: module 'torch' has no"),
+        (lambda z: z.no_such_method(), "AttributeError: 'Tensor' object has no"),
+        (lambda z: torch.tanh(z, 3), r"TypeError: tanh\(\) takes 1 positional"),
+        (unfinished, "NameError: name 'missing'"),
+        # A function of arrays, which does not take tensors.
+        (lambda z: np.maximum(z, 0) + z.no_such_method(), "'numpy.ndarray' object has no"),
+    ],
+)
+def test_the_error_is_that_of_the_function_itself(function, error):
+    for kind in ("forward", "backward"):
+        with pytest.raises(ValueError, match=rf"an elementwise function; got .*{error}"):
+            init.gain(function, kind=kind)

@@ -81,6 +81,13 @@ def test_every_public_name_is_on_the_api_pages_once(package):
     assert {name: count for name, count in times.items() if count != 1} == {}
 
 
+def test_the_landing_page_of_the_api_lists_every_function_and_class():
+    tables = re.findall(r"generated: names (.*?) -->", (DOCS / "api" / "index.md").read_text())
+    listed = {name.rpartition(".")[-1] for name in re.split(r"[ /]", " ".join(tables))}
+    needed = {name for name in public_names("initguide") if callable(getattr(init, name))}
+    assert needed - listed == {"Method", "Paper"}
+
+
 @pytest.mark.parametrize("method", init.METHODS, ids=lambda method: method.names[0])
 def test_every_method_has_a_page_that_uses_it(method):
     assert method.page in navigation()

@@ -495,9 +495,26 @@ def test_one_click_fixes_every_network():
     assert not left
 
 
+def _table(printed):
+    return [[float(x) for x in line.split()] for line in printed.splitlines()[1:4]]
+
+
+def _playgrounds_table(settings, namespace):
+    """Return what the playground measures with the snippet's weights, inputs and gradients."""
+    linears = [m for m in namespace["model"].modules() if isinstance(m, nn.Linear)]
+    call = {"settings": settings, "layers": [_layer(linear) for linear in linears]}
+    call |= {"inputs": namespace["x"].ravel().tolist()}
+    call |= {"gradients": namespace["top"].ravel().tolist()}
+    (answer,) = ask(["network", call])
+    return [
+        [layer, *(float(f"{row[name]:.2g}") for name in ("rms", "std", "gradient"))]
+        for layer, row in enumerate(answer["rows"], 1)
+    ]
+
+
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_every_snippet_plans_what_the_playground_draws(activation):
-    """Each snippet runs; each weight has the distribution that the modules draw from."""
+    """Each snippet runs, prints the playground's table, and draws from its distributions."""
     choices = [*itertools.product(METHODS, (False, True), (False, True))]
     small = SETTINGS | {"activation": activation, "depth": 3, "width": 8, "batch": 16}
     every = [small | {"init": n, "layerNorm": ln, "residual": r} for n, ln, r in choices]
@@ -508,8 +525,10 @@ def test_every_snippet_plans_what_the_playground_draws(activation):
         # All of the code for one method; for the others only the model and the recipe.
         whole = settings["init"] == "he"
         with contextlib.redirect_stdout(printed):
-            exec(code if whole else code.partition("print(")[0], namespace)
-        assert ("rms" in printed.getvalue()) is whole
+            exec(code if whole else code.partition("init.initialize_")[0], namespace)
+        torch.set_default_dtype(torch.float32)
+        if whole:
+            assert _table(printed.getvalue()) == _playgrounds_table(settings, namespace)
         plan = init.plan(namespace["model"], namespace["recipe"])
         weights = [e for e in plan.entries if e.layer == "Linear" and "weight" in e.param.name]
         assert len(weights) == 3

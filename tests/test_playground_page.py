@@ -9,8 +9,8 @@ from playwright.sync_api import Browser, BrowserContext, Page
 
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 PAGE = "playground/"
+RACE = "guide/what-are-initializations/"
 LIVE = [
-    "guide/what-are-initializations/",
     "guide/methods/xavier/",
     "guide/methods/he/",
     "guide/layer-normalization/",
@@ -53,9 +53,11 @@ def test_one_click_fixes_the_start_and_back_undoes_it(page: Page, address: str):
     shows(page, "")
     verdict = page.locator(".pg-verdict")
     assert "Signal vanishes" in verdict.inner_text()
-    page.click("text=Fix it: He")
+    page.get_by_role("button", name="Fix it: He").press("Enter")
     shows(page, "?init=he")
-    assert "Healthy" in verdict.inner_text()
+    assert "Sizes are right" in verdict.inner_text()
+    # The button is gone, and the keyboard stands at the next one.
+    assert page.evaluate("document.activeElement.textContent") == "Train it"
     assert page.url.endswith("playground/?init=he")
     page.go_back()
     shows(page, "")
@@ -64,22 +66,25 @@ def test_one_click_fixes_the_start_and_back_undoes_it(page: Page, address: str):
     shows(page, "?init=he")
     # What a screen reader is told, once all is quiet.
     page.wait_for_function(
-        "() => document.querySelector('.pg-hidden').innerText.includes('Healthy')"
+        "() => document.querySelector('.pg-hidden').innerText.includes('Sizes are right')"
     )
 
 
 def test_the_keyboard_moves_a_slider_and_the_address_keeps_it(page: Page, address: str):
     page.goto(address + PAGE + "?activation=tanh&init=gain&gain=1.593&depth=20")
     shows(page, "?activation=tanh&init=gain&gain=1.593&depth=20")
+    entries = page.evaluate("history.length")
     page.get_by_label("Depth").press("ArrowRight")
     shows(page, "?activation=tanh&init=gain&gain=1.593&depth=21")
     assert page.url.endswith("?activation=tanh&init=gain&gain=1.593&depth=21")
+    # A step of a slider is no entry in the history.
+    assert page.evaluate("history.length") == entries
     page.get_by_label("LayerNorm").press("Space")
     shows(page, "?activation=tanh&init=gain&gain=1.593&depth=21&layerNorm=1")
 
 
 def test_an_address_that_makes_no_sense_is_the_default(page: Page, address: str):
-    page.goto(address + PAGE + "?activation=nope&depth=1e9&width=x&seed=-1&batch=7")
+    page.goto(address + PAGE + "?activation=nope&depth=1e9&width=x&seed=-1&batch=7&rate=-1")
     shows(page, "?depth=100")
 
 
@@ -104,10 +109,41 @@ def test_training_learns_and_says_so(page: Page, address: str):
     page.goto(address + PAGE + "?init=he&depth=4&width=32")
     shows(page, "?init=he&depth=4&width=32")
     page.get_by_role("button", name="Train it").click()
-    page.wait_for_selector("text=/Done at step 300/", timeout=60_000)
-    right = re.search(r"(\d+) % of the held-out", page.locator(".pg-said").inner_text())
-    assert right is not None
-    assert int(right[1]) > 60
+    trained(page)
+    (right,) = re.findall(r"(\d+) % of the held-out", page.locator(".pg-runs").inner_text())
+    assert int(right) > 60
+
+
+def test_two_starts_race_and_the_runs_before_stay(page: Page, address: str):
+    page.goto(address + PAGE)
+    shows(page, "")
+    for _ in range(2):
+        page.get_by_role("button", name="Race it against the fix").click()
+        trained(page)
+    he, xavier, *before = page.locator(".pg-runs li").all_inner_texts()
+    assert [line.partition(":")[0] for line in (he, xavier)] == ["He", "Xavier"]
+    assert [line.partition(":")[0] for line in before] == ["before"] * 2
+    right = [int(re.findall(r"(\d+) %", line)[0]) for line in (he, xavier)]
+    assert right[0] > 60
+    assert right[1] < 20
+
+
+def test_a_draw_and_a_rate_are_in_the_address_and_an_example_is_one_click(page: Page, address: str):
+    page.goto(address + PAGE)
+    shows(page, "")
+    page.get_by_role("button", name="New draw").click()
+    shows(page, "?seed=1")
+    page.get_by_label("Learning rate").press("ArrowRight")
+    shows(page, "?seed=1&rate=0.018")
+    assert page.url.endswith("?seed=1&rate=0.018")
+    page.get_by_label("Examples").select_option("Sigmoid trap")
+    shows(page, "?activation=sigmoid")
+    assert "vanishes" in page.locator(".pg-verdict").inner_text()
+
+
+def trained(page: Page) -> None:
+    """Wait until no network is in training."""
+    page.get_by_role("button", name="Stop", exact=True).wait_for(state="detached", timeout=60_000)
 
 
 @pytest.mark.parametrize("url", LIVE)
@@ -136,7 +172,7 @@ def test_it_is_accessible_keeps_still_and_fits(browser: Browser, address: str, w
     )
     page = context.new_page()
     page.add_init_script(SHIFTS)
-    for url in (PAGE, LIVE[2]):
+    for url in (PAGE, RACE, LIVE[1]):
         page.goto(address + url)
         page.locator(".playground").scroll_into_view_if_needed()
         page.wait_for_selector(".playground[data-shown]", timeout=60_000)
@@ -146,6 +182,20 @@ def test_it_is_accessible_keeps_still_and_fits(browser: Browser, address: str, w
         found = page.evaluate("axe.run('.playground', {resultTypes: ['violations']})")
         assert not [(v["id"], v["nodes"][0]["html"]) for v in found["violations"]]
     context.close()
+
+
+def test_one_click_trains_three_networks_and_one_learns(page: Page, address: str):
+    page.goto(address + RACE)
+    page.locator(".playground").scroll_into_view_if_needed()
+    page.wait_for_selector('.playground[data-shown="ready ready ready"]', timeout=60_000)
+    page.get_by_role("button", name="Train all three").click()
+    page.wait_for_selector(".playground:not([data-shown*=training])", timeout=120_000)
+    small, he, large = page.locator(".pg-runs li").all_inner_texts()
+    shares = [re.findall(r"(\d+) % right at step 300", text) for text in (small, he)]
+    (low,), (high,) = shares
+    assert int(low) < 30
+    assert int(high) > 80
+    assert re.search(r"broke down at step \d\b", large)
 
 
 def test_other_pages_load_nothing_of_it(page: Page, address: str):

@@ -5,11 +5,13 @@ A failure names the version that broke it.
 
 import dis
 import sys
+import warnings
 
 import pytest
 import torch
 import torch.distributed as dist
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 
@@ -32,6 +34,13 @@ def test_conv_base():
     for name in ("in_channels", "out_channels", "groups", "kernel_size", "stride"):
         assert hasattr(layer, name), f"_ConvNd has no {name} in {VERSIONS}"
     assert not issubclass(nn.Linear, internals.ConvBase)
+
+
+def test_uncompiled():
+    model = nn.Sequential(nn.Linear(3, 3))
+    wrapped = torch.compile(model, backend="eager")
+    assert internals.uncompiled(wrapped) is model, f"torch.compile wraps otherwise in {VERSIONS}"
+    assert internals.uncompiled(model) is model
 
 
 def test_conv_transpose_base():
@@ -200,3 +209,30 @@ def test_writes_are_counted():
     message = f"_version does not count writes in {VERSIONS}"
     assert internals.writes_to(torch.empty(3)) == 0, message
     assert internals.writes_to(nn.Linear(2, 2).weight) > 0, message
+
+
+def test_scripted_as_torch():
+    function = internals.scripted_as_torch(lambda tensor: tensor)
+    function.__name__ = "zeros_"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        scripted = torch.jit.script(function)
+    message = f"torch.jit.script ignores __prepare_scriptable__ in {VERSIONS}"
+    assert scripted.name == "zeros_", message
+
+
+def test_is_traced():
+    plain = torch.ones(3)
+    assert not internals.is_traced(plain)
+    assert not internals.is_traced(nn.Parameter(plain))
+    seen = []
+
+    def look(tensor):
+        seen.append(internals.is_traced(tensor))
+        return tensor
+
+    torch.func.vmap(look)(plain)
+    with FakeTensorMode():
+        look(torch.ones(3))
+    torch.compile(look, backend="eager")(plain)
+    assert seen == [True] * 3, f"vmap, fake tensors or compiling are not noticed in {VERSIONS}"

@@ -1,5 +1,6 @@
 // Help for readers: a search that loads when it is used, figures that can be enlarged, the choice of
-// colours, and live playgrounds. It stands before the theme's own script, and so runs before it.
+// colours, links into tabs, and live playgrounds. It stands before the theme's own script, and so
+// runs before it.
 
 {
   // The theme asks for the whole search index with every page, which is as heavy as the page itself.
@@ -78,6 +79,18 @@
   palette.addEventListener("change", (event) => choose(choices.indexOf(event.target)));
   system.addEventListener("change", () => choose(choices.findIndex((choice) => choice.checked)));
   choose(__md_get("__palette")?.index ?? 0);
+
+  // A link to something in a tab opens that tab.
+  const reveal = () => {
+    const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const block = target?.closest(".tabbed-block");
+    if (!block) return;
+    const index = [...block.parentElement.children].indexOf(block);
+    block.closest(".tabbed-set").querySelectorAll(":scope > input")[index].checked = true;
+    target.scrollIntoView();
+  };
+  addEventListener("hashchange", reveal);
+  reveal();
 
   // Each playground comes to life when it comes near the screen.
   const near = new IntersectionObserver(

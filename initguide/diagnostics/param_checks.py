@@ -31,7 +31,7 @@ def check_param(
     """
     if values.numel() == 0 or values.is_complex():
         return []
-    found = _memory(entry, values)
+    found, rows = _memory(entry, values), len(values) if values.ndim else 1
     if not found and entry.padding_row is not None:
         if values[entry.padding_row].any():
             return [
@@ -52,7 +52,7 @@ def check_param(
     if values.numel() > 1 and bool((flat == flat[0]).all()):
         return _all_equal(entry, flat, default, limits)
     if spread is None:
-        kind, message = not_orthogonal(values, law.std, law.block_count)
+        kind, message = not_orthogonal(values, law.std, law.block_count, rows)
         found = _default(entry, flat, default, limits) if kind == "not orthogonal" else []
         return found or ([_finding(entry, kind, message)] if kind else [])
     return _lines(entry, values) or _random(entry, spread, flat, default, limits)
@@ -279,20 +279,25 @@ def _beyond(bound: float) -> float:
     return math.erfc(bound / math.sqrt(2))
 
 
-def not_orthogonal(values: Tensor, std: float, blocks: int) -> tuple[str, str]:
+def not_orthogonal(
+    values: Tensor, std: float, blocks: int, rows: int | None = None
+) -> tuple[str, str]:
     """Return the kind and the message of a finding if a weight is not orthogonal, or nothing.
 
     Args:
         values: The weight.
         std: The right std.
         blocks: The number of its parts, each of which must be orthogonal.
+        rows: The number of its rows with the padding row, if that is not among `values`.
     """
+    padded = rows == len(values) + 1
     tol = min(64 * torch.finfo(values.dtype).eps, 0.1)
     wide = values.float() if values.dtype.itemsize < 4 else values
     parts = wide.chunk(blocks)
-    right = std**2 * max(parts[0].flatten(1).shape)
+    height, width = parts[0].flatten(1).shape
+    right = std**2 * max(height + padded, width)
     grams = [_gram(part) for part in parts]
-    if all(_is_multiple(gram, right, tol) for gram in grams):
+    if all(_is_multiple(gram, right, tol, padded) for gram in grams):
         return "", ""
     sizes = [gram.diagonal().mean().item() for gram in grams]
     rule = f"all singular values must be {math.sqrt(right):.4g}"
@@ -313,7 +318,11 @@ def _gram(part: Tensor) -> Tensor:
     return matrix @ matrix.T if matrix.shape[0] <= matrix.shape[1] else matrix.T @ matrix
 
 
-def _is_multiple(gram: Tensor, size: float, tol: float) -> bool:
-    """Return whether a matrix is a number times the identity."""
-    off = gram - size * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+def _is_multiple(gram: Tensor, size: float, tol: float, padded: bool = False) -> bool:
+    """Return whether a matrix is a number times the identity, less one row's part if `padded`."""
+    off = size * torch.eye(len(gram), dtype=gram.dtype, device=gram.device) - gram
+    if padded:
+        # A row u that is gone takes u uᵀ with it. Its largest column is proportional to u.
+        most = off.diagonal().argmax()
+        off = off - off[:, most].outer(off[most]) / off[most, most].clamp_min(tol * size)
     return bool(off.abs().max() <= tol * size)

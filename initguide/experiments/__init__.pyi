@@ -3,11 +3,13 @@ from .data import digits as digits
 from .models import INITIALIZATIONS as INITIALIZATIONS
 from .models import Initializer as Initializer
 from .models import each_linear as each_linear
+from .models import lsuv_stack as lsuv_stack
 from .models import mlp as mlp
 from .models import pytorch_default as pytorch_default
 from .signals import activations as activations
 from .signals import gradients as gradients
 from .signals import signals_by_depth as signals_by_depth
+from .sweep import sweep as sweep
 from .training import fit as fit
 from .training import fit_all as fit_all
 from .training import train as train

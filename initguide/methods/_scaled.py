@@ -12,7 +12,7 @@ from torch import Tensor
 
 from initguide._checks import check_real, check_tensor
 from initguide._sharding import is_sharded, shards_alike
-from initguide.fans import Fans, Layout, fans, tensor_fans
+from initguide.fans import Axes, Fans, Layout, fans, tensor_fans
 from initguide.methods.normal import draw_normal_, draw_uniform_, normal, uniform
 from initguide.methods.record import Distribution, Method
 from initguide.methods.truncated_normal import truncated_normal, truncated_normal_
@@ -58,11 +58,13 @@ def array(
     layout: Layout,
     dtype: DTypeLike,
     rng: np.random.Generator | int | None,
+    axes: tuple[Axes | None, Axes | None],
     std_of: Callable[..., float],
     *options: Any,
 ) -> NDArray[np.floating]:
     """Draw a weight array from a distribution with mean 0 and the std `std_of(fans, *options)`."""
-    std = std_of(fans(shape, layout), *options)
+    in_axes, out_axes = axes
+    std = std_of(fans(shape, layout, in_axes=in_axes, out_axes=out_axes), *options)
     if distribution == "uniform":
         return uniform(shape, -_ROOT * std, _ROOT * std, dtype=dtype, rng=rng)
     draw = normal if distribution == "normal" else truncated_normal

@@ -14,11 +14,12 @@ from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
 from initguide._checks import check_dtype, check_shape
-from initguide._torch_internals import is_overridden, overridden
+from initguide._torch_internals import is_overridden, overridden, scripted_as_torch
 from initguide.methods.record import Entry, Method
 from initguide.papers import PAPERS
 
 
+@scripted_as_torch
 def constant_(tensor: Tensor, val: float) -> Tensor:
     r"""Fill a tensor with one value.
 

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
-from initguide._checks import check_count, check_dimensions, check_dtype, check_shape
+from initguide._checks import check_count, check_dimensions, check_dtype, check_entries, check_shape
 from initguide._sharding import shards_alike
 from initguide.fans import Layout, check_layout
 from initguide.gains import Nonlinearity, as_gain
@@ -66,9 +66,11 @@ def identity_(tensor: Tensor, gain: float | Nonlinearity = 1.0, groups: int = 1)
         ```
     """
     check_dimensions(tensor, 2, 3, 4, 5)
+    check_entries(tensor)
     number = as_gain(gain, signed=True)
     _check_groups(len(tensor), groups)
-    _copy_(tensor.detach().zero_(), number, groups)
+    if tensor.numel():
+        _copy_(tensor.detach().zero_(), number, groups)
     return tensor
 
 
@@ -95,7 +97,8 @@ def eye_(tensor: Tensor) -> Tensor:
         ```
     """
     check_dimensions(tensor, 2)
-    torch.eye(*tensor.shape, out=tensor.detach())
+    check_entries(tensor)
+    _copy_(tensor.detach().zero_(), 1.0, 1)
     return tensor
 
 
@@ -236,7 +239,7 @@ def _copy_(zeros: Tensor, number: float, groups: int) -> None:
         group.diagonal().fill_(number)
 
 
-_PAGE = "guide/methods/identity.md"
+_PAGE = "advanced/identity.md"
 
 METHODS = (
     Method(

@@ -14,7 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
 from initguide._torch_internals import is_overridden, overridden
-from initguide.fans import Fans, Layout, Mode
+from initguide.fans import Axes, Fans, Layout, Mode
 from initguide.gains import Nonlinearity, calculate_gain
 from initguide.methods._scaled import array, fill_, pair
 from initguide.papers import PAPERS
@@ -114,12 +114,15 @@ def kaiming_normal(
     nonlinearity: Nonlinearity = "leaky_relu",
     *,
     layout: Layout = "in_out",
+    in_axes: Axes | None = None,
+    out_axes: Axes | None = None,
     dtype: DTypeLike = np.float64,
     rng: np.random.Generator | int | None = None,
 ) -> NDArray[np.floating]:
     """Draw an array from the distribution of [kaiming_normal_][initguide.kaiming_normal_].
 
-    `shape`, `layout`, `dtype` and `rng` are those of [xavier_normal][initguide.xavier_normal].
+    `shape`, `layout`, `in_axes`, `out_axes`, `dtype` and `rng` are those of
+    [xavier_normal][initguide.xavier_normal].
 
     Examples:
         ```python
@@ -130,7 +133,9 @@ def kaiming_normal(
         #> 0.100
         ```
     """
-    return array(shape, "normal", layout, dtype, rng, kaiming_std, a, mode, nonlinearity)
+    return array(
+        shape, "normal", layout, dtype, rng, (in_axes, out_axes), kaiming_std, a, mode, nonlinearity
+    )
 
 
 def kaiming_uniform(
@@ -140,12 +145,15 @@ def kaiming_uniform(
     nonlinearity: Nonlinearity = "leaky_relu",
     *,
     layout: Layout = "in_out",
+    in_axes: Axes | None = None,
+    out_axes: Axes | None = None,
     dtype: DTypeLike = np.float64,
     rng: np.random.Generator | int | None = None,
 ) -> NDArray[np.floating]:
     """Draw an array from the distribution of [kaiming_uniform_][initguide.kaiming_uniform_].
 
-    `shape`, `layout`, `dtype` and `rng` are those of [xavier_normal][initguide.xavier_normal].
+    `shape`, `layout`, `in_axes`, `out_axes`, `dtype` and `rng` are those of
+    [xavier_normal][initguide.xavier_normal].
 
     Examples:
         ```python
@@ -156,7 +164,18 @@ def kaiming_uniform(
         #> 0.200
         ```
     """
-    return array(shape, "uniform", layout, dtype, rng, kaiming_std, a, mode, nonlinearity)
+    return array(
+        shape,
+        "uniform",
+        layout,
+        dtype,
+        rng,
+        (in_axes, out_axes),
+        kaiming_std,
+        a,
+        mode,
+        nonlinearity,
+    )
 
 
 METHODS = pair(

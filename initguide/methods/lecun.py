@@ -13,7 +13,7 @@ import torch
 from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
-from initguide.fans import Fans, Layout
+from initguide.fans import Axes, Fans, Layout
 from initguide.gains import Nonlinearity, as_gain
 from initguide.methods._scaled import array, fill_, pair
 from initguide.papers import PAPERS
@@ -78,6 +78,8 @@ def lecun_normal(
     gain: float | Nonlinearity = 1.0,
     *,
     layout: Layout = "in_out",
+    in_axes: Axes | None = None,
+    out_axes: Axes | None = None,
     dtype: DTypeLike = np.float64,
     rng: np.random.Generator | int | None = None,
 ) -> NDArray[np.floating]:
@@ -94,7 +96,7 @@ def lecun_normal(
         #> 0.050
         ```
     """
-    return array(shape, "normal", layout, dtype, rng, lecun_std, gain)
+    return array(shape, "normal", layout, dtype, rng, (in_axes, out_axes), lecun_std, gain)
 
 
 def lecun_uniform(
@@ -102,6 +104,8 @@ def lecun_uniform(
     gain: float | Nonlinearity = 1.0,
     *,
     layout: Layout = "in_out",
+    in_axes: Axes | None = None,
+    out_axes: Axes | None = None,
     dtype: DTypeLike = np.float64,
     rng: np.random.Generator | int | None = None,
 ) -> NDArray[np.floating]:
@@ -118,7 +122,7 @@ def lecun_uniform(
         #> 0.100
         ```
     """
-    return array(shape, "uniform", layout, dtype, rng, lecun_std, gain)
+    return array(shape, "uniform", layout, dtype, rng, (in_axes, out_axes), lecun_std, gain)
 
 
 METHODS = pair(

@@ -22,12 +22,19 @@ from initguide._checks import (
     check_tensor,
 )
 from initguide._sharding import shards_alike
-from initguide._torch_internals import is_overridden, overridden
+from initguide._torch_internals import is_overridden, overridden, scripted_as_torch
 from initguide.methods.record import Entry, Method
 from initguide.papers import PAPERS
-from initguide.random import clamp_to_bounds, generator_from, normal_sampler, sampling_dtype
+from initguide.random import (
+    clamp_to_bounds,
+    generator_from,
+    normal_sampler,
+    representable_bounds,
+    sampling_dtype,
+)
 
 
+@scripted_as_torch
 @shards_alike
 def normal_(
     tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: torch.Generator | None = None
@@ -73,6 +80,7 @@ def normal_(
     return draw_normal_(tensor, check_number("mean", mean), check_std(std), generator)
 
 
+@scripted_as_torch
 @shards_alike
 def uniform_(
     tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: torch.Generator | None = None
@@ -140,7 +148,9 @@ def draw_uniform_(tensor: Tensor, a: float, b: float, generator: torch.Generator
     values = tensor.detach()
     if values.dtype.itemsize < _SHORTEST:
         drawn = torch.empty_like(values, dtype=torch.float32)
-        clamp_to_bounds(values.copy_(drawn.uniform_(a, b, generator=generator)), a, b)
+        drawn.uniform_(a, b, generator=generator)
+        # Clamped before they are rounded, because torch cannot clamp float8.
+        values.copy_(drawn.clamp_(*representable_bounds(values.dtype, a, b)))
     else:
         values.uniform_(a, b, generator=generator)
     return tensor

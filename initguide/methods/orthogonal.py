@@ -16,7 +16,7 @@ from torch import Tensor
 
 from initguide._checks import check_dtype, check_shape, check_tensor
 from initguide._sharding import shards_alike
-from initguide.fans import Layout, check_layout
+from initguide.fans import Axes, Layout, check_layout, in_and_out
 from initguide.gains import Nonlinearity, as_gain
 from initguide.haar import haar_
 from initguide.methods.record import Method
@@ -92,7 +92,7 @@ def orthogonal_(
     else:
         dtype = torch.complex64 if tensor.is_complex() else torch.float32
         dtype = tensor.dtype if tensor.dtype in _EXACT else dtype
-        drawn = torch.empty(tensor.shape, dtype=dtype, device=tensor.device)
+        drawn = values.new_empty(tensor.shape, dtype=dtype)
         haar_(drawn.view(len(drawn), -1), normal_, number)
         values.copy_(drawn)
     return tensor
@@ -103,12 +103,15 @@ def orthogonal(
     gain: float | Nonlinearity = 1.0,
     *,
     layout: Layout = "in_out",
+    in_axes: Axes | None = None,
+    out_axes: Axes | None = None,
     dtype: DTypeLike = np.float64,
     rng: np.random.Generator | int | None = None,
 ) -> NDArray[np.floating]:
     """Draw an array from the distribution of [orthogonal_][initguide.orthogonal_].
 
-    `shape`, `layout`, `dtype` and `rng` are those of [xavier_normal][initguide.xavier_normal].
+    `shape`, `layout`, `in_axes`, `out_axes`, `dtype` and `rng` are those of
+    [xavier_normal][initguide.xavier_normal].
 
     Examples:
         ```python
@@ -125,11 +128,15 @@ def orthogonal(
     if len(sizes) < 2:
         raise ValueError(f"shape must have at least 2 dimensions; got {sizes}")
     check_layout(layout)
+    _, out = in_and_out(len(sizes), layout, in_axes, out_axes)
+    rest = tuple(axis for axis in range(len(sizes)) if axis not in out)
+    first, last = (out, rest) if layout == "out_in" else (rest, out)
     number, source = as_gain(gain, signed=True), generator_from(rng)
-    array = np.empty(sizes, sampling_dtype(kind))
-    rows = sizes[0] if layout == "out_in" else math.prod(sizes[:-1])
+    array = np.empty([sizes[axis] for axis in (*first, *last)], sampling_dtype(kind))
+    rows = math.prod(sizes[axis] for axis in first)
     haar_(torch.from_numpy(array).view(rows, -1), normal_sampler(source), number)
-    return array.astype(kind, copy=False)
+    array = array.transpose(np.argsort((*first, *last)))
+    return np.ascontiguousarray(array, dtype=kind)
 
 
 # The dtypes in which the matrix is computed in place.

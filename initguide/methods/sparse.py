@@ -89,10 +89,11 @@ def sparse_(
     values = tensor.detach()
     # A few columns at a time, because a place takes more memory than a weight.
     for some in (values,) if columns <= 32 else values.split(32, dim=1):
-        places = torch.empty(some.shape[1], out, dtype=torch.int64, device=device)
-        for row in places.unbind():
-            torch.randperm(out, generator=generator, out=row, device=device)
-        some.scatter_(0, places.mT[:zeros].to(some.device), 0)
+        orders = [
+            torch.randperm(out, generator=generator, device=device)[:zeros]
+            for _ in range(some.shape[1])
+        ]
+        _bytes_of(some).scatter_(0, torch.stack(orders, dim=1).to(some.device), 0)
     return tensor
 
 
@@ -151,8 +152,13 @@ def sparse_incoming_(
     keys = torch.rand(out, into, generator=generator, device=tensor.device, dtype=torch.float32)
     heard = keys.topk(count, dim=1).indices
     weights = draw_normal_(tensor.detach().new_empty(out, count), 0.0, std, generator)
-    tensor.detach().zero_().scatter_(1, heard, weights)
+    _bytes_of(tensor.detach().zero_()).scatter_(1, heard, _bytes_of(weights))
     return tensor
+
+
+def _bytes_of(tensor: Tensor) -> Tensor:
+    """Return a float8 tensor as its bytes, because torch can move only those."""
+    return tensor.view(torch.uint8) if tensor.dtype.itemsize == 1 else tensor
 
 
 def sparse(
@@ -252,7 +258,7 @@ def _check_connections(connections: int, into: int) -> int:
     return count
 
 
-_PAGE = "guide/methods/sparse.md"
+_PAGE = "advanced/sparse.md"
 
 METHODS = (
     Method(

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from initguide._checks import check_dtype, check_number, check_real, check_shape, check_std
 from initguide._sharding import shards_alike
+from initguide._torch_internals import is_traced
 from initguide.methods.record import Entry, Method
 from initguide.papers import PAPERS
 from initguide.random import (
@@ -109,7 +110,7 @@ def trunc_normal_(
     # Detached, a leaf may be written to.
     values = tensor.detach()
     out = values if values.is_contiguous() else values.new_empty(values.shape)
-    if out.is_cpu and out.numel() >= CHUNK:
+    if out.is_cpu and out.numel() >= CHUNK and not is_traced(out):
         source = fast_generator(generator)
         fills = normal_sampler(source), uniform_sampler(source)
     else:
@@ -268,7 +269,7 @@ METHODS = (
         use_when="no outliers are wanted, and the std is to be what it says",
         avoid_when="torch's values or absolute bounds are wanted",
         elsewhere="Keras `TruncatedNormal`, JAX `truncated_normal` (both: std before the cut)",
-        page="guide/methods/truncated-normal.md",
+        page="advanced/truncated-normal.md",
         entry=lambda mean=0.0, std=1.0, cut=2.0: Entry(
             "normal", mean, std_before_cut(std, cut), -cut, cut
         ),

@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
 from initguide._checks import check_number, check_real, one_of
-from initguide.fans import Fans, Layout, Mode
+from initguide.fans import Axes, Fans, Layout, Mode
 from initguide.methods._scaled import DRAW, array, fill_
 from initguide.methods.record import Distribution, Method
 from initguide.papers import PAPERS
@@ -85,12 +85,15 @@ def variance_scaling(
     distribution: Distribution = "truncated_normal",
     *,
     layout: Layout = "in_out",
+    in_axes: Axes | None = None,
+    out_axes: Axes | None = None,
     dtype: DTypeLike = np.float64,
     rng: np.random.Generator | int | None = None,
 ) -> NDArray[np.floating]:
     """Draw an array from the distribution of [variance_scaling_][initguide.variance_scaling_].
 
-    `shape`, `layout`, `dtype` and `rng` are those of [xavier_normal][initguide.xavier_normal].
+    `shape`, `layout`, `in_axes`, `out_axes`, `dtype` and `rng` are those of
+    [xavier_normal][initguide.xavier_normal].
 
     Examples:
         ```python
@@ -101,7 +104,17 @@ def variance_scaling(
         #> 0.10
         ```
     """
-    return array(shape, _checked(distribution), layout, dtype, rng, scaled_std, scale, mode)
+    return array(
+        shape,
+        _checked(distribution),
+        layout,
+        dtype,
+        rng,
+        (in_axes, out_axes),
+        scaled_std,
+        scale,
+        mode,
+    )
 
 
 def _checked(distribution: Distribution) -> Distribution:
@@ -126,7 +139,7 @@ METHODS = (
         use_when="code from Keras or JAX; a fan or a distribution that no named method has",
         avoid_when="the gain is given for the scale: that is its square",
         elsewhere="Keras `VarianceScaling`, JAX `variance_scaling`",
-        page="guide/methods/variance-scaling.md",
+        page="advanced/variance-scaling.md",
         spread=_spread,
     ),
 )

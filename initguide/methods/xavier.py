@@ -14,7 +14,8 @@ import torch
 from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
-from initguide.fans import Fans, Layout
+from initguide._torch_internals import scripted_as_torch
+from initguide.fans import Axes, Fans, Layout
 from initguide.gains import Nonlinearity, as_gain
 from initguide.methods._scaled import array, fill_, pair
 from initguide.papers import PAPERS
@@ -25,6 +26,7 @@ def xavier_std(fans: Fans, gain: float | Nonlinearity = 1.0) -> float:
     return as_gain(gain) * math.sqrt(2.0 / float(fans.fan_in + fans.fan_out))
 
 
+@scripted_as_torch
 def xavier_normal_(
     tensor: Tensor, gain: float | Nonlinearity = 1.0, generator: torch.Generator | None = None
 ) -> Tensor:
@@ -67,6 +69,7 @@ def xavier_normal_(
     return fill_(tensor, "normal", generator, xavier_std, gain)
 
 
+@scripted_as_torch
 def xavier_uniform_(
     tensor: Tensor, gain: float | Nonlinearity = 1.0, generator: torch.Generator | None = None
 ) -> Tensor:
@@ -94,6 +97,8 @@ def xavier_normal(
     gain: float | Nonlinearity = 1.0,
     *,
     layout: Layout = "in_out",
+    in_axes: Axes | None = None,
+    out_axes: Axes | None = None,
     dtype: DTypeLike = np.float64,
     rng: np.random.Generator | int | None = None,
 ) -> NDArray[np.floating]:
@@ -103,11 +108,18 @@ def xavier_normal(
 
     Args:
         shape: The shape of the weight, at least two sizes.
-        layout: `"in_out"` for `(*kernel, in, out)`, `"out_in"` for `(out, in, *kernel)`.
+        layout: `"in_out"` for `(*kernel, in, out)`, `"out_in"` for `(out, in, *kernel)`. Three
+            sizes are those of a one-dimensional convolution.
+        in_axes: The axis or axes of the inputs, instead of those of the layout, as in
+            [fans][initguide.fans.fans]: 0 for an attention's query kernel `(d, heads, head_dim)`.
+        out_axes: The axis or axes of the outputs: `(1, 2)` for that kernel.
 
     Raises:
+        TypeError: `in_axes` or `out_axes` holds something else than integers.
         ValueError: `shape` has fewer than two sizes, or one below 1.
         ValueError: `layout` is unknown.
+        ValueError: Only one of `in_axes` and `out_axes` is given, `shape` has no such axis, or an
+            axis is named twice.
 
     Examples:
         ```python
@@ -116,9 +128,12 @@ def xavier_normal(
         weight = init.xavier_normal((300, 500), rng=0)
         print(f"{weight.std():.3f}")  # sqrt(2 / 800) = 0.05
         #> 0.050
+        query = init.xavier_normal((400, 8, 50), in_axes=0, out_axes=(1, 2), rng=0)
+        print(f"{query.std():.3f}")  # sqrt(2 / (400 + 8 * 50)) = 0.05
+        #> 0.050
         ```
     """
-    return array(shape, "normal", layout, dtype, rng, xavier_std, gain)
+    return array(shape, "normal", layout, dtype, rng, (in_axes, out_axes), xavier_std, gain)
 
 
 def xavier_uniform(
@@ -126,6 +141,8 @@ def xavier_uniform(
     gain: float | Nonlinearity = 1.0,
     *,
     layout: Layout = "in_out",
+    in_axes: Axes | None = None,
+    out_axes: Axes | None = None,
     dtype: DTypeLike = np.float64,
     rng: np.random.Generator | int | None = None,
 ) -> NDArray[np.floating]:
@@ -142,7 +159,7 @@ def xavier_uniform(
         #> 0.200
         ```
     """
-    return array(shape, "uniform", layout, dtype, rng, xavier_std, gain)
+    return array(shape, "uniform", layout, dtype, rng, (in_axes, out_axes), xavier_std, gain)
 
 
 METHODS = pair(

@@ -19,17 +19,21 @@ def histograms(
     *,
     layers: Sequence[int] | None = None,
     bins: int = 60,
+    limit: float | None = None,
 ) -> NDArray[Any]:
     r"""Draw a histogram for each initialization (row) and layer (column), with mean and std.
 
-    Each panel has its own horizontal axis. Exact zeros, which ReLU produces often, are drawn as one
-    line at zero, and a note gives their share. The bars show the other values.
+    Each panel has its own horizontal axis, unless `limit` sets one for all of them. Exact zeros,
+    which ReLU produces often, are drawn as one line at zero, and a note gives their share. The bars
+    show the other values.
 
     Args:
         rows_by_initialization: Rows as from
             [activations][initguide.experiments.activations], by name.
         layers: The layers to show; None is the first and the last.
         bins: The number of bars.
+        limit: With a limit all panels show the values from `-limit` to `limit` on one scale. A note
+            gives the share of the values beyond.
 
     Returns:
         The Axes, an array of shape `(initializations, layers)`.
@@ -64,6 +68,8 @@ def histograms(
         for layer in wanted:
             if layer not in table:
                 raise ValueError(f"layers must be among {sorted(table)} of {name!r}; got {layer}")
+    if limit is not None:
+        return _on_one_scale(tables, wanted, last, bins, limit)
     # In three or more columns each word needs a separate line.
     narrow = len(wanted) > 2
     size = (plt.rcParams["figure.figsize"][0], (2.3 if narrow else 1.75) * len(tables) + 0.2)
@@ -159,6 +165,67 @@ def _histogram(ax: Axes, row: Mapping[str, Any], colour: str, bins: int, narrow:
     ax.spines["left"].set_visible(False)
     ax.xaxis.set_major_locator(MaxNLocator(nbins=3 if narrow else 4, steps=[1, 2, 5, 10]))
     ax.ticklabel_format(axis="x", scilimits=(-2, 4))
+
+
+def _on_one_scale(
+    tables: Mapping[str, Mapping[int, Mapping[str, Any]]],
+    layers: Sequence[int],
+    last: int,
+    bins: int,
+    limit: float,
+) -> NDArray[Any]:
+    """Draw the same histograms on one scale in both directions; bars that are higher are cut."""
+    import matplotlib.pyplot as plt
+
+    _, axes = plt.subplots(
+        len(tables),
+        len(layers),
+        figsize=(plt.rcParams["figure.figsize"][0], 0.82 * len(tables) + 0.5),
+        squeeze=False,
+        sharex=True,
+        sharey=True,
+        layout="constrained",
+    )
+    # A normal distribution with std 0.5 touches the upper edge.
+    top = 0.8 * 2 * limit / bins
+    colours = colours_of(list(tables))
+    for panels, (name, table) in zip(axes, tables.items(), strict=True):
+        panels[0].set_ylabel(
+            name.replace(" ", "\n", 1), rotation=0, ha="right", va="center", color=colours[name]
+        )
+        for ax, layer in zip(panels, layers, strict=True):
+            row = table[layer]
+            values = np.asarray(row["values"], dtype=np.float64).ravel()
+            others, zeros = values[values != 0], float(np.mean(values == 0))
+            beyond = float(np.mean(~(np.abs(values) <= limit)))
+            share = np.full(len(others), 1 / len(values))
+            ax.hist(
+                others,
+                bins,
+                range=(-limit, limit),
+                weights=share,
+                color=colours[name],
+                alpha=0.75,
+            )
+            if zeros > 0:
+                ax.vlines(0, 0, top, color=colours[name], linewidth=4)
+            _note(ax, 0, f"mean {_number(row['mean'])}\nstd {_number(row['std'])}")
+            notes = [f"{zeros:.0%} zero"] if zeros > 0 else []
+            notes += [f"{beyond:.0%} beyond"] if beyond > 0.005 else []
+            _note(ax, 1, "\n".join(notes))
+            ax.set(ylim=(0, top), yticks=[])
+            ax.grid(visible=False)
+            ax.spines["left"].set_visible(False)
+    for ax, layer in zip(axes[0], layers, strict=True):
+        ax.set_title("output" if layer == last else f"layer {layer}")
+    return axes
+
+
+def _note(ax: Axes, side: int, text: str) -> None:
+    """Write a note at the left (0) or right (1) edge of a panel."""
+    ax.annotate(
+        text, (side, 0.97), xycoords="axes fraction", ha=("left", "right")[side], va="top", size=10
+    )
 
 
 def _number(value: float) -> str:

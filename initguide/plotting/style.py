@@ -106,6 +106,74 @@ def legend_above(ax: Axes) -> None:
     )
 
 
+def label_lines(ax: Axes) -> None:
+    """Write each line's label beside its right end, in its colour; use it instead of a legend.
+
+    Labels that would overlap are moved apart. Dotted lines, which show theory or chance, get none.
+    A note inside the panel about a line that ends early, "std 1.0: diverged", becomes its label.
+
+    Args:
+        ax: The panel, drawn with `legend=False`; the layout of the figure must be constrained.
+
+    Examples:
+        ```python
+        from initguide import plotting
+        from initguide.experiments import INITIALIZATIONS, signals_by_depth
+
+        rows = signals_by_depth(INITIALIZATIONS, depth=10, width=50, seeds=[0, 1])
+        ax = plotting.signals(rows, legend=False)
+        plotting.label_lines(ax)
+        ```
+    """
+    from matplotlib.lines import Line2D
+
+    lines = [
+        (line, label)
+        for line, label in zip(*ax.get_legend_handles_labels(), strict=True)
+        if isinstance(line, Line2D) and line.get_linestyle() != ":"
+    ]
+    ax.autoscale_view()
+    figure = ax.get_figure(root=True)
+    points = 72 * ax.get_position().height * (figure.get_figheight() if figure else 3.8)
+    # Labels have 11 points; the constrained layout will make the panel a little higher later.
+    gap = 13 / points
+    ends = sorted(((_end(ax, line), line, label) for line, label in lines), key=lambda end: end[0])
+    heights = np.array([height for height, _, _ in ends])
+    for i in range(1, len(heights)):
+        heights[i] = max(heights[i], heights[i - 1] + gap)
+    for i in reversed(range(len(heights))):
+        above = heights[i + 1] - gap if i + 1 < len(heights) else 1.0
+        heights[i] = min(heights[i], above)
+    notes = {text.get_text().partition(":")[0]: text for text in ax.texts}
+    for height, (_, line, label) in zip(heights, ends, strict=True):
+        note = notes.get(label)
+        if note is not None:
+            label = note.get_text()
+            note.remove()
+        ax.annotate(
+            label,
+            (1, height),
+            xycoords="axes fraction",
+            xytext=(6, 0),
+            textcoords="offset points",
+            va="center",
+            color=line.get_color(),
+            fontsize=11,
+            annotation_clip=False,
+        )
+
+
+def _end(ax: Axes, line: Any) -> float:
+    """Return the height at which a line ends, as a share of the panel's height."""
+    values = np.asarray(line.get_ydata(), dtype=np.float64)
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        return 0.5
+    with np.errstate(all="ignore"):
+        height = ax.transAxes.inverted().transform(ax.transData.transform((0, finite[-1])))[1]
+    return float(np.clip(height, 0, 1))
+
+
 def shared_legend(axes: ArrayLike | Sequence[Axes]) -> None:
     """Put one legend above a whole figure, for panels drawn with `legend=False`.
 

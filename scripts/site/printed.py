@@ -19,8 +19,10 @@ def check(step: Step, printed: Sequence[tuple[int, str]]) -> list[Problem]:
     """Compare a fence with its printed texts: pairs of a line of the fence, from 1, and a text."""
     lines = step.source.splitlines()
     texts: dict[int, str] = {}
+    line_of: dict[int, int] = {}
     for line, text in printed:
         end = _end(step.source, line)
+        line_of.setdefault(end, line)
         texts[end] = texts.get(end, "") + text
     problems = []
     claimed: set[int] = set()
@@ -29,6 +31,9 @@ def check(step: Step, printed: Sequence[tuple[int, str]]) -> list[Problem]:
         claimed.update(range(end, below))
         got = "\n".join(line.rstrip() for line in text.removesuffix("\n").split("\n"))
         same = _without_layout(said) == _without_layout(got) if in_block else said == got
+        if re.search(r"\bFalse\b", text) and not _is_meant(lines, line_of[end], end):
+            message = "a printed False must be meant: add `# False: why` to its print; printed "
+            problems.append(Problem(step.line + end - 1, message + _shown(got)))
         if below == end:
             message = f"what is printed must stand below as `#> …`; printed {_shown(got)}"
             problems.append(Problem(step.line + end - 1, message))
@@ -86,6 +91,11 @@ def _strings(source: str) -> Iterator[ast.stmt]:
                 is_string = isinstance(value, ast.Constant) and isinstance(value.value, str)
                 if isinstance(statement, ast.Expr) and is_string:
                     yield statement
+
+
+def _is_meant(lines: Sequence[str], start: int, end: int) -> bool:
+    """Return whether a comment on the statement's lines, or right above it, announces a False."""
+    return any("# False: " in line for line in lines[max(start - 2, 0) : end])
 
 
 def _end(source: str, line: int) -> int:

@@ -1,9 +1,12 @@
-"""Markdown made from the records: overview, fact boxes, bibliography, claims, defaults."""
+"""Markdown made from the records: overview, facts, decisions, bibliography, claims, defaults."""
 
+import inspect
+import pkgutil
 import posixpath
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import decisions
 import defaults
 import tables
 
@@ -14,14 +17,17 @@ if TYPE_CHECKING:
 
 
 def block(request: str, page: str) -> str:
-    """Return the Markdown of a request: a name in BLOCKS, or `facts TITLE`."""
+    """Return the Markdown of a request: a name in BLOCKS, `facts TITLE` or `names NAME ...`."""
     name, _, argument = request.partition(" ")
     if name == "facts" and argument:
         return _facts(argument, page)
+    if name == "names" and argument:
+        return _names(argument.split())
     if request not in BLOCKS:
         names = ", ".join(map(repr, BLOCKS))
         raise ValueError(
-            f"a generated block must be 'facts TITLE' or one of {names}; got {request!r}"
+            f"a generated block must be 'facts TITLE', 'names NAME ...' or one of {names}; "
+            f"got {request!r}"
         )
     return BLOCKS[request](page)
 
@@ -60,6 +66,28 @@ def _facts(title: str, page: str) -> str:
         f"**Source:** {_cite(method.paper, page)}, *{method.paper.title}*",
     ]
     return f'!!! abstract "{method.title}"\n\n' + "\n".join(f"    - {line}" for line in lines)
+
+
+def _names(names: list[str]) -> str:
+    """Return a table of public names; a row says what the first name of `this/its_twin` does."""
+    rows = []
+    for twins in (name.split("/") for name in names):
+        documented = pkgutil.resolve_name(f"initguide.{twins[0]}")
+        first = (inspect.getdoc(documented) or "").partition("\n")[0]
+        rows.append([" · ".join(map(_api, twins)), first])
+    return tables.of_cells(["Name", "What it does"], rows)
+
+
+def _decisions(page: str) -> str:
+    from initguide.methods.registry import METHODS
+
+    names = {"kaiming": "He", "xavier": "Xavier", "lecun": "LeCun"}
+    links = {}
+    for method in METHODS:
+        function = method.names[0]
+        name = names.get(function.partition("_")[0], method.title.lower())
+        links[function] = f"[{name}]({_link(method.page, page)})"
+    return decisions.table(links)
 
 
 def _bibliography(page: str) -> str:
@@ -113,7 +141,7 @@ def _cite(paper: "Paper", page: str) -> str:
 
 
 def _api(name: str) -> str:
-    return f"[`{name}`][initguide.{name}]"
+    return f"[`{name.rpartition('.')[-1]}`][initguide.{name}]"
 
 
 def _link(target: str, page: str) -> str:
@@ -122,6 +150,7 @@ def _link(target: str, page: str) -> str:
 
 BLOCKS: dict[str, Callable[[str], str]] = {
     "overview": _overview,
+    "decisions": _decisions,
     "bibliography": _bibliography,
     "claims": _claims,
     "defaults overview": lambda _: defaults.overview(),

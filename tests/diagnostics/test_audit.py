@@ -359,6 +359,31 @@ def test_every_precision_is_clean(recipe, dtype):
         audit(model, recipe).assert_ok()
 
 
+class TiedHead(nn.Module):
+    """An embedding with a padding row, whose weight is the head's too."""
+
+    def __init__(self, words, width, padding):
+        super().__init__()
+        self.table = nn.Embedding(words, width, padding_idx=padding)
+        self.out = nn.Linear(width, words, bias=False)
+        self.out.weight = self.table.weight
+
+    def forward(self, ids):
+        return self.out(self.table(ids))
+
+
+@pytest.mark.parametrize(
+    ("words", "width", "padding"), [(100, 64, 0), (257, 256, 256), (256, 256, 3), (40, 300, -1)]
+)
+def test_a_padding_row_of_an_orthogonal_weight_is_clean(words, width, padding):
+    model = TiedHead(words, width, padding)
+    init.initialize_(model, "orthogonal", seed=0)
+    audit(model, "orthogonal").assert_ok()
+    with torch.no_grad():
+        model.table.weight[10] *= 1.1
+    assert [found.kind for found in audit(model, "orthogonal").findings] == ["not orthogonal"]
+
+
 OTHER_LAWS = {
     "sparse": ("sparse_", {"sparsity": 0.3}),
     "identity": ("identity_", {}),

@@ -1,5 +1,6 @@
 """Keras and JAX as oracles: the same laws, fans, layouts and shapes as our NumPy functions."""
 
+import math
 import os
 
 os.environ["KERAS_BACKEND"] = "jax"
@@ -124,3 +125,40 @@ def test_delta_orthogonal_has_jaxs_place_and_gain(shape):
 def test_identity_is_keras():
     theirs = keras.ops.convert_to_numpy(keras.initializers.Identity(gain=0.5)((3, 5)))
     np.testing.assert_array_equal(init.identity((3, 5), 0.5), theirs)
+
+
+# Attention kernels of JAX and Keras: (shape, in_axes, out_axes).
+KERNELS = [((256, 8, 32), 0, (1, 2)), ((8, 48, 300), (0, 1), 2), ((4, 300, 16), 1, (0, 2))]
+
+
+@pytest.mark.parametrize(("shape", "into", "out"), KERNELS, ids=str)
+@pytest.mark.parametrize("mode", ["fan_in", "fan_out", "fan_avg"])
+def test_named_axes_have_the_std_of_jax(shape, into, out, mode):
+    draw = jax.nn.initializers.variance_scaling(2.0, mode, "normal", in_axis=into, out_axis=out)
+    expected = float(draw(jax.random.key(0), shape).std())
+    axes = {"in_axes": into, "out_axes": out, "rng": 0}
+    ours = [init.variance_scaling(shape, 2.0, mode, "normal", **axes)]
+    if mode == "fan_avg":
+        gain = 2**0.5
+        ours += [f(shape, gain, **axes) for f in (init.xavier_normal, init.xavier_uniform)]
+    else:
+        options = {"mode": mode, "nonlinearity": "relu"}
+        ours += [f(shape, **options, **axes) for f in (init.kaiming_normal, init.kaiming_uniform)]
+    if mode == "fan_in":
+        ours += [f(shape, 2**0.5, **axes) for f in (init.lecun_normal, init.lecun_uniform)]
+    # Two samples of the size of the array; four standard errors.
+    slack = 4 / ours[0].size ** 0.5
+    for array in ours:
+        assert array.shape == shape
+        assert array.std() == pytest.approx(expected, rel=slack)
+
+
+@pytest.mark.parametrize(("shape", "into", "out"), KERNELS, ids=str)
+@pytest.mark.parametrize("layout", ["in_out", "out_in"])
+def test_named_axes_make_one_orthogonal_matrix(shape, into, out, layout):
+    found = init.orthogonal(shape, 0.5, layout=layout, in_axes=into, out_axes=out, rng=0)
+    axes = [into] if isinstance(into, int) else list(into)
+    matrix = np.moveaxis(found, axes, range(len(axes)))
+    matrix = matrix.reshape(math.prod(shape[axis] for axis in axes), -1)
+    singular = np.linalg.svd(matrix, compute_uv=False)
+    assert np.allclose(singular, 0.5)

@@ -1,5 +1,6 @@
 """The figures show the values of the rows, and keep the settings of matplotlib."""
 
+import itertools
 import math
 import subprocess
 import sys
@@ -208,6 +209,18 @@ def activation_row(layer, values):
     return {"layer": layer, "values": values, "mean": values.mean(), "std": values.std()}
 
 
+def test_histograms_on_one_scale_show_shares_and_note_what_is_beyond():
+    small = activation_row(1, [0, 0, 0.1, 0.2])
+    large = activation_row(1, [0, 1.5, 10, -10])
+    axes = plotting.histograms({"He": [small], "std 1.0": [large]}, bins=6, limit=3)
+    assert axes[0, 0].get_xlim() == axes[1, 0].get_xlim()
+    assert axes[0, 0].get_ylim() == axes[1, 0].get_ylim()
+    for ax, heights in ((axes[0, 0], [0, 0, 0, 0.5, 0, 0]), (axes[1, 0], [0, 0, 0, 0, 0.25, 0])):
+        assert [bar.get_height() for bar in ax.patches] == pytest.approx(heights)
+    assert axes[0, 0].texts[1].get_text() == "50% zero"
+    assert axes[1, 0].texts[1].get_text() == "25% zero\n50% beyond"
+
+
 def test_histograms_note_mean_std_and_zeros():
     rows = [activation_row(n, [0, 0, 1, 3]) for n in (1, 2, 3)]
     rows[1] = activation_row(2, [-300, -300.5])
@@ -313,3 +326,49 @@ def test_errors_name_the_rule_and_the_value():
     with pytest.raises(ValueError, match=r"weights must be a matrix; got shape \(3,\)"):
         plotting.matrix([1, 2, 3])
     assert not plt.get_fignums()
+
+
+def test_labels_are_beside_the_ends_of_their_lines_and_do_not_overlap():
+    fig, ax = plt.subplots(layout="constrained")
+    for name, end in [("He", 1.0), ("Xavier", 1.01), ("std 0.01", 0.0), ("LSUV", np.nan)]:
+        ax.plot([0, 1], [0.5, end], label=name, color=plotting.COLORS[name])
+    ax.axhline(0.2, linestyle=":", label="theory")
+    ax.set_ylim(0, 2)
+    plotting.label_lines(ax)
+    fig.draw_without_rendering()
+    labels = {text.get_text(): text for text in ax.texts}
+    assert set(labels) == {"He", "Xavier", "std 0.01", "LSUV"}
+    boxes = {name: text.get_window_extent() for name, text in labels.items()}
+    right = ax.get_window_extent().x1
+    assert all(right < box.x0 and box.x1 <= fig.bbox.x1 for box in boxes.values())
+    for one, other in pairwise(sorted(boxes.values(), key=lambda box: box.y0)):
+        assert one.y1 <= other.y0 + 1
+    middle = {name: (box.y0 + box.y1) / 2 for name, box in boxes.items()}
+    assert middle["std 0.01"] < middle["He"] < middle["Xavier"]
+    assert to_rgb(labels["He"].get_color()) == to_rgb(plotting.COLORS["He"])
+
+
+def test_a_note_about_a_line_becomes_its_label():
+    rows = curve_rows({0: [1.0, 2.0, math.nan]}) + curve_rows({0: [1.0, 0.5, 0.2]}, "Xavier")
+    fig, ax = plt.subplots(layout="constrained")
+    plotting.curves(rows, ax=ax, legend=False)
+    plotting.label_lines(ax)
+    fig.draw_without_rendering()
+    labels = {text.get_text(): text.get_window_extent().x0 for text in ax.texts}
+    assert set(labels) == {"He: diverged", "Xavier"}
+    assert min(labels.values()) > ax.get_window_extent().x1
+
+
+def test_a_network_s_labels_do_not_overlap():
+    links = {(0, i, j): f"w{i}{j}" for i in (0, 1) for j in (0, 1)}
+    units = {(layer, unit): f"u{layer}{unit}" for layer in (0, 1) for unit in (0, 1)}
+    fig, ax = plt.subplots(figsize=(3.4, 2.1), layout="constrained")
+    plotting.network([2, 2, 1], labels=links | units, links={(0, 1, 0): "#ff0000"}, step=1.8, ax=ax)
+    fig.draw_without_rendering()
+    boxes = {text.get_text(): text.get_window_extent() for text in ax.texts}
+    assert len(boxes) == 8
+    for one, other in itertools.combinations(boxes.values(), 2):
+        assert not one.overlaps(other)
+    assert len(ax.lines) == 6
+    assert [to_rgb(drawn.get_color()) for drawn in ax.lines].count((1, 0, 0)) == 1
+    assert len(ax.patches) == 5

@@ -189,3 +189,73 @@ def test_records_become_links_relative_to_the_page():
     assert all(f"{{ #{key} }}" in bibliography for key in PAPERS)
     with pytest.raises(ValueError, match=r"must name one of .*; got 'Nothing'"):
         records.block("facts Nothing", "index.md")
+
+
+# What a page must not show -----------------------------------------------------------------------
+
+UNMEANT = [
+    "print(1 > 2)\n#> False\n",
+    "for x in (1, 2):\n    print('small:', x < 2)\n    #> small: True\n    #> small: False\n",
+    "print([1 > 0, 1 > 2])\n#> [True, False]\n",
+]
+
+
+@pytest.mark.parametrize("source", UNMEANT)
+def test_a_printed_false_must_be_meant(source: str):
+    import printed
+
+    (problem,) = printed.check(*printing(source))
+    assert "a printed False must be meant" in problem.message
+    line = next(n for n, text in enumerate(source.splitlines()) if "print" in text)
+    assert problem.line == 10 + line
+    above = source.replace("    print", "    # False: why\n    print")
+    above = above if above != source else f"# False: why\n{source}"
+    assert printed.check(*printing(above)) == []
+
+
+@pytest.mark.parametrize(("value", "count"), [(float("nan"), 1), (float("inf"), 0), ("banana", 0)])
+def test_a_table_must_not_show_nan(value: object, count: int):
+    import fences
+    import steps
+    import tables
+
+    page = "# Title\n\n```python\nrows\n```\n<!-- table: Rows. -->\n"
+    table = tables.markdown([{"start": "He", "loss": 0.5}, {"start": "std 1.0", "loss": value}])
+    woven = fences.weave(fences.parse(page), [steps.Output("", None, table)], "page", "./")
+    assert [(p.line, "got the row | std 1.0 | nan |" in p.message) for p in woven.problems] == [
+        (6, True)
+    ] * count
+
+
+# The decision table ------------------------------------------------------------------------------
+
+
+def test_the_decision_table_is_what_the_recipe_does(monkeypatch: pytest.MonkeyPatch):
+    import records
+
+    from initguide.model.rule import Rule
+    from initguide.recipes import registry
+
+    table = records.block("decisions", "guide/summary.md")
+    rows = {row.split(" | ")[0].strip("| "): row for row in table.splitlines()[2:]}
+    # sqrt(2); the root of E[f(s z)²] = 1 for GELU; 1 / sqrt(E[tanh(z)²]); the same for sigmoid.
+    for layer, method, std in (
+        ("before ReLU", "He", "$1.41/"),
+        ("before GELU; SiLU", "LeCun", "$1.47/"),
+        ("before tanh", "Xavier", "$1.59\\sqrt{2/"),
+        ("before sigmoid (better: another activation)", "Xavier", "$1.85\\sqrt{2/"),
+        ("output, or no activation follows", "LeCun", "$1/"),
+        ("convolution before ReLU", "He", "$1.41/"),
+        ("RNN, GRU, LSTM: from the state", "orthogonal", "for each gate"),
+    ):
+        assert f"| [{method}](methods/" in rows[layer]
+        assert std in rows[layer]
+    assert "log *T*" in rows["RNN, GRU, LSTM: from the input"]
+
+    auto = registry.RECIPES["auto"]
+    changed = Rule("*weight", "orthogonal_", before="tanh")
+    monkeypatch.setitem(
+        registry.RECIPES, "auto", lambda model, trace: [changed, *auto(model, trace)]
+    )
+    before_tanh = records.block("decisions", "guide/summary.md").splitlines()[4]
+    assert before_tanh.startswith("| before tanh | [orthogonal](methods/orthogonal.md)")

@@ -1,22 +1,31 @@
-// A playground on the page: controls, what the worker measured, and the address.
+// A playground on the page: controls, what the worker measured, training, and the address.
 
 import { CONTROLS, html } from "./controls.js";
-import { Chart, element, histograms, lookOf, markerPath } from "./draw.js";
+import { Chart, element, histograms, key, lookOf } from "./draw.js";
 import { number, percent } from "./numbers.js";
-import { fromQuery, titleOf, toQuery } from "./settings.js";
-import { workbench } from "./workbench.js";
+import { race } from "./race.js";
+import { PRESETS, fromQuery, titleOf, toQuery } from "./settings.js";
+import { takeHome } from "./take_home.js";
+import { trainingPanel } from "./training_panel.js";
+import { doubts } from "./verdict.js";
+import { newWorker } from "./workers.js";
 
 const PLAYGROUND = new URL("../../playground/", import.meta.url);
 const QUIET = 600;
 
 // A title above what it names.
 const panel = (tag, title, ...nodes) => html("div", { class: "pg-panel" }, html(tag, { class: "pg-title" }, title), ...nodes);
+const button = (label, click, primary = false) =>
+  html("button", { type: "button", class: primary ? "pg-button pg-primary" : "pg-button", click }, label);
 
 export function mount(root) {
+  if ("race" in root.dataset) return race(root);
   const full = "full" in root.dataset;
   const given = fromQuery(root.dataset.settings ?? "");
   const names = root.dataset.controls?.split(" ") ?? Object.keys(CONTROLS);
   let settings = full ? fromQuery(location.search) : given;
+  // What was set before the last button: the rival in a race.
+  let before = null;
   let shown = null;
   let id = 0;
 
@@ -25,25 +34,35 @@ export function mount(root) {
   form.append(...names.map((name) => controls[name].node));
   const verdict = html("div", { class: "pg-verdict" });
   const spoken = html("p", { class: "pg-hidden", role: "status" });
-  const fixButton = html("button", { type: "button", class: "pg-button pg-primary", hidden: true, click: () => adopt(shown.change.settings, true) });
+  const fixButton = button("", () => choose(shown.change.settings), true);
+  fixButton.hidden = true;
   const legend = html("p", { class: "pg-legend" });
-  const size = full ? { width: 440, height: 270 } : { width: 330, height: 220 };
+  const size = { width: 330, height: full ? 240 : 220 };
   const charts = { signal: new Chart("Signal by layer", size), gradient: new Chart("Gradient by layer", size) };
   const tag = full ? "h2" : "p";
   const panels = [
-    panel(tag, full ? "Signal: rms of each layer's output" : "Signal: rms by layer", charts.signal.svg),
-    panel(tag, full ? "Gradient: rms at each layer" : "Gradient: rms by layer", charts.gradient.svg),
+    panel(tag, "Signal: rms by layer", charts.signal.svg),
+    panel(tag, "Gradient: rms by layer", charts.gradient.svg),
   ];
-  const head = html("div", { class: "pg-head" }, verdict, fixButton);
-  const body = html("div", { class: "pg-body" }, head, html("div", { class: "pg-charts" }, ...panels), legend, spoken);
+  const buttons = html("p", { class: "pg-buttons" }, fixButton);
+  const head = html("div", { class: "pg-head" }, verdict, buttons);
+  const body = html("div", { class: "pg-body" }, head, html("div", { class: "pg-charts pg-top" }, ...panels), legend, spoken);
   const extras = [];
-  if (full) extras.push(flatAndHistograms(body), numbers(body), workbench(body, () => settings));
-  else body.append(html("p", { class: "pg-more" }, html("a", { href: PLAYGROUND.href }, "Open in the playground")));
+  const trainButton = button("Train it", () => (training.running() ? training.stop() : train([settings])));
+  const raceButton = button("", () => train([rival(), settings]));
+  const training = full ? trainingPanel(size, paintButtons) : null;
+  const panelOfTraining = full && panel("h2", "Training loss on the digits", ...training.nodes);
+  if (full) {
+    buttons.append(trainButton, raceButton);
+    form.prepend(presets());
+    panels.at(-1).after(panelOfTraining);
+    extras.push(flatAndHistograms(body), numbers(body), takeHome(body));
+  } else body.append(html("p", { class: "pg-more" }, html("a", { href: PLAYGROUND.href }, "Open in the playground")));
   const frame = html("div", { class: full ? "pg pg-full" : "pg pg-live" }, form, body);
 
   // One question at a time, in a thread of its own: while it computes, only the newest settings
   // wait, and each answer is drawn, so that the charts follow a slider that keeps moving.
-  const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+  const worker = newWorker();
   let [computing, waiting] = [false, false];
   worker.onmessage = ({ data }) => {
     if (data.kind === "range") {
@@ -70,21 +89,56 @@ export function mount(root) {
     else send();
   }
 
-  function adopt(next, remember) {
+  function adopt(next) {
     settings = next;
     for (const name of names) controls[name].set(settings[name]);
     if (controls.gain) controls.gain.node.hidden = settings.init !== "gain";
     for (const extra of extras) extra.adopt?.(settings);
-    if (full && remember && toQuery(settings) !== toQuery(fromQuery(location.search)))
-      history.pushState(null, "", location.pathname + toQuery(settings) + location.hash);
     if (!full) body.querySelector(".pg-more a").href = PLAYGROUND.href + toQuery(settings);
     ask();
   }
 
-  const read = () => ({ ...settings, ...Object.fromEntries(names.map((name) => [name, controls[name].get()])) });
-  form.addEventListener("input", () => adopt(read(), false));
-  form.addEventListener("change", () => adopt(read(), true));
-  if (full) window.addEventListener("popstate", () => adopt(fromQuery(location.search), false));
+  // The address always holds what is shown. Only a button adds to the history: with an entry for
+  // each step of a slider, nobody would get back.
+  const address = () => location.pathname + toQuery(settings) + location.hash;
+  function choose(next) {
+    before = settings;
+    adopt(next);
+    if (full) history.pushState(null, "", address());
+  }
+
+  form.addEventListener("input", (event) => {
+    if (!(event.target.name === "preset")) change();
+  });
+  form.addEventListener("change", (event) => {
+    if (event.target.name === "preset") choose({ ...fromQuery(""), ...PRESETS[event.target.value] });
+    else change();
+  });
+  function change() {
+    adopt({ ...settings, ...Object.fromEntries(names.map((name) => [name, controls[name].get()])) });
+    if (full) history.replaceState(null, "", address());
+  }
+  if (full) window.addEventListener("popstate", () => adopt(fromQuery(location.search)));
+
+  const rival = () => shown?.change?.settings ?? before;
+  function train(contestants) {
+    const { rate, seed } = settings;
+    training.start(contestants.map((each) => ({ ...each, rate, seed })));
+    panelOfTraining.scrollIntoView({ block: "nearest" });
+  }
+
+  function paintButtons() {
+    if (!shown) return;
+    const { change } = shown;
+    const focused = document.activeElement === fixButton;
+    fixButton.hidden = !change;
+    if (change) fixButton.textContent = `Fix it: ${change.words}`;
+    else if (focused) (full ? trainButton : form.querySelector("select, input")).focus();
+    if (!full) return;
+    trainButton.textContent = training.running() ? "Stop" : "Train it";
+    raceButton.hidden = !rival() || training.running();
+    raceButton.textContent = change ? "Race it against the fix" : "Race it against the start before";
+  }
 
   let quiet = 0;
   function paint() {
@@ -92,8 +146,8 @@ export function mount(root) {
     const { color, marker } = lookOf(of.init);
     const text = "var(--md-default-fg-color)";
     for (const [name, chart] of Object.entries(charts)) {
-      const key = name === "signal" ? "rms" : "gradient";
-      const values = rows.map((row) => row[key]);
+      const column = name === "signal" ? "rms" : "gradient";
+      const values = rows.map((row) => row[column]);
       const series = [];
       if (range) series.push({ kind: "band", color, values: range[name] });
       if (fixed) series.push({ kind: "thin", color: lookOf(change.settings.init).color, values: fixed[name], faint: true });
@@ -102,12 +156,12 @@ export function mount(root) {
       const none = values.every((value) => value === 0) ? "zero in every layer" : "";
       chart.draw(series, {
         xs: [1, of.depth],
-        least: 1,
         note: none,
         says: none || `layer 1 ${number(values[0])}, layer ${of.depth} ${number(values.at(-1))}; theory ${number(theory[name][0])} and ${number(theory[name].at(-1))}`,
       });
     }
-    paintVerdict(faults, change);
+    paintVerdict(faults, doubts(of, rows));
+    paintButtons();
     paintLegend(of, change, range);
     for (const extra of extras) extra.paint?.(shown, color);
     root.dataset.milliseconds = shown.milliseconds.toFixed(1);
@@ -116,13 +170,10 @@ export function mount(root) {
     quiet = setTimeout(() => (spoken.textContent = `${titleOf(of)}: ${verdict.textContent}`), QUIET);
   }
 
-  function paintVerdict(faults, change) {
-    const found = faults.length
-      ? faults.map(({ kind, words }) => html("li", {}, html("strong", {}, `${capital(kind)}: `), `${words}.`))
-      : [html("li", { class: "pg-well" }, html("strong", {}, "Healthy: "), "signal and gradient arrive, and the units differ.")];
-    verdict.replaceChildren(html("ul", {}, ...found));
-    fixButton.hidden = !change;
-    if (change) fixButton.textContent = `Fix it: ${change.words}`;
+  function paintVerdict(faults, doubt) {
+    const line = (title, words) => html("li", {}, html("strong", {}, `${title}: `), `${words}.`);
+    const well = doubt ? line("Sizes are right", doubt) : line("Healthy", "signal and gradient arrive, and the units differ");
+    verdict.replaceChildren(html("ul", {}, ...(faults.length ? faults.map(({ kind, words }) => line(capital(kind), words)) : [well])));
   }
 
   function paintLegend(of, change, range) {
@@ -139,18 +190,17 @@ export function mount(root) {
   }
 
   root.replaceChildren(frame);
-  adopt(settings, false);
+  adopt(settings);
 }
 
 const capital = (text) => text[0].toUpperCase() + text.slice(1);
 
-// A sign of the legend.
-function key(kind, color, marker) {
-  const svg = element("svg", { viewBox: "0 0 30 12", class: "pg-key", "aria-hidden": "true" });
-  if (kind === "band") svg.append(element("path", { d: "M0 1H30V11H0Z", fill: color, class: "pg-band" }));
-  else svg.append(element("path", { d: "M1 6H29", stroke: color, class: `pg-line pg-${kind}` }));
-  if (marker) svg.append(element("path", { d: markerPath(marker), fill: color, transform: "translate(15 6)" }));
-  return svg;
+// Settings to start from; the list goes back to its first line, because a setting is no preset once it is changed.
+function presets() {
+  const input = html("select", { id: "pg-preset", name: "preset" }, html("option", { value: "" }, "choose …"),
+    ...Object.keys(PRESETS).map((title) => html("option", {}, title)));
+  input.addEventListener("change", () => setTimeout(() => (input.value = "")));
+  return html("div", { class: "pg-field" }, html("label", { for: "pg-preset" }, "Examples"), input);
 }
 
 // The share of flat entries and of dead units, and histograms of signal and gradient.

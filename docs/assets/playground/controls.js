@@ -1,6 +1,7 @@
 // Native inputs with labels, and the elements they are made of.
 
-import { ACTIVATION_TITLES, BATCHES, INITS, RANGES } from "./settings.js";
+import { number } from "./numbers.js";
+import { ACTIVATION_TITLES, BATCHES, INITS, RANGES, RATES, SEEDS, nearestRate } from "./settings.js";
 
 // An element from its name, attributes and children; a function is an event's listener.
 export function html(name, attributes = {}, ...children) {
@@ -46,6 +47,24 @@ export function slider(label, { min, max, step, shown = String }) {
   };
 }
 
+// A whole number, with a button that takes the next one.
+function draws(label) {
+  const id = newId();
+  const input = html("input", { id, type: "number", min: 0, max: SEEDS - 1, step: 1 });
+  const get = () => Math.min(Math.max(Math.trunc(Number(input.value)) || 0, 0), SEEDS - 1);
+  const next = () => {
+    input.value = (get() + 1) % SEEDS;
+    input.dispatchEvent(new Event("change", { bubbles: true }));
+  };
+  const button = html("button", { type: "button", class: "pg-button", click: next }, "New draw");
+  return {
+    node: html("div", { class: "pg-field pg-draws" }, html("label", { for: id }, label), button, input),
+    input,
+    get,
+    set: (value) => (input.value = value),
+  };
+}
+
 function check(label) {
   const id = newId();
   const input = html("input", { id, type: "checkbox" });
@@ -68,5 +87,10 @@ export const CONTROLS = {
   batch: () => {
     const made = select("Inputs", BATCHES.map((size) => [size, String(size)]));
     return { ...made, get: () => Number(made.get()) };
+  },
+  seed: () => draws("Random draw"),
+  rate: () => {
+    const made = slider("Learning rate", { min: 0, max: RATES.length - 1, step: 1, shown: (place) => number(RATES[place]) });
+    return { ...made, get: () => RATES[made.get()], set: (rate) => made.set(RATES.indexOf(nearestRate(rate))) };
   },
 };

@@ -30,6 +30,19 @@ export const markerPath = (marker) => MARKERS[marker] ?? MARKERS.o;
 // The colour and the marker that an initialization has in the guide's figures.
 export const lookOf = (init) => METHODS[INITS[init][0]];
 
+// A sign of the legend.
+export function key(kind, color, marker) {
+  const svg = element("svg", { viewBox: "0 0 30 12", class: "pg-key", "aria-hidden": "true" });
+  if (kind === "band") svg.append(element("path", { d: "M0 1H30V11H0Z", fill: color, class: "pg-band" }));
+  else svg.append(element("path", { d: "M1 6H29", stroke: color, class: `pg-line pg-${kind}` }));
+  if (marker) svg.append(element("path", { d: markerPath(marker), fill: color, transform: "translate(15 6)" }));
+  return svg;
+}
+
+// A logarithmic axis reaches so many decades up and down from one: the first that holds the values.
+// It has few sizes, so that a line bends while a slider moves, and not the axis.
+const REACHES = [1, 4, 10, 25, 100, 310];
+
 const MARGIN = { left: 50, right: 12, top: 10, bottom: 30 };
 const round = (x) => Math.round(100 * x) / 100;
 
@@ -70,7 +83,7 @@ export class Chart {
 
   // series: { kind, color, marker, values, at, faint }: the kind is a class, and `dots` have a marker,
   // a `band` two values a layer; `at` is where, if not at 1, 2, …; what is faint sets no scale.
-  draw(series, { xs, says = "", note = "", least = 0 } = {}) {
+  draw(series, { xs, says = "", note = "" } = {}) {
     const { width, height, y } = this;
     const log = y === "log";
     const scaled = (value) => (log ? (value > 0 ? Math.log10(value) : NaN) : value);
@@ -82,11 +95,8 @@ export class Chart {
             const at = scaled(value);
             if (Number.isFinite(at)) [low, high] = [Math.min(low, at), Math.max(high, at)];
           }
-      if (low > high) [low, high] = [-1, 1];
-      // One and its surroundings are always in sight.
-      [low, high] = [Math.min(low, -least), Math.max(high, least)];
-      const air = 0.06 * (high - low);
-      [low, high] = [low - air, high + air];
+      const reach = REACHES.find((decades) => Math.max(-low, high) <= decades) ?? REACHES.at(-1);
+      [low, high] = [-1.05 * reach, 1.05 * reach];
     }
     const [first, last] = xs;
     const across = (value) =>

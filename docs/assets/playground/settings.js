@@ -4,12 +4,13 @@ export const DEFAULTS = {
   activation: "relu",
   init: "xavier",
   gain: 1,
-  depth: 50,
+  depth: 20,
   width: 64,
   layerNorm: false,
   residual: false,
   batch: 128,
   seed: 0,
+  rate: 0.01,
 };
 export const ACTIVATION_TITLES = {
   linear: "linear",
@@ -44,6 +45,21 @@ export const RANGES = {
   width: { min: 8, max: 256, step: 4 },
 };
 export const BATCHES = [32, 64, 128, 256];
+// Learning rates, four in each decade.
+export const RATES = Array.from({ length: 17 }, (_, i) => Number((10 ** (i / 4 - 4)).toPrecision(2)));
+export const nearestRate = (value) => RATES[Math.min(Math.max(Math.round(4 * (Math.log10(value) + 4)), 0), RATES.length - 1)];
+export const SEEDS = 2 ** 31;
+
+// Settings that show something, by title.
+export const PRESETS = {
+  "Xavier under ReLUs": {},
+  "PyTorch's default, 50 layers": { init: "torch", depth: 50 },
+  "Sigmoid trap": { activation: "sigmoid" },
+  "tanh at the edge of chaos": { activation: "tanh", init: "lecun", depth: 50 },
+  "He with LayerNorm": { init: "he", layerNorm: true, depth: 50 },
+  "Residual sums grow": { init: "he", residual: true, depth: 50 },
+  "Residual sums, scaled by 1/√depth": { init: "gain", gain: 0.143, residual: true, depth: 50 },
+};
 
 const CHOICES = { activation: ACTIVATION_TITLES, init: INITS };
 
@@ -54,7 +70,8 @@ function valueOf(name, text) {
   const value = Number(text);
   if (text === "" || !Number.isFinite(value)) return undefined;
   if (name === "batch") return BATCHES.includes(value) ? value : undefined;
-  if (name === "seed") return Number.isInteger(value) && value >= 0 && value < 2 ** 31 ? value : undefined;
+  if (name === "seed") return Number.isInteger(value) && value >= 0 && value < SEEDS ? value : undefined;
+  if (name === "rate") return value > 0 ? nearestRate(value) : undefined;
   const { min, max, step } = RANGES[name];
   const near = Math.min(Math.max(value, min), max);
   return Number((min + Math.round((near - min) / step) * step).toFixed(3));

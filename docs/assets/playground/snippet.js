@@ -1,4 +1,4 @@
-// The Python that does the same: a model, its initialization by a plan, and the measurement.
+// The Python that does the same: a model, its initialization by a plan, and the playground's table.
 
 import { ACTIVATIONS } from "./activations.js";
 
@@ -52,6 +52,19 @@ model = nn.Sequential(
 )`;
 }
 
+// Where the sums and the signals are read: a block's output is both.
+function reading({ activation, residual: sums }) {
+  const name = ACTIVATIONS[activation].torch.replace(/\(.*/, "");
+  if (sums)
+    return `    if isinstance(module, (nn.Linear, Block)):
+        sums.append(h)
+        signals.append(h)`;
+  return `    if isinstance(module, nn.Linear):
+        sums.append(h)
+    if isinstance(module, ${name}):
+        signals.append(h)`;
+}
+
 export function snippet(settings) {
   const { width, batch, seed } = settings;
   return `import torch
@@ -59,12 +72,31 @@ from torch import nn
 
 import initguide as init
 
+torch.set_default_dtype(torch.float64)
+torch.manual_seed(${seed})
 ${settings.residual ? residual(settings) : plain(settings)}
 ${recipe(settings)}
-print(init.initialize_(model, recipe, seed=${seed}))
+init.initialize_(model, recipe, seed=${seed})
 
 x = torch.randn(${batch}, ${width})
-top = torch.randn(${batch}, ${width})
-print(init.measure(model, x, loss=lambda y: (y * top).sum()))
+top = torch.randn(${batch}, ${width})  # the gradient that arrives at the last layer
+h, sums, signals = x, [], []
+for module in model:
+    h = module(h)
+${reading(settings)}
+gradients = torch.autograd.grad(h, sums, top)
+
+
+def rms(values):
+    return values.square().mean().sqrt().item()
+
+
+print("layer  signal  std over inputs  gradient")
+for layer, (a, g) in enumerate(zip(signals, gradients), 1):
+    std = a.var(0, correction=0).mean().sqrt().item()
+    print(f"{layer:5}  {rms(a):6.2g}  {std:15.2g}  {rms(g):8.2g}")
+
+report = init.measure(model, x, loss=lambda y: (y * top).sum())
+print(*report.findings, sep="\\n")
 `;
 }

@@ -1,6 +1,6 @@
 // A verdict in words, by the rules of initguide.measure: products over layers, not single factors.
 
-import { number, percent } from "./numbers.js";
+import { factors, number, percent } from "./numbers.js";
 import { ACTIVATION_TITLES } from "./settings.js";
 
 // By how much sizes may differ over a whole network.
@@ -36,6 +36,15 @@ export function judge(net, rows) {
   if (up.some(({ kind }) => kind === "residual sums grow"))
     down = down.filter(({ kind }) => kind !== "gradient explodes");
   return [...found, ...up, ...ignored(net, rows), ...down];
+}
+
+// What makes training slow where nothing is wrong with the sizes; empty if that is well too.
+export function doubts(net, rows) {
+  const { rms, std, dead } = rows.at(-1);
+  const found = [];
+  if (std < 0.2 * rms) found.push(`the std over the inputs is ${number(std)} of an rms of ${number(rms)}`);
+  if (dead > 0.25) found.push(`${percent(dead)} of the units are closed for every input`);
+  return found.length ? `signal and gradient arrive. But at layer ${rows.length} ${found.join(", and ")}` : "";
 }
 
 function* unitsOf(net, rows) {
@@ -76,7 +85,7 @@ function signal(net, rows) {
   if (!found) return [];
   const shrinks = found.total < 1;
   const kind = shrinks ? "signal vanishes" : net.residual ? "residual sums grow" : "signal explodes";
-  return [{ kind, words: `the signal ${shrinks ? "shrinks" : "grows"} by ${number(found.factor)} a layer, by ${number(found.total)} in all` }];
+  return [{ kind, words: factors(found.factor, found.total) }];
 }
 
 function ignored(net, rows) {
@@ -103,7 +112,7 @@ function gradient(net, rows) {
   return [
     {
       kind: shrinks ? "gradient vanishes" : "gradient explodes",
-      words: `gradients ${shrinks ? "shrink" : "grow"} by ${number(found.factor)} a layer on their way down, by ${number(found.total)} in all`,
+      words: `${factors(found.factor, found.total)}, on its way down`,
     },
   ];
 }

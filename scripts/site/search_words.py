@@ -1,0 +1,74 @@
+"""What readers type to find a page, where its own title and text do not say it.
+
+The theme's search ranks a page by its tags before its title, and its title before its text. So each
+page has as tags the names by which people know what it treats: methods, networks and symptoms.
+"""
+
+from typing import Any
+
+from mkdocs.structure.pages import Page
+
+WORDS = {
+    "index.md": "home start initguide",
+    "guide/what-are-initializations.md": "initialization basics introduction why initialize 2.4.1",
+    "guide/methods/index.md": "initialization methods overview comparison 2.4.2",
+    "guide/methods/constant.md": "zero init zeros ones constant symmetry breaking",
+    "guide/methods/random.md": "random init normal uniform gaussian std 0.02",
+    "guide/methods/xavier.md": "xavier glorot init tanh",
+    "guide/methods/he.md": "he kaiming init relu leaky",
+    "guide/methods/orthogonal.md": "orthogonal init haar isometry saxe",
+    "guide/methods/lsuv.md": "lsuv layer-sequential data-dependent init mishkin",
+    "guide/layer-types.md": "conv convolution lstm gru rnn forget gate bias layers 2.4.3",
+    "guide/visualizing.md": "histogram visualize activations signals monitor 2.4.4",
+    "guide/layer-normalization.md": "layernorm layer norm normalization 2.4.5",
+    "guide/best-practices.md": "best practices tips 2.4.6",
+    "guide/summary.md": "summary cheat sheet card table",
+    "guide/exercises.md": "exercises practice problems solutions",
+    "guide/myths.md": "myths mistakes misconceptions",
+    "guide/framework-defaults.md": "default pytorch keras tensorflow flax jax haiku nn.Linear",
+    "advanced/gains.md": "gain gains table calculate_gain gelu silu swish mish elu selu",
+    "advanced/edge-of-chaos.md": "edge of chaos criticality mean field chi",
+    "advanced/half-precision.md": "half precision bfloat16 float16 bf16 fp16",
+    "advanced/truncated-normal.md": "truncated normal trunc_normal",
+    "advanced/variance-scaling.md": "variance scaling",
+    "advanced/delta-orthogonal.md": "delta orthogonal convolution",
+    "advanced/identity.md": "identity dirac eye irnn",
+    "advanced/sparse.md": "sparse init martens",
+    "advanced/icnr.md": "icnr checkerboard pixel shuffle super-resolution upsampling",
+    "playground.md": "playground interactive demo live",
+    "how-to/debug.md": "debug loss nan inf diverges does not train stuck dead relu vanishing "
+    "exploding gradient first loss too high symptoms",
+    "how-to/choose.md": "choose which initialization resnet transformer gpt-2 gpt bert embedding "
+    "weight tying",
+    "how-to/modern-networks.md": "llama moe mixture of experts vit vision unet u-net diffusion dit "
+    "adaln lora adapter peft fine-tuning finetuning new head tokens ppo rl nerf mamba swiglu",
+    "how-to/chooser.md": "chooser keras flax snippets code",
+    "how-to/large-models.md": "fsdp meta device sharded distributed mup width transfer large",
+    "how-to/deploy.md": "deploy host site github pages",
+    "examples/index.md": "claims papers reproduced evidence",
+    "examples/sitzmann-2020.py": "siren sine sin nerf",
+    "examples/zhang-2019.py": "fixup zero gamma without normalization",
+    "examples/yang-2021.py": "mup tensor programs learning rate transfer",
+    "examples/xiong-2020.py": "pre-ln post-ln warm-up warmup",
+    "examples/lin-2017.py": "focal class imbalance prior bias retinanet",
+    "examples/jozefowicz-2015.py": "forget gate bias lstm memory",
+    "api/index.md": "api reference functions",
+    "api/rules.md": "initialize_ plan rule recipe whole model",
+    "api/measure.md": "measure report findings",
+    "api/audit.md": "audit check weights",
+    "api/lsuv.md": "lsuv_",
+    "api/check-initializer.md": "check_initializer own initializer test",
+    "api/fans-and-gains.md": "fan_in fan_out calculate_gain fans",
+    "api/propagation.md": "propagate critical",
+    "benchmarks.md": "benchmarks speed performance",
+    "glossary.md": "glossary terms words",
+    "notation.md": "notation symbols",
+    "references.md": "references bibliography papers",
+}
+
+
+def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
+    """Give the page its tags."""
+    if page.file.src_uri in WORDS:
+        page.meta["tags"] = WORDS[page.file.src_uri].split()
+    return markdown

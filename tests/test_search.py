@@ -1,0 +1,97 @@
+"""The search puts the right page first, for the words that people type."""
+
+from playwright.sync_api import Browser
+
+QUERIES = {
+    "he init": "guide/methods/he/",
+    "kaiming": "guide/methods/he/",
+    "kaiming relu": "guide/methods/he/",
+    "xavier": "guide/methods/xavier/",
+    "glorot": "guide/methods/xavier/",
+    "glorot tanh": "guide/methods/xavier/",
+    "zero init": "guide/methods/constant/",
+    "symmetry breaking": "guide/methods/constant/",
+    "random init": "guide/methods/random/",
+    "std 0.02": "guide/methods/random/",
+    "orthogonal init": "guide/methods/orthogonal/",
+    "haar": "guide/methods/orthogonal/",
+    "lsuv": "guide/methods/lsuv/",
+    "data-dependent init": "guide/methods/lsuv/",
+    "lstm forget gate": "guide/layer-types/",
+    "gru": "guide/layer-types/",
+    "rnn": "guide/layer-types/",
+    "conv": "guide/layer-types/",
+    "histogram": "guide/visualizing/",
+    "layernorm": "guide/layer-normalization/",
+    "best practices": "guide/best-practices/",
+    "cheat sheet": "guide/summary/",
+    "exercises": "guide/exercises/",
+    "myths": "guide/myths/",
+    "keras default": "guide/framework-defaults/",
+    "pytorch default": "guide/framework-defaults/",
+    "gelu gain": "advanced/gains/",
+    "silu": "advanced/gains/",
+    "calculate_gain table": "advanced/gains/",
+    "edge of chaos": "advanced/edge-of-chaos/",
+    "bfloat16": "advanced/half-precision/",
+    "truncated normal": "advanced/truncated-normal/",
+    "trunc_normal": "advanced/truncated-normal/",
+    "variance scaling": "advanced/variance-scaling/",
+    "delta orthogonal": "advanced/delta-orthogonal/",
+    "identity init": "advanced/identity/",
+    "dirac": "advanced/identity/",
+    "sparse init": "advanced/sparse/",
+    "icnr": "advanced/icnr/",
+    "pixel shuffle": "advanced/icnr/",
+    "playground": "playground/",
+    "my loss is nan": "how-to/debug/",
+    "network does not train": "how-to/debug/",
+    "vanishing gradient": "how-to/debug/",
+    "dead relu": "how-to/debug/",
+    "first loss too high": "how-to/debug/",
+    "transformer": "how-to/choose/",
+    "gpt-2": "how-to/choose/",
+    "bert": "how-to/choose/",
+    "resnet": "how-to/choose/",
+    "unet": "how-to/modern-networks/",
+    "vit": "how-to/modern-networks/",
+    "llama": "how-to/modern-networks/",
+    "swiglu": "how-to/modern-networks/",
+    "lora": "how-to/modern-networks/",
+    "diffusion": "how-to/modern-networks/",
+    "ppo": "how-to/modern-networks/",
+    "mamba": "how-to/modern-networks/",
+    "fine-tuning": "how-to/modern-networks/",
+    "weight tying": "how-to/choose/",
+    "flax": "how-to/chooser/",
+    "fsdp": "how-to/large-models/",
+    "mup width": "how-to/large-models/",
+    "siren": "examples/sitzmann-2020/",
+    "fixup": "examples/zhang-2019/",
+    "warm-up": "examples/xiong-2020/",
+    "class imbalance": "examples/lin-2017/",
+    "claims": "examples/",
+    "api reference": "api/",
+    "initialize_": "api/rules/",
+    "check_initializer": "api/check-initializer/",
+    "benchmarks": "benchmarks/",
+    "glossary": "glossary/",
+}
+
+
+def test_the_right_page_comes_first(browser: Browser, address: str):
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.goto(address)
+    page.focus(".md-search__input")
+    wrong = []
+    for query, wanted in QUERIES.items():
+        for text, state in (("", "detached"), (query, "attached")):
+            page.fill(".md-search__input", text)
+            page.press(".md-search__input", "End")  # the search listens to keys
+            page.wait_for_selector(".md-search-result__link", state=state)
+        found = page.get_attribute(".md-search-result__link", "href") or ""
+        found = found.partition("?")[0].partition("#")[0].removeprefix(address)
+        if found != wanted:
+            wrong.append(f"{query}: {found}, not {wanted}")
+    page.close()
+    assert not wrong, "\n".join(wrong)
