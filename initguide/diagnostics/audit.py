@@ -158,7 +158,7 @@ def _identical(
 def _defaults(model: nn.Module) -> Plan:
     """Return what torch itself draws; for parameters without a default, nothing is known."""
     rules = [*torch_defaults(model, Trace()), Rule("*", _unknown_)]
-    return make_plan(params_of(model), [(rule, False) for rule in rules], Trace())
+    return make_plan(params_of(model), [(rule, "torch") for rule in rules], Trace())
 
 
 def _unknown_(tensor: Tensor) -> Tensor:

@@ -44,11 +44,13 @@ class Trace:
         layers: The layers and norms by name; a weight outside any layer by its own name.
         branch_count: The number of residual branches.
         roles: The roles of parameters that the forward reads itself, by their names.
+        graphs: The graphs of the model or of its parts, each with the prefix of its names.
     """
 
     layers: dict[str, LayerInfo] = field(default_factory=dict)
     branch_count: int = 0
     roles: dict[str, Role] = field(default_factory=dict)
+    graphs: list[tuple[str, fx.Graph]] = field(default_factory=list)
 
     def layer(self, name: str) -> LayerInfo:
         """Return the information on a layer."""
@@ -177,6 +179,7 @@ def _graph_on(model: nn.Module, example: Any) -> fx.Graph | None:
 def _trace_graph(graph: fx.Graph, module: nn.Module, name: str, result: Trace) -> None:
     """Add the layers in the graph of a module's forward to `result`."""
     prefix = f"{name}." if name else ""
+    result.graphs.append((prefix, graph))
     modules = dict(module.named_modules())
     parameters = dict(module.named_parameters(remove_duplicate=False))
     for node in graph.nodes:
