@@ -230,10 +230,16 @@ class ProxyTracer(fx.Tracer):
     def create_arg(self, a: Any) -> Any:
         """Return the form in which the graph stores a value, or None if it cannot store it."""
         if (name := self.names.get(id(a))) is not None:
-            return self.create_node("get_attr", name, (), {})
+            node = self.create_node("get_attr", name, (), {})
+            node.meta["value"] = a
+            return node
         # Torch stores numbers and containers of numbers, and refuses other objects.
         with suppress(NotImplementedError):
-            return super().create_arg(a)
+            argument = super().create_arg(a)
+            if isinstance(a, Tensor) and isinstance(argument, fx.Node):
+                # A buffer, or a tensor that the forward made from constants.
+                argument.meta["value"] = a
+            return argument
         return None
 
     def proxy(self, node: fx.Node) -> fx.Proxy:

@@ -127,7 +127,7 @@ def _param_plan(param: Param, match: _Match, trace: Trace, recipe: str) -> Param
     return ParamPlan(
         param=param,
         layer=_class_name(module),
-        fans=fans_of() if is_weight else None,
+        fans=fans_of() if is_weight and not sampler.keeps_values else None,
         before=info.label if is_weight else "",
         sampler=sampler,
         padding_row=padding_row,

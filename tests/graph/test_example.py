@@ -33,9 +33,9 @@ class Clipped(nn.Module):
 
     def forward(self, x, *, scale=1.0):
         a, b = self.inner(x).chunk(2, -1)
-        if a.abs().max() > 3:
+        if a.abs().max() > 0:
             a = a / 2
-        h = F.relu(a) + 1 - torch.tanh(self.gate(b)) * scale
+        h = F.relu(a) + F.relu(b) + 1 - torch.tanh(self.gate(x)) * scale
         return self.head(h)
 
 
