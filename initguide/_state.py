@@ -77,21 +77,6 @@ def side_effects_undone(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def unchanged(model: nn.Module) -> Iterator[None]:
-    """Restore the attributes and hooks of a model's modules, and the random states."""
-    # Buffers are in a dict, and so are the hooks that some models add when they first run.
-    dicts = [each for module in model.modules() for each in (vars(module), *vars(module).values())]
-    copies = [(each, dict(each)) for each in dicts if isinstance(each, dict)]
-    try:
-        with random_states_kept():
-            yield
-    finally:
-        for attributes, before in copies:
-            attributes.clear()
-            attributes.update(before)
-
-
-@contextmanager
 def unchanged_on_error(model: nn.Module, generator: torch.Generator | None) -> Iterator[None]:
     """Restore the parameters and the random state if the block raises."""
     values = [(parameter, parameter.clone()) for parameter in model.parameters()]

@@ -32,6 +32,9 @@ CLASS_PREFIXES = ("FSDP", "Parametrized", "NonDynamicallyQuantizable")
 PASSING_MODULES = {"batchnorm", "normalization", "instancenorm", "dropout", "pooling", "padding"}
 PASSING_MODULES |= {"flatten", "fold", "pixelshuffle", "upsampling", "channelshuffle"}
 
+# The attributes of a module that hold its hooks.
+HOOKS = frozenset(name for name in vars(nn.Module()) if "_hooks" in name)
+
 # The instruction that assigns one value to several names, as in `a, b = x.shape`.
 _UNPACK = "UNPACK_SEQUENCE"
 

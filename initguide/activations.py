@@ -3,7 +3,6 @@
 An activation is given by name, as a module or as any elementwise function.
 """
 
-import copy
 import functools
 import warnings
 from collections.abc import Callable
@@ -13,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from initguide._copies import private_copy
 
 Nonlinearity = str | nn.Module | Callable[[Any], Any]
 """An activation: its name, its module, or any function of each element, in torch or NumPy."""
@@ -137,7 +138,7 @@ def _raw(nonlinearity: Nonlinearity) -> Callable[[Any], Any]:
             raise ValueError(f"nonlinearity must be one of {names}; got {nonlinearity!r}")
         return FUNCTIONS[nonlinearity]
     if isinstance(nonlinearity, nn.Module):
-        return copy.deepcopy(nonlinearity).double().eval()
+        return private_copy(nonlinearity).double().eval()
     if callable(nonlinearity):
         return nonlinearity
     raise TypeError(f"nonlinearity must be a name or a callable; got {nonlinearity!r}")

@@ -6,15 +6,17 @@ nothing. [initialize_][initguide.initialize_] draws the values.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from initguide._checks import check_model, one_of
+from initguide._isolation import isolated
 from initguide._state import random_states_kept
 from initguide._torch_internals import unwrapped
-from initguide.graph.trace import Trace, trace
+from initguide.graph.trace import Trace, trace_private
 from initguide.model.params import parametrizations_in_eval_mode, params_of
 from initguide.model.plan import Plan
 from initguide.model.resolve import make_plan
@@ -24,16 +26,20 @@ from initguide.recipes.registry import RECIPES
 Recipe = str | Sequence[Rule | str]
 
 
-def plan(model: nn.Module, recipe: Recipe = "auto") -> Plan:
+def plan(model: nn.Module, recipe: Recipe = "auto", *, example: Any = None) -> Plan:
     r"""Return what each parameter of a model will hold, and change nothing.
 
     $$\text{parameter} \mapsto (\text{rule}, \text{fans}, \text{activation that follows})
     \mapsto (\text{law}, \text{mean}, \text{std})$$
 
     The first rule that matches a parameter decides. A tied weight appears once, by its first name,
-    and a rule may match any of its names. To find the activation that follows a layer, the model's
-    forward is traced on proxies, through norms, dropout, reshapes and residual sums. A note
-    names each operation that the trace does not know.
+    and a rule may match any of its names. To find the activation that follows a layer, the forward
+    of a private copy runs on proxies, and is traced through norms, dropout, reshapes and residual
+    sums. A note names each operation that the trace does not know.
+
+    A forward that branches on values, or loops until a value is reached, cannot run on proxies. The
+    notes say so. Then give an `example`: the copy runs on it once, and the plan shows what follows
+    in that run. This takes memory for a second set of parameters.
 
     Names are those of the model itself, even where `DistributedDataParallel`, `DataParallel` or
     `torch.compile` wraps it or a part of it.
@@ -46,6 +52,8 @@ def plan(model: nn.Module, recipe: Recipe = "auto") -> Plan:
         model: Any module; it may be on the meta device.
         recipe: A name from [RECIPES][initguide.RECIPES], or a list of rules and such names. A name
             in a list adds the rules of that recipe.
+        example: A batch for the forward, on the model's device: a tuple of arguments, a dict of
+            keyword arguments, or one argument. None runs the forward on proxies.
 
     Returns:
         A [Plan][initguide.Plan], which prints as a table.
@@ -53,7 +61,7 @@ def plan(model: nn.Module, recipe: Recipe = "auto") -> Plan:
     Raises:
         ValueError: The recipe is unknown, a parameter has no rule, one of your rules matches
             nothing, a method does not accept its parameter, a parameter is lazy, or there is none
-            to initialize. The error names it.
+            to initialize. The error names it. Or the forward does not accept the example.
         TypeError: `model` is not a module, or the recipe holds something else.
 
     Source:
@@ -78,12 +86,14 @@ def plan(model: nn.Module, recipe: Recipe = "auto") -> Plan:
     check_model(model)
     model = unwrapped(model)
     with parametrizations_in_eval_mode(model):
-        return _plan(model, recipe)
+        return _plan(model, recipe, example)
 
 
-def _plan(model: nn.Module, recipe: Recipe) -> Plan:
-    params, traced = params_of(model), trace(model)
-    made = make_plan(params, _rules(recipe, model, traced), traced)
+def _plan(model: nn.Module, recipe: Recipe, example: Any) -> Plan:
+    # The gain of an activation of the user's own comes from calls of it.
+    with isolated(model, values=example is not None) as private:
+        traced = trace_private(model, private, example)
+        made = make_plan(params_of(model), _rules(recipe, model, traced), traced)
     if all(entry.is_skipped for entry in made.entries):
         kinds = ", ".join(dict.fromkeys(type(module).__name__ for module in model.modules()))
         skipped = [f"{e.param.name!r}, which is {e.param.skip_reason}" for e in made.entries]

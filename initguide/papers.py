@@ -194,6 +194,15 @@ _ALL = (
         "https://arxiv.org/abs/1606.05340",
     ),
     Paper(
+        "radford2018",
+        "A. Radford, K. Narasimhan, T. Salimans, I. Sutskever",
+        2018,
+        "Improving Language Understanding by Generative Pre-Training",
+        "OpenAI report",
+        "https://cdn.openai.com/research-covers/language-unsupervised/"
+        "language_understanding_paper.pdf",
+    ),
+    Paper(
         "radford2019",
         "A. Radford, J. Wu, R. Child, D. Luan, D. Amodei, I. Sutskever",
         2019,

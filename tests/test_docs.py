@@ -15,7 +15,7 @@ MODULES = sorted(ROOT.glob("initguide/**/*.py"))
 # Narrower than the code's 100, so that a page's blocks fit beside its navigation.
 WIDTH, PAGE_WIDTH = 88, 80
 # Pages that still have code of the other width.
-WIDE = ("docs/api/", "docs/guide/methods/", "docs/guide/what-are-initializations.md", "README.md")
+WIDE = ("docs/api/", "README.md")
 
 
 def name(path: Path) -> str:

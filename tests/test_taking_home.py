@@ -333,7 +333,7 @@ def test_every_page_works_under_its_policy(browser: Browser, address: str, pages
     page.goto(f"{address}guide/methods/xavier/")
     page.get_by_role("button", name="Enlarge the figure").first.click()
     page.keyboard.press("Escape")
-    page.locator(".md-code__button").first.click()
+    page.locator(".md-code__button:visible").first.click()
     page.keyboard.press("/")
     page.keyboard.type("Xavier")
     page.wait_for_selector(".md-search-result__link")

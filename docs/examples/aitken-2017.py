@@ -69,4 +69,4 @@ table(aitken_2017.CLAIM)
 # - Better images in the end: these networks are tiny, and their losses nearly equal.
 # - That the pattern vanishes with long training, from either start.
 #
-# More: [ICNR](../guide/methods/icnr.md).
+# More: [ICNR](../advanced/icnr.md).

@@ -62,5 +62,5 @@ table(le_2015.CLAIM)
 #   seen a long training.
 # - The paper's comparison with LSTMs, or its sequences of several hundred steps.
 #
-# More: [Identity and Dirac](../guide/methods/identity.md),
+# More: [Identity and Dirac](../advanced/identity.md),
 # [recurrent layers](../guide/layer-types.md).

@@ -40,7 +40,7 @@ plotting.shared_legend(axes)
 # A delta-orthogonal kernel is an orthogonal matrix at its centre and zero around it. Each layer
 # keeps all lengths, but for what the tanh takes. The other kernels are right on average only: most
 # directions fade, a few grow, and zero padding takes its part at the border.
-# [The guide](../guide/methods/delta-orthogonal.md) derives it and draws the singular values.
+# [The guide](../advanced/delta-orthogonal.md) derives it and draws the singular values.
 #
 # ## What we measured
 #
@@ -59,5 +59,5 @@ table(xiao_2018.CLAIM)
 # - That depth pays: we did not train a shallower network.
 # - That Gaussian kernels cannot learn: it is one learning rate, and 100 steps.
 #
-# More: [Delta-orthogonal](../guide/methods/delta-orthogonal.md),
+# More: [Delta-orthogonal](../advanced/delta-orthogonal.md),
 # [Orthogonal](../guide/methods/orthogonal.md).

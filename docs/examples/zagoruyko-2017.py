@@ -54,6 +54,6 @@ table(zagoruyko_2017.CLAIM)
 # - The paper's parametrization, which keeps the delta in the weight while it learns.
 # - Who is better in the end: a hundred steps show who starts.
 # - Other starts that carry as far, such as
-#   [delta-orthogonal](../guide/methods/delta-orthogonal.md).
+#   [delta-orthogonal](../advanced/delta-orthogonal.md).
 #
-# More: [identity and Dirac](../guide/methods/identity.md).
+# More: [identity and Dirac](../advanced/identity.md).

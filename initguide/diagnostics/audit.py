@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from initguide._isolation import isolated
 from initguide._sharding import is_sharded
 from initguide._state import random_states_kept
 from initguide._torch_internals import unwrapped
@@ -33,7 +34,7 @@ _PRINTED = ("parameter", "shape", "law", "std", "found", "finding")
 
 @torch.no_grad()
 @random_states_kept()
-def audit(model: nn.Module, recipe: Recipe = "auto") -> Report:
+def audit(model: nn.Module, recipe: Recipe = "auto", *, example: Any = None) -> Report:
     r"""Compare a model's parameters with the values that a recipe draws, and change nothing.
 
     $$z_{\text{mean}} = \frac{\bar w - \mu}{\sigma / \sqrt n}, \qquad
@@ -52,6 +53,7 @@ def audit(model: nn.Module, recipe: Recipe = "auto") -> Report:
     Args:
         model: Any module; it is not changed.
         recipe: As in [plan][initguide.plan].
+        example: As in [plan][initguide.plan].
 
     Returns:
         A [Report][initguide.Report]; print it, or call its `assert_ok` in a test. Its rows have
@@ -82,9 +84,10 @@ def audit(model: nn.Module, recipe: Recipe = "auto") -> Report:
         #> fans swapped
         ```
     """
-    right = plan(model, recipe)
+    right = plan(model, recipe, example=example)
     right.check()
-    with parametrizations_in_eval_mode(model):
+    # A finding may compare with the gain of an activation, which comes from calls of it.
+    with parametrizations_in_eval_mode(model), isolated(model, values=False):
         return _audit(unwrapped(model), right)
 
 

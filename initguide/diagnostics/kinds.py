@@ -89,7 +89,7 @@ FINDINGS: dict[str, Kind] = {
     ),
     "identity misplaced": Kind(
         _CHECK,
-        "guide/methods/identity.md",
+        "advanced/identity.md",
         "output i copies input i, at the kernel's centre k // 2",
     ),
     "clones": Kind(
@@ -99,21 +99,21 @@ FINDINGS: dict[str, Kind] = {
     ),
     "blocks misplaced": Kind(
         _CHECK,
-        "guide/methods/icnr.md",
+        "advanced/icnr.md",
         "a block's channels are neighbors: use repeat_interleave, not cat or tile",
     ),
     "zeros misplaced": Kind(
         _CHECK,
-        "guide/methods/delta-orthogonal.md",
+        "advanced/delta-orthogonal.md",
         "choose the places of the zeros as the method does",
     ),
     "sparse by the wrong side": Kind(
         _CHECK,
-        "guide/methods/sparse.md",
+        "advanced/sparse.md",
         "of (out, in), a row holds a unit's inputs, and a column holds an input's units",
     ),
     "sparsity": Kind(
-        _CHECK, "guide/methods/sparse.md", "count the connections of one unit, and of one input"
+        _CHECK, "advanced/sparse.md", "count the connections of one unit, and of one input"
     ),
     "wrong side": Kind(
         _CHECK,
@@ -188,7 +188,7 @@ FINDINGS: dict[str, Kind] = {
     "gain wrong": Kind(_BOTH, "guide/methods/he.md", "calculate the std for one shape by hand"),
     "gain under the root": Kind(
         _BOTH,
-        "guide/methods/variance-scaling.md",
+        "advanced/variance-scaling.md",
         "std = gain / sqrt(fan): only the fan is under the root",
     ),
     "square root missing": Kind(
@@ -208,19 +208,17 @@ FINDINGS: dict[str, Kind] = {
     "std wrong": Kind(_BOTH, "guide/methods/random.md", "calculate the std for one shape by hand"),
     "truncation uncorrected": Kind(
         _BOTH,
-        "guide/methods/truncated-normal.md",
+        "advanced/truncated-normal.md",
         "a cut at two std takes 12 % of the std: divide by 0.8796 first",
     ),
     "truncation absolute": Kind(
         _BOTH,
-        "guide/methods/truncated-normal.md",
+        "advanced/truncated-normal.md",
         "give bounds in units of the std: a=-2 * std, b=2 * std",
     ),
-    "truncated for normal": Kind(
-        _BOTH, "guide/methods/truncated-normal.md", "do not cut the tails"
-    ),
+    "truncated for normal": Kind(_BOTH, "advanced/truncated-normal.md", "do not cut the tails"),
     "truncated for uniform": Kind(
-        _BOTH, "guide/methods/truncated-normal.md", "draw from a uniform distribution"
+        _BOTH, "advanced/truncated-normal.md", "draw from a uniform distribution"
     ),
     "uniform for normal": Kind(_BOTH, "guide/methods/random.md", "draw from a normal distribution"),
     "uniform for truncated": Kind(

@@ -3,6 +3,7 @@ from .data import digits as digits
 from .models import INITIALIZATIONS as INITIALIZATIONS
 from .models import Initializer as Initializer
 from .models import each_linear as each_linear
+from .models import lsuv_stack as lsuv_stack
 from .models import mlp as mlp
 from .models import pytorch_default as pytorch_default
 from .signals import activations as activations

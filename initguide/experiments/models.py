@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from initguide.activations import FUNCTIONS, Nonlinearity
 from initguide.methods.kaiming import kaiming_normal_, kaiming_uniform_
 from initguide.methods.normal import normal_, uniform_
+from initguide.methods.orthogonal import orthogonal_
 from initguide.methods.xavier import xavier_normal_
 
 Layer = TypeVar("Layer", bound=nn.Module)
@@ -191,3 +192,45 @@ def seeded_mlp(
     model = mlp(widths, nonlinearity, layer_norm=layer_norm, generator=generator)
     initialize_(model, generator)
     return model
+
+
+def lsuv_stack(nonlinearity: Activation, batch: int = 64) -> Initializer:
+    r"""Return LSUV for a plain stack of Linear layers, each followed by one activation.
+
+    Each weight becomes orthogonal and is then divided by the std of its layer's output on a batch
+    of standard normal inputs, so that this output has variance one.
+
+    Args:
+        nonlinearity: The class of the activation module, or an argument of
+            [gain][initguide.gain].
+        batch: The number of inputs.
+
+    Returns:
+        A function of a stack of Linear layers and a generator, for
+        [signals_by_depth][initguide.experiments.signals_by_depth].
+
+    Examples:
+        ```python
+        from initguide.experiments import lsuv_stack, signals_by_depth
+
+        starts = {"LSUV": lsuv_stack("tanh")}
+        rows = signals_by_depth(starts, depth=5, width=64, nonlinearity="tanh")
+        print(f"{rows[-1]['rms']:.1f}")
+        #> 0.6
+        ```
+    """
+    f = activation(nonlinearity)
+
+    @torch.no_grad()
+    def initialize_(model: nn.Module, generator: torch.Generator | None = None) -> None:
+        layers = [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
+        like = layers[0].weight
+        h = torch.randn(batch, like.shape[1], generator=generator, dtype=like.dtype)
+        for layer in layers:
+            orthogonal_(layer.weight, generator=generator)
+            if layer.bias is not None:
+                layer.bias.zero_()
+            layer.weight /= layer(h).std(correction=0)
+            h = f(layer(h))
+
+    return initialize_

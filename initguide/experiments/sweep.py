@@ -52,8 +52,8 @@ def sweep(
 
         he = {"He": INITIALIZATIONS["He"]}
         rows = sweep(he, [0.01, 0.1], steps=200, seeds=[0])
-        print([f"rate {row['rate']}: {row['accuracy']:.1f}" for row in rows])
-        #> ['rate 0.01: 0.8', 'rate 0.1: 1.0']
+        print([f"rate {row['rate']}: {row['accuracy'] > 0.7}" for row in rows])
+        #> ['rate 0.01: True', 'rate 0.1: True']
         ```
     """
     data = digits() if data is None else data

@@ -5,8 +5,10 @@ that stores its weight as (in, out). Names differ, so each module is tried on a 
 forward is traced.
 """
 
+import functools
 import itertools
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
@@ -14,11 +16,11 @@ import torch
 from torch import Tensor, fx, nn
 from torch.func import functional_call
 
-from initguide._state import unchanged
+from initguide._isolation import isolated
 from initguide._torch_internals import without_hooks
 from initguide.fans import Layout
 from initguide.graph.param_roles import LINEAR_LAYER_STEPS, operation_name, role_of
-from initguide.graph.proxies import ProxyTracer, argument_choices
+from initguide.graph.proxies import EndlessError, ProxyTracer, argument_choices
 
 
 @dataclass(frozen=True)
@@ -40,24 +42,36 @@ _CACHE: WeakKeyDictionary[nn.Module, tuple[object, CustomLayer]] = WeakKeyDictio
 _NEITHER = CustomLayer()
 
 
-def custom_layer(module: nn.Module) -> CustomLayer:
-    """Recognize a module that is outside torch and holds no other module."""
-    # A subclass of one of torch's layers is a layer of torch.
-    bases = (kind.__module__ for kind in type(module).__mro__ if kind is not nn.Module)
-    if any(name.startswith("torch.nn.") for name in bases):
+def custom_layer(module: nn.Module, private: nn.Module | None = None) -> CustomLayer:
+    """Recognize a module that is outside torch and holds no other module.
+
+    Args:
+        module: The module; it does not run.
+        private: A private copy of it, which runs; one is made if there is none.
+    """
+    if _is_of_torch(type(module)) or next(module.children(), None) is not None:
         return _NEITHER
     parameters = dict(module.named_parameters(recurse=False, remove_duplicate=False))
     is_lazy = any(nn.parameter.is_lazy(parameter) for parameter in parameters.values())
-    if not parameters or is_lazy or next(module.children(), None) is not None:
+    if not parameters or is_lazy:
         return _NEITHER
     shapes = {name: parameter.shape for name, parameter in parameters.items()}
     known = _CACHE.get(module)
     if known is None or known[0] != shapes:
-        # The trace below asks for this module as well, and must get an answer.
-        _CACHE[module] = shapes, _NEITHER
-        with unchanged(module):
-            known = _CACHE[module] = shapes, _recognize(module, shapes)
+        with isolated(module, values=False) if private is None else nullcontext(private) as copied:
+            # The trace below asks for this module as well, and must get an answer.
+            _CACHE[copied] = shapes, _NEITHER
+            known = _CACHE[module] = shapes, _recognize(copied, shapes)
+    if private is not None:
+        _CACHE[private] = known
     return known[1]
+
+
+@functools.lru_cache(1024)
+def _is_of_torch(kind: type) -> bool:
+    """Return whether a class is a layer of torch, or a subclass of one."""
+    bases = (base.__module__ for base in kind.__mro__ if base is not nn.Module)
+    return any(name.startswith("torch.nn.") for name in bases)
 
 
 def _recognize(module: nn.Module, shapes: dict[str, torch.Size]) -> CustomLayer:
@@ -106,7 +120,7 @@ def _layout(module: nn.Module) -> Layout | None:
     try:
         arguments = next(argument_choices(module))
         graph = ProxyTracer(module, arguments).trace(module)
-    except Exception:
+    except (Exception, EndlessError):
         # A forward of other people may not run on proxies.
         return None
     role, nodes = None, list(graph.nodes)

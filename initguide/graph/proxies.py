@@ -2,7 +2,8 @@
 
 A proxy of torch.fx has no size, so most forwards would stop at the first `*x.shape` or at the first
 check of a length. The kind of a layer and the activation after it do not depend on sizes. So our
-proxies give a length that is equal to every number, which passes every check.
+proxies give a length that is equal to every number, which passes every check. A loop that counts
+such a length down does not end, so the number of operations has a limit.
 """
 
 import inspect
@@ -16,6 +17,30 @@ from torch import Tensor, fx, nn
 
 from initguide._torch_internals import names_to_unpack
 
+# How many operations on proxies and lengths a trace may take, and how many more for each module.
+OPERATIONS = 20_000
+OPERATIONS_PER_MODULE = 200
+
+
+class EndlessError(BaseException):
+    """A forward takes so many operations on symbols that it seems not to end.
+
+    It is no `Exception`, because a forward may catch every `Exception` in its loop.
+    """
+
+
+class _Budget:
+    """The number of operations that the present trace may still take."""
+
+    left = OPERATIONS
+
+    @classmethod
+    def spend(cls) -> None:
+        """Count one operation."""
+        cls.left -= 1
+        if cls.left < 0:
+            raise EndlessError("it does not end on proxies")
+
 
 class AnyLength(int):
     """A length that equals every number, is below and above none, and divides by all."""
@@ -24,32 +49,29 @@ class AnyLength(int):
         """Return a length; torch uses its value, an even number, where it needs a number."""
         return super().__new__(cls, value)
 
-    def __eq__(self, other: object) -> bool:
+    def _yes(self, other: Any) -> bool:
+        _Budget.spend()
         return True
 
-    def __ne__(self, other: object) -> bool:
+    def _no(self, other: Any) -> bool:
+        _Budget.spend()
         return False
 
-    def __lt__(self, other: Any) -> bool:
-        return False
-
-    __gt__ = __lt__
-
-    def __le__(self, other: Any) -> bool:
-        return True
-
-    __ge__ = __le__
+    __eq__ = __le__ = __ge__ = _yes
+    __ne__ = __lt__ = __gt__ = _no
 
     def __hash__(self) -> int:
         return int.__hash__(self)
 
     def _any(self, *_: Any) -> "AnyLength":
+        _Budget.spend()
         return AnyLength()
 
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _any
     __floordiv__ = __rfloordiv__ = _any
 
     def __mod__(self, other: Any) -> int:
+        _Budget.spend()
         return 0
 
 
@@ -131,8 +153,20 @@ class TensorProxy(fx.Proxy):
         count, this = names_to_unpack(), cast("Any", self)
         return iter([this[i] for i in range(count)]) if count else super().__iter__()
 
+    def __int__(self) -> int:
+        raise NeedsDataError("it reads a value as a number")
+
+    __float__ = __complex__ = __int__
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise NeedsDataError("it hands a tensor to NumPy")
+
     def __setitem__(self, key: Any, value: Any) -> None:
         self.tracer.create_proxy("call_function", operator.setitem, (self, key, value), {})
+
+
+class NeedsDataError(Exception):
+    """A forward asks a proxy for a value, which only data can give."""
 
 
 class ProxyTracer(fx.Tracer):
@@ -148,6 +182,23 @@ class ProxyTracer(fx.Tracer):
         super().__init__()
         self.arguments = arguments
         self.parameters = dict(model.named_parameters(remove_duplicate=False))
+        tensors = (*model.named_buffers(), *model.named_parameters())
+        self.names = {id(tensor): name for name, tensor in tensors}
+
+    def trace(self, root: Any, concrete_args: Any = None) -> fx.Graph:
+        """Return the graph of a module's forward.
+
+        Raises:
+            EndlessError: The forward takes too many operations.
+        """
+        modules = sum(1 for _ in root.modules())
+        _Budget.left = OPERATIONS + OPERATIONS_PER_MODULE * modules
+        return super().trace(root, concrete_args)
+
+    def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
+        """Add a node to the graph."""
+        _Budget.spend()
+        return super().create_node(*args, **kwargs)
 
     def create_args_for_root(
         self, root_fn: Any, is_module: bool, concrete_args: Any = None
@@ -158,8 +209,27 @@ class ProxyTracer(fx.Tracer):
         proxies = {name: self.create_proxy("placeholder", name, (), {}) for name in self.arguments}
         return lambda model: root_fn(model, **proxies), [self.root]
 
+    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
+        """Return the proxy of a parameter that the forward reads, and any other value itself."""
+        name = self.names.get(id(attr_val))
+        if name is None or not isinstance(attr_val, nn.Parameter):
+            return attr_val
+        if name not in parameter_proxy_cache:
+            parameter_proxy_cache[name] = self.create_proxy("get_attr", name, (), {})
+        return parameter_proxy_cache[name]
+
+    def to_bool(self, obj: fx.Proxy) -> bool:
+        """Refuse to choose a branch."""
+        raise NeedsDataError("it branches on a value")
+
+    def iter(self, obj: fx.Proxy) -> Iterator[Any]:
+        """Refuse to count the parts of a tensor."""
+        raise NeedsDataError("it loops over a tensor")
+
     def create_arg(self, a: Any) -> Any:
         """Return the form in which the graph stores a value, or None if it cannot store it."""
+        if (name := self.names.get(id(a))) is not None:
+            return self.create_node("get_attr", name, (), {})
         # Torch stores numbers and containers of numbers, and refuses other objects.
         with suppress(NotImplementedError):
             return super().create_arg(a)

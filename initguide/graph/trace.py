@@ -1,28 +1,38 @@
 """Trace a model: which activation follows each layer, and which residual branch holds it.
 
-The forward runs once on proxies (torch.fx), which needs no data and changes nothing. Some forwards
-cannot run so, for example one that branches on values. Then each submodule is traced by itself, and
-the result notes what stays unknown.
+A private copy of the model runs, so a forward that writes to buffers, lists or globals changes
+nothing. It runs on proxies (torch.fx), which need no data. Some forwards cannot run so, for example
+one that branches on values. They run on a batch if there is one. Otherwise each submodule is traced
+by itself, and the result notes what stays unknown, and why.
 """
 
-import warnings
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import fx, nn
 
-from initguide._state import unchanged
+from initguide._copies import private_copy
+from initguide._isolation import isolated, silence
+from initguide._stand_ins import NotCopiedError
+from initguide._state import naming_the_layer
 from initguide.activations import FUNCTIONS
 from initguide.fans import Fans, fans, layer_fans
 from initguide.graph.custom_layers import custom_layer
 from initguide.graph.layer_info import LAYERS, NORMS, PACKED, TRANSFORMER, LayerInfo
 from initguide.graph.next_activation import classify_elementwise, layer_info
 from initguide.graph.param_roles import Role, role_of
-from initguide.graph.proxies import ProxyTracer, argument_choices
+from initguide.graph.proxies import (
+    EndlessError,
+    NeedsDataError,
+    ProxyTracer,
+    argument_choices,
+)
+from initguide.graph.recorded import recorded_graph
 from initguide.graph.residual import find_branches
 
 # After so many choices of arguments without progress, no further one is tried.
 PATIENCE = 6
+_KNOWN = (*LAYERS, *PACKED, *NORMS, *TRANSFORMER)
 _UNREACHED = LayerInfo(label="unknown", note="the trace did not reach this layer")
 
 
@@ -62,19 +72,42 @@ class Trace:
         return fans(shape[-2:], layout)
 
 
-def trace(model: nn.Module) -> Trace:
+def trace(model: nn.Module, example: Any = None) -> Trace:
     """Trace a model.
 
     Args:
-        model: Any module; it is not changed and needs no input.
+        model: Any module; it is not changed.
+        example: A batch to run the forward on: a tuple of arguments, a dict of keyword arguments,
+            or one argument. None runs it on proxies.
 
     Returns:
         A [Trace][initguide.graph.trace.Trace].
+
+    Raises:
+        ValueError: The forward does not accept the example.
+    """
+    with isolated(model, values=example is not None) as private:
+        return trace_private(model, private, example)
+
+
+def trace_private(model: nn.Module, private: nn.Module, example: Any = None) -> Trace:
+    """Trace a model whose private copy exists already.
+
+    Args:
+        model: Any module; it does not run.
+        private: The copy, which runs; with the values of all parameters if there is an example.
+        example: As in [trace][initguide.graph.trace.trace].
     """
     result = Trace()
-    with unchanged(model), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        _trace(model, "", result)
+    with silence():
+        for module, copied in zip(model.modules(), private.modules(), strict=True):
+            custom_layer(module, copied)
+        graph = None if example is None else _graph_on(private, example)
+        if graph is None:
+            _trace(private, "", result)
+        else:
+            _trace_graph(graph, private, "", result)
+            _trace_unreached(private, "", result)
     for name, module in model.named_modules():
         prefix = f"{name}." if name else ""
         if isinstance(module, TRANSFORMER):
@@ -92,24 +125,58 @@ def trace(model: nn.Module) -> Trace:
     return result
 
 
-def _trace(module: nn.Module, name: str, result: Trace) -> None:
-    """Add a module's layers to `result`."""
-    if isinstance(module, (*LAYERS, *PACKED, *NORMS, *TRANSFORMER)):
-        alone = LayerInfo(label="output")
-        info = alone if not name else LayerInfo(note="the next operation is unknown")
+def _trace(module: nn.Module, name: str, result: Trace, reason: str = "") -> None:
+    """Add a module's layers to `result`; the reason says why the module is traced by itself."""
+    if isinstance(module, _KNOWN):
+        note = reason or "the next operation is unknown"
+        info = LayerInfo(label="unknown", note=note) if name else LayerInfo(label="output")
         result.layers.setdefault(name, info)
         return
-    prefix = f"{name}." if name else ""
     try:
         graph = forward_graph(module)
-    except Exception as error:
-        reason = f"forward of {name or 'the model'} cannot be traced: {type(error).__name__}"
+    except (Exception, EndlessError) as error:
+        # A list of modules has no forward, and is not the reason.
+        if type(module).forward is not nn.Module.forward or not reason:
+            reason = f"forward of {name or 'the model'} cannot be traced: {_reason(error)}"
         for child_name, child in module.named_children():
-            _trace(child, prefix + child_name, result)
-            if isinstance(child, (*LAYERS, *PACKED)):
-                info = result.layers[prefix + child_name]
-                result.layers[prefix + child_name] = replace(info, note=reason)
-        return
+            _trace(child, f"{name}.{child_name}".strip("."), result, reason)
+    else:
+        _trace_graph(graph, module, name, result)
+
+
+def _trace_unreached(module: nn.Module, name: str, result: Trace) -> None:
+    """Add the layers in those parts of a model that the example did not reach."""
+    names = (f"{name}.{each}".strip(".") for each, _ in module.named_modules())
+    if not any(each in result.layers for each in names):
+        if any(isinstance(each, (*LAYERS, *PACKED)) for each in module.modules()):
+            _trace(module, name, result, "the example did not reach this layer")
+    elif not isinstance(module, _KNOWN):
+        for child_name, child in module.named_children():
+            _trace_unreached(child, f"{name}.{child_name}".strip("."), result)
+
+
+def _graph_on(model: nn.Module, example: Any) -> fx.Graph | None:
+    """Return the graph of a model's forward on an example, or None if no copy of it can run."""
+    if isinstance(model, _KNOWN):
+        return None
+    tracer = LayerTracer(model)
+    leaves = {m for name, m in model.named_modules() if tracer.is_leaf_module(m, name)}
+    try:
+        with naming_the_layer(model):
+            return recorded_graph(model, leaves, private_copy(example))
+    except NotCopiedError:
+        return None
+    except Exception as error:
+        notes = ", ".join(getattr(error, "__notes__", []))
+        raise ValueError(
+            f"example must be a batch that the forward accepts; got {type(error).__name__}: {error}"
+            f"{', ' if notes else ''}{notes}"
+        ) from error
+
+
+def _trace_graph(graph: fx.Graph, module: nn.Module, name: str, result: Trace) -> None:
+    """Add the layers in the graph of a module's forward to `result`."""
+    prefix = f"{name}." if name else ""
     modules = dict(module.named_modules())
     parameters = dict(module.named_parameters(remove_duplicate=False))
     for node in graph.nodes:
@@ -131,6 +198,16 @@ def _trace(module: nn.Module, name: str, result: Trace) -> None:
             info, ends = result.layers[prefix + member], member in branch.ends
             result.layers[prefix + member] = replace(info, branch=result.branch_count, ends=ends)
         result.branch_count += bool(members)
+
+
+def _reason(error: BaseException) -> str:
+    """Return in a few words why a forward cannot be traced."""
+    if isinstance(error, (EndlessError, NeedsDataError)):
+        return f"{error}, which needs an example"
+    if isinstance(error, NotCopiedError):
+        return str(error)
+    text = (str(error).strip().splitlines() or [""])[0]
+    return f"{type(error).__name__}: {text}" if len(text) < 60 else type(error).__name__
 
 
 def _is_outside_branches(name: str, result: Trace) -> bool:
@@ -160,6 +237,7 @@ def forward_graph(module: nn.Module) -> fx.Graph:
 
     Raises:
         Exception: The forward raises on proxies with every choice of arguments.
+        EndlessError: It seems not to end on proxies.
     """
     layers = _layers_to_reach(module)
     parameters = dict(module.named_parameters(remove_duplicate=False))
@@ -176,10 +254,13 @@ def forward_graph(module: nn.Module) -> fx.Graph:
             continue
         targets = {(node.op, str(node.target)) for node in graph.nodes}
         # A layer is reached if it is called, if its weight is read, or if it shares such a weight.
-        read = {id(p) for name, p in parameters.items() if ("get_attr", name) in targets}
-        called = [m for name, m in layers.items() if ("call_module", name) in targets]
-        read |= {id(p) for m in called for p in m.parameters()}
-        reached = sum(any(id(p) in read for p in m.parameters()) for m in layers.values())
+        called = {name for name in layers if ("call_module", name) in targets}
+        reached = len(called)
+        if reached < len(layers):
+            read = {id(p) for name, p in parameters.items() if ("get_attr", name) in targets}
+            read |= {id(p) for name in called for p in layers[name].parameters()}
+            others = (m for name, m in layers.items() if name not in called)
+            reached += sum(any(id(p) in read for p in m.parameters()) for m in others)
         if reached > most:
             best, most, without_progress = graph, reached, 0
         if reached == len(layers):
@@ -208,7 +289,8 @@ class LayerTracer(ProxyTracer):
         self.modules = set(model.modules())
         self.leaves = {m for m in self.modules if isinstance(m, (*LAYERS, *PACKED, *NORMS))}
         # torch.fx treats torch's own modules as leaves already.
-        users = (m for m in self.modules if not type(m).__module__.startswith("torch."))
+        single = (m for m in self.modules if next(m.children(), None) is None)
+        users = (m for m in single if not type(m).__module__.startswith("torch."))
         self.leaves |= {m for m in users if classify_elementwise(m)}
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:

@@ -124,6 +124,6 @@ METHODS = (
         use_when="very deep convolutional networks without skip connections or normalization",
         avoid_when="the stride is above 1, or the channels shrink: lengths are lost",
         elsewhere="JAX `delta_orthogonal`",
-        page="guide/methods/delta-orthogonal.md",
+        page="advanced/delta-orthogonal.md",
     ),
 )

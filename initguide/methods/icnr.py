@@ -141,6 +141,6 @@ METHODS = (
         use_when="a convolution feeds a pixel shuffle",
         avoid_when="no pixel shuffle follows: the outputs are copies",
         elsewhere="",
-        page="guide/methods/icnr.md",
+        page="advanced/icnr.md",
     ),
 )

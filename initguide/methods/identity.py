@@ -239,7 +239,7 @@ def _copy_(zeros: Tensor, number: float, groups: int) -> None:
         group.diagonal().fill_(number)
 
 
-_PAGE = "guide/methods/identity.md"
+_PAGE = "advanced/identity.md"
 
 METHODS = (
     Method(

@@ -258,7 +258,7 @@ def _check_connections(connections: int, into: int) -> int:
     return count
 
 
-_PAGE = "guide/methods/sparse.md"
+_PAGE = "advanced/sparse.md"
 
 METHODS = (
     Method(

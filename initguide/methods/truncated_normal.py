@@ -269,7 +269,7 @@ METHODS = (
         use_when="no outliers are wanted, and the std is to be what it says",
         avoid_when="torch's values or absolute bounds are wanted",
         elsewhere="Keras `TruncatedNormal`, JAX `truncated_normal` (both: std before the cut)",
-        page="guide/methods/truncated-normal.md",
+        page="advanced/truncated-normal.md",
         entry=lambda mean=0.0, std=1.0, cut=2.0: Entry(
             "normal", mean, std_before_cut(std, cut), -cut, cut
         ),

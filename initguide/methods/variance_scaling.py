@@ -139,7 +139,7 @@ METHODS = (
         use_when="code from Keras or JAX; a fan or a distribution that no named method has",
         avoid_when="the gain is given for the scale: that is its square",
         elsewhere="Keras `VarianceScaling`, JAX `variance_scaling`",
-        page="guide/methods/variance-scaling.md",
+        page="advanced/variance-scaling.md",
         spread=_spread,
     ),
 )

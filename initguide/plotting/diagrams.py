@@ -23,6 +23,7 @@ def network(
     units: Mapping[tuple[int, int], str] | None = None,
     labels: Mapping[tuple[int, ...], str] | None = None,
     gap: float = 3.0,
+    step: float = 1.0,
     ax: Axes | None = None,
 ) -> Axes:
     r"""Draw a fully connected network from left to right.
@@ -36,7 +37,8 @@ def network(
         links: The colours of the weights to be stressed; all others are thin and grey.
         units: The fill colours of units; all others are grey.
         labels: Texts by unit, written in its circle, or by weight, written beside its line.
-        gap: The distance between layers, in distances between units.
+        gap: The distance between layers; a circle has the radius 0.3.
+        step: The distance between the units of a layer.
         ax: The Axes to draw on; None creates a figure.
 
     Returns:
@@ -56,7 +58,7 @@ def network(
     ax = axes_or_new(ax)
     links, units, labels = links or {}, units or {}, labels or {}
     place = {
-        (layer, unit): (gap * layer, (size - 1) / 2 - unit)
+        (layer, unit): (gap * layer, step * ((size - 1) / 2 - unit))
         for layer, size in enumerate(sizes)
         for unit in range(size)
     }
@@ -67,18 +69,26 @@ def network(
             colour, width = (links[name], 2.5) if stressed else (ink(), 0.8)
             ax.plot([x0, x1], [y0, y1], color=colour, lw=width, alpha=1 if stressed else 0.4)
             if name in labels:
-                # A little nearer to the unit that it leaves, where lines are apart.
-                x, y = x0 + 0.36 * (x1 - x0), y0 + 0.36 * (y1 - y0)
-                ax.text(x, y + 0.08, labels[name], ha="center", va="bottom")
+                # Level lines have it outside, other lines near the unit that they leave.
+                level = y0 == y1
+                share = 0.5 if level else 0.22
+                above = y0 >= 0 if level else y1 > y0
+                ax.text(
+                    x0 + share * (x1 - x0),
+                    y0 + share * (y1 - y0) + (0.08 if above else -0.08),
+                    labels[name],
+                    ha="center",
+                    va="bottom" if above else "top",
+                )
     for name, (x, y) in place.items():
         face = units.get(name, GREY)
         ax.add_patch(Circle((x, y), RADIUS, facecolor=face, edgecolor=ink(), lw=1.5, zorder=3))
         if name in labels:
             ax.text(x, y, labels[name], ha="center", va="center", color="white", zorder=4)
-    tallest = max(sizes)
+    tallest = step * (max(sizes) - 1) / 2 + 0.6
     ax.set(
         xlim=(-0.5, gap * (len(sizes) - 1) + 0.5),
-        ylim=(-tallest / 2 - 0.1, tallest / 2 + 0.1),
+        ylim=(-tallest, tallest),
         aspect="equal",
     )
     ax.axis("off")

@@ -16,7 +16,7 @@ from mkdocs.utils import get_relative_url
 
 PAGE = "glossary.md"
 # What the reader reads; the API's pages define their own words.
-_FOLDERS = ("index.md", "guide/", "how-to/", "examples/")
+_FOLDERS = ("index.md", "guide/", "advanced/", "how-to/", "examples/")
 _ENTRY = re.compile(r"^(?P<names>\S.*)\n\n?:[ ]+(?P<text>.+(?:\n[ ]{4}.+)*)", re.MULTILINE)
 
 

@@ -136,6 +136,19 @@ def test_lsuv_brings_layers_to_unit_std(built):
             assert row["note"].startswith(("shares the weight of", "not reached"))
 
 
+# These branch on values, or leave layers out at random in training.
+NEEDS_DATA = ("BEiT", "DETR", "wav2vec 2.0")
+
+
+def test_a_plan_on_a_batch_is_that_on_proxies(built):
+    name, model, batch = built
+    before = state(model)
+    on_batch = init.plan(model, recipe(name), example=batch).rows
+    assert_unchanged(before, state(model))
+    if name not in NEEDS_DATA:
+        assert on_batch == init.plan(model, recipe(name)).rows
+
+
 def test_residual_branches_and_activations_are_found():
     found = {name: trace(ARCHITECTURES[name][0]()) for name in ("GPT-2", "BERT", "ViT", "Whisper")}
     assert {name: each.branch_count for name, each in found.items()} == {

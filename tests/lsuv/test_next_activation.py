@@ -153,7 +153,10 @@ MEASURED_BEFORE = {
     "none": (nn.Linear(20, 20), ["measured at the output: no activation follows"]),
     "untraceable": (
         Untraceable(),
-        ["measured at the output: forward of the model cannot be traced: TraceError"],
+        [
+            "measured at the output: forward of the model cannot be traced: "
+            "it branches on a value, which needs an example"
+        ],
     ),
     "slopes": (two_slopes(), ["measured at the output: prelu has 2 slopes"] * 2),
 }

@@ -1,5 +1,6 @@
 """The figures show the values of the rows, and keep the settings of matplotlib."""
 
+import itertools
 import math
 import subprocess
 import sys
@@ -356,3 +357,18 @@ def test_a_note_about_a_line_becomes_its_label():
     labels = {text.get_text(): text.get_window_extent().x0 for text in ax.texts}
     assert set(labels) == {"He: diverged", "Xavier"}
     assert min(labels.values()) > ax.get_window_extent().x1
+
+
+def test_a_network_s_labels_do_not_overlap():
+    links = {(0, i, j): f"w{i}{j}" for i in (0, 1) for j in (0, 1)}
+    units = {(layer, unit): f"u{layer}{unit}" for layer in (0, 1) for unit in (0, 1)}
+    fig, ax = plt.subplots(figsize=(3.4, 2.1), layout="constrained")
+    plotting.network([2, 2, 1], labels=links | units, links={(0, 1, 0): "#ff0000"}, step=1.8, ax=ax)
+    fig.draw_without_rendering()
+    boxes = {text.get_text(): text.get_window_extent() for text in ax.texts}
+    assert len(boxes) == 8
+    for one, other in itertools.combinations(boxes.values(), 2):
+        assert not one.overlaps(other)
+    assert len(ax.lines) == 6
+    assert [to_rgb(drawn.get_color()) for drawn in ax.lines].count((1, 0, 0)) == 1
+    assert len(ax.patches) == 5
