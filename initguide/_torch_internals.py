@@ -82,6 +82,11 @@ def is_traced(tensor: Tensor) -> bool:
     return is_functorch_wrapped_tensor(tensor)
 
 
+def uncompiled(model: nn.Module) -> nn.Module:
+    """Return the module that `torch.compile` wrapped, or the module itself."""
+    return getattr(model, "_orig_mod", model)
+
+
 def without_hooks(module: nn.Module) -> nn.Module:
     """Return a module with the same parameters and no forward hooks."""
     bare = copy.copy(module)

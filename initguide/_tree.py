@@ -1,9 +1,11 @@
 """Tensors in nested containers, and tensors that hold no real numbers."""
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Mapping
+from types import FunctionType, ModuleType
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 
@@ -18,13 +20,41 @@ def tensors(value: Any) -> list[Tensor]:
     return [t for each in value for t in tensors(each)] if isinstance(value, (tuple, list)) else []
 
 
+def all_tensors(value: Any) -> list[Tensor]:
+    """Return the tensors in containers and in the attributes of objects of any class, in order.
+
+    Models return dataclasses, distributions and objects of their own; some read such objects.
+    """
+    found: dict[int, Tensor] = {}
+    seen: set[int] = set()
+    queue = [value]
+    while queue:
+        each = queue.pop()
+        if id(each) in seen or isinstance(each, (str, bytes, int, float, complex, type)):
+            continue
+        seen.add(id(each))
+        if isinstance(each, PackedSequence):
+            found[id(each.data)] = each.data
+        elif isinstance(each, Tensor):
+            found[id(each)] = each
+        elif isinstance(each, Mapping):
+            queue += reversed(list(each.values()))
+        elif isinstance(each, (tuple, list, set, frozenset, deque)):
+            queue += reversed(list(each))
+        elif not isinstance(each, (ModuleType, FunctionType, nn.Module)):
+            slots = [s for kind in type(each).__mro__ for s in getattr(kind, "__slots__", ())]
+            values = [*getattr(each, "__dict__", {}).values()]
+            queue += reversed(values + [getattr(each, s) for s in slots if hasattr(each, s)])
+    return list(found.values())
+
+
 def argument_tensors(
     inputs: tuple[Any, ...], named: dict[str, Any]
 ) -> Iterator[tuple[str, Tensor]]:
     """Yield each tensor in a call's arguments with the argument's number or name."""
     arguments = [*enumerate(inputs), *((repr(name), value) for name, value in named.items())]
     for name, value in arguments:
-        for tensor in tensors(value):
+        for tensor in all_tensors(value):
             yield str(name), tensor
 
 

@@ -192,8 +192,8 @@ SILENT = {
 }
 # What LSUV then cannot scale.
 UNSCALABLE = {"DETR": r"layer 'model\.decoder.*v_proj' must vary over"}
-# The decoder's first norm divides what is nearly zero.
-FINDINGS = {"DETR": ["gradient explodes"]}
+# "auto" leaves the bias of the step at zero, and the step is then about 1.
+FINDINGS = {"Mamba": ["state forgotten"]}
 # Of any other architecture the largest rms of a layer is 3.4 over three seeds, of Mamba 11 to 22
 # over ten: its scan sums, over positions, products of three projections.
 LARGEST = {"Mamba": 25}

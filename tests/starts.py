@@ -1,6 +1,7 @@
 """Networks that start well, and networks with one planted fault, for the tests of `measure`."""
 
 import torch
+from measured_networks import own, state_space
 from models import (
     Bag,
     Excited,
@@ -243,7 +244,7 @@ FAULTY = {
     "tanh after std 1": (
         weights(normal(1.0), lambda: mlp(2, nn.Tanh)),
         vectors,
-        {"saturated units": "0"},
+        {"saturated units": "0", "large outputs": "4"},
     ),
     "tanh after gain 3": (
         weights(normal(0.3), lambda: mlp(40, nn.Tanh)),
@@ -328,6 +329,25 @@ FAULTY = {
         damaged(he(), "2", lambda layer, _: layer.weight[3, 5].fill_(torch.nan)),
         vectors,
         {"non-finite values": "2"},
+    ),
+    "one layer unlike the others": (
+        damaged(by("auto", lambda: mlp(8, norm=nn.LayerNorm)), "9", times(50)),
+        vectors,
+        {"odd layer": "9"},
+    ),
+    "a factor of 30": (
+        damaged(lambda s: default(own, s), "3", lambda layer, _: layer.factor.fill_(30.0)),
+        lambda s: vectors(s, 32),
+        {"large factor": "3.factor"},
+    ),
+    "steps of a state-space layer": (
+        damaged(
+            lambda s: default(lambda: nn.Sequential(*state_space(), nn.Flatten()), s),
+            "2.mixer.dt_proj",
+            lambda layer, _: layer.bias.fill_(1.0),
+        ),
+        tokens,
+        {"state forgotten": "2.mixer.dt_proj"},
     ),
     "an overflow": (
         damaged(he(), "4", times(1e38)),

@@ -36,6 +36,13 @@ def test_conv_base():
     assert not issubclass(nn.Linear, internals.ConvBase)
 
 
+def test_uncompiled():
+    model = nn.Sequential(nn.Linear(3, 3))
+    wrapped = torch.compile(model, backend="eager")
+    assert internals.uncompiled(wrapped) is model, f"torch.compile wraps otherwise in {VERSIONS}"
+    assert internals.uncompiled(model) is model
+
+
 def test_conv_transpose_base():
     for kind in TRANSPOSED:
         message = f"_ConvTransposeNd no longer holds {kind} in {VERSIONS}"

@@ -3,10 +3,13 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
 
-from initguide.diagnostics.hooks import EMBEDDINGS, Layer
+from initguide.diagnostics.flows import Flows
+from initguide.diagnostics.hooks import Layer
 from initguide.diagnostics.layer_checks import cut_off
-from initguide.diagnostics.messages import hidden, name_of, remedy, std_of
+from initguide.diagnostics.messages import hidden, name_of, read_by, remedy, std_of
 from initguide.diagnostics.report import Finding, finding
 
 # By which factor sizes may differ over a whole network. Sound networks stay within 10: the product
@@ -14,6 +17,12 @@ from initguide.diagnostics.report import Finding, finding
 # tanh falls to 1/10 in 50 layers. Beyond 100, the right learning rates of the layers are so far
 # apart that no single one serves them all.
 LIMIT = 100.0
+# With a batch norm after each layer, the gradient grows by up to 1.2 per layer. Published networks
+# of 50 such layers start with a factor of 300, and train.
+NORMED = 1e4
+# Layers that make this share of the whole difference together are bad by themselves, if each makes
+# the second share at least.
+ALONE, LARGE = 0.75, 0.2
 
 
 @dataclass(frozen=True)
@@ -24,11 +33,16 @@ class Drift:
         start: The index of the first size that is off.
         total: The last size over the level at the start.
         factor: The factor per layer, from `start` to where the level is constant again.
+        culprits: The number of single steps that make nearly all of the difference; 0 if many
+            small ones do. The first of them is at `start`.
+        rest: The number of sizes after the drift.
     """
 
     start: int
     total: float
     factor: float
+    culprits: int
+    rest: int
 
 
 def drift(levels: list[float], limit: float) -> Drift | None:
@@ -42,30 +56,42 @@ def drift(levels: list[float], limit: float) -> Drift | None:
         return None
     # As shares of the whole way, so that noise at its two ends does not decide where it begins.
     done = [log / logs[-1] for log in logs]
+    steps = [after - before for before, after in pairwise([0.0, *done])]
+    usual = median(map(abs, steps))
+    large = [i for i, step in enumerate(steps) if step > max(LARGE, 3 * usual)]
+    if sum(steps[i] for i in large) > ALONE:
+        factor, rest = math.exp(steps[large[0]] * logs[-1]), len(logs) - 1 - large[0]
+        return Drift(large[0], math.exp(logs[-1]), factor, len(large), rest)
     start = 1 + max((i for i, share in enumerate(done) if share < 0.1), default=-1)
     end = next(i for i, share in enumerate(done) if share > 0.9 or i == len(done) - 1)
     margin = max(end - start, 0) / 8
     start, end = max(round(start - margin), 0), min(round(end + margin), len(done) - 1)
-    steps = max(end - start + 1, 1)
-    return Drift(start, math.exp(logs[-1]), math.exp(logs[-1] / steps))
+    factor = math.exp(logs[-1] / max(end - start + 1, 1))
+    return Drift(start, math.exp(logs[-1]), factor, 0, len(logs) - 1 - end)
 
 
 def signal(layers: list[Layer]) -> Iterator[Finding]:
     """Find where the signal shrinks or grows and does not recover."""
-    seen, kept = set(), {*hidden(layers)}
+    seen, kept = set(), {layer for layer in hidden(layers) if not layer.passed_by}
     # A layer that gives zeros, while others after it see the input, was given zeros: the queries of
     # a decoder.
     kept -= {e for i, e in enumerate(layers) if not e.output[2] and not cut_off(layers[i + 1 :])}
     for part in _segments(layers):
         first = part[0]
         base = first.input[2] if first.input else first.output[2]
-        inner = [layer for layer in part if layer in kept or layer.stream]
-        found = drift([_size(layer) / base for layer in inner], LIMIT) if base else None
+        if not base:
+            continue
+        inner = [e for e in part if e in kept or e.alone]
+        found = drift([_size(layer) / base for layer in inner], LIMIT)
+        if found is not None and found.total < 1:
+            # A residual branch may give nothing, because the signal leads around it.
+            inner = [e for e in inner if e.branch is None or e.alone]
+            found = drift([_size(layer) / base for layer in inner], LIMIT)
         if found is None:
             continue
         layer, hint = inner[found.start], ""
         kind = f"signal {_ending(found)}"
-        inside = [each for each in inner[found.start :] if each.place.branch is not None]
+        inside = [each for each in inner[found.start :] if each.branch is not None]
         many = len(inside) > max(2, (len(inner) - found.start) / 2)
         # More of the growth is inside the branches than on the way to them.
         if found.total > 1 and many and found.total > (_size(inside[0]) / base) ** 2:
@@ -74,11 +100,19 @@ def signal(layers: list[Layer]) -> Iterator[Finding]:
             hint = remedy(layer)
         if kind not in seen:
             seen.add(kind)
-            message = (
-                f"from this layer on, the signal changes by a factor of {found.factor:.2g} per "
-                f"layer, and by {found.total:.1g} in all"
-            )
+            message = _message(found, "signal", "from this layer on", "after")
             yield finding(kind, message, where=name_of(layer), hint=hint)
+
+
+def _message(found: Drift, what: str, where: str, side: str) -> str:
+    if found.culprits:
+        also = f" (and {found.culprits - 1} more do so)" if found.culprits > 1 else ""
+        rest = f"; the {found.rest} layers {side} it are downstream of it" if found.rest > 1 else ""
+        return f"this layer changes the {what} by a factor of {found.factor:.1g}{also}{rest}"
+    return (
+        f"{where}, the {what} changes by a factor of {found.factor:.2g} per layer, and by "
+        f"{found.total:.1g} in all"
+    )
 
 
 def _ending(found: Drift) -> str:
@@ -87,7 +121,7 @@ def _ending(found: Drift) -> str:
 
 def _size(layer: Layer) -> float:
     """Return the rms that must be kept: of a branch with one layer, the rms of the sum it reads."""
-    return layer.stream[2] if layer.stream else layer.output[2]
+    return (read_by(layer) if layer.alone else None) or layer.output[2]
 
 
 def _segments(layers: list[Layer]) -> Iterator[list[Layer]]:
@@ -109,7 +143,7 @@ def ignored(layers: list[Layer]) -> Iterator[Finding]:
     inner = [
         layer
         for layer in hidden(layers)
-        if layer.batched and layer.output[2] and not isinstance(layer.module, EMBEDDINGS)
+        if layer.batched and layer.output[2] and not layer.is_table
     ]
     start = len(inner)
     while start and std_of(inner[start - 1]) < given * inner[start - 1].output[2] / LIMIT:
@@ -124,29 +158,37 @@ def ignored(layers: list[Layer]) -> Iterator[Finding]:
         yield finding("input ignored", message, where=name_of(layer), hint=hint)
 
 
-def gradient(layers: list[Layer]) -> Iterator[Finding]:
+def gradient(layers: list[Layer], flows: Flows) -> Iterator[Finding]:
     """Find where the gradient shrinks or grows on the way back and does not recover."""
-    back = [
-        (layer, layer.gradient * (layer.output[2] if layer.normed else 1.0))
-        for layer in reversed(hidden(layers))
-        # In a branch whose last layer is zero there is no gradient yet, and none is needed.
-        if layer.gradient or (layer.gradient == 0 and layer.place.branch is None)
-    ]
     # A branch may end in a factor of 1e-6 (LayerScale): compare layers in branches with each other.
     for inside in (False, True):
-        part = [each for each in back if (each[0].place.branch is not None) == inside]
+        part = _way_back(layers, flows, inside=inside)
         while part and part[0][1] == 0:
             # Below a head that starts at zero, the first step brings a gradient.
             part.pop(0)
+        limit = NORMED if any(layer.normed for layer, _ in part) else LIMIT
         found = drift([size / part[0][1] for _, size in part[1:]], LIMIT)
-        if found is None:
+        if found is None or 1 < found.total < limit:
             continue
         # The weights of the layer above changed it.
         layer = part[found.start][0]
-        message = (
-            f"from this layer back, the gradient changes by a factor of {found.factor:.2g} per "
-            f"layer, and by {found.total:.1g} in all"
-        )
+        message = _message(found, "gradient", "from this layer back", "before")
         hint = remedy(layer)
         yield finding(f"gradient {_ending(found)}", message, where=name_of(layer), hint=hint)
         return
+
+
+def _way_back(layers: list[Layer], flows: Flows, *, inside: bool) -> list[tuple[Layer, float]]:
+    """Return the layers that the gradient must pass, from the last to the first, with its size."""
+    best: dict[int, tuple[Layer, float]] = {}
+    for layer in reversed(hidden(layers)):
+        # In a branch whose last layer is zero there is no gradient yet, and none is needed.
+        reached = layer.gradient or (layer.gradient == 0 and layer.branch is None)
+        if not reached or layer.passed_by or (layer.branch is not None) != inside:
+            continue
+        size = layer.gradient * (layer.output[2] if layer.normed else 1.0)
+        # Of layers side by side, such as query, key and value, one is enough.
+        beside = flows.feeds[layer.bit]
+        if beside not in best or size > best[beside][1]:
+            best[beside] = layer, size
+    return list(best.values())

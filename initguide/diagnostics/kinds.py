@@ -41,6 +41,15 @@ FINDINGS: dict[str, Kind] = {
     "dead units": Kind(_MEASURE, "guide/best-practices.md", "zero the bias"),
     "symmetric units": Kind(_MEASURE, "guide/methods/constant.md", "draw the weights at random"),
     "saturated units": Kind(_MEASURE, "guide/methods/xavier.md", "use smaller weights", "warning"),
+    "odd layer": Kind(_MEASURE, "guide/visualizing.md", "draw this layer as the others", "warning"),
+    "large factor": Kind(
+        _MEASURE, "guide/best-practices.md", "start a factor at 1, and a table at the signal's size"
+    ),
+    "state forgotten": Kind(
+        _MEASURE,
+        "guide/best-practices.md",
+        "set the bias so that the softplus gives steps from 0.001 to 0.1",
+    ),
     "residual sums grow": Kind(
         _MEASURE,
         "guide/best-practices.md",
@@ -58,6 +67,9 @@ FINDINGS: dict[str, Kind] = {
     ),
     "gradient explodes": Kind(
         _MEASURE, "guide/what-are-initializations.md", "use initialize_ or a normalization"
+    ),
+    "large outputs": Kind(
+        _MEASURE, "guide/layer-types.md", "use smaller weights in the last layer"
     ),
     "raises": Kind(
         _CHECK,

@@ -3,10 +3,11 @@
 import math
 from collections.abc import Iterator
 
-from initguide.diagnostics.hooks import EMBEDDINGS, Layer
+from initguide.diagnostics.flows import Flows
+from initguide.diagnostics.hooks import Layer
 from initguide.diagnostics.messages import more, name_of, remedy, scale, std_of
 from initguide.diagnostics.report import Finding, finding
-from initguide.diagnostics.weights import drawn, same
+from initguide.diagnostics.weights import OwnWeight, drawn, same
 
 # Weights of variance 1/fan_in pass the inputs' size on to all layers above. Pixels from 0 to 255
 # have an rms near 100. One-hot vectors of a thousand entries have 1/30, and networks learn from
@@ -65,7 +66,8 @@ def cloned(layers: list[Layer]) -> Iterator[Finding]:
     pairs = []
     for index, layer in enumerate(layers):
         twin = next((each for each in layers[:index] if same(each.weights, layer.weights)), None)
-        if twin is not None and drawn(layer.weights):
+        is_own = isinstance(layer.module, OwnWeight) and layer.module.role != "weight"
+        if twin is not None and drawn(layer.weights) and not is_own:
             pairs.append((layer, twin))
     if pairs:
         layer, twin = pairs[0]
@@ -73,12 +75,13 @@ def cloned(layers: list[Layer]) -> Iterator[Finding]:
         yield finding("cloned layers", message, where=name_of(layer))
 
 
-def zero(layers: list[Layer]) -> Iterator[Finding]:
+def zero(layers: list[Layer], flows: Flows) -> Iterator[Finding]:
     """Find a layer of zeros that cuts the network; a head or the end of a branch may be zero."""
-    for index, layer in enumerate(layers[:-1]):
-        if not layer.weights.zero or layer.place.ends or layer.output_of_model:
+    for layer in layers[:-1]:
+        if not layer.weights.zero or layer.ends or layer.head:
             continue
-        if cut_off(layers[index + 1 :]):
+        below = [each for each in layers if flows.ancestors[each.bit] >> layer.bit & 1]
+        if below and cut_off(below):
             message = (
                 "the weights are zero and no skip connection leads around the layer, so no signal "
                 "passes and no weight gets a gradient"
@@ -89,9 +92,17 @@ def zero(layers: list[Layer]) -> Iterator[Finding]:
 
 def cut_off(above: list[Layer]) -> bool:
     """Return whether no layer above sees the input; after a skip connection they do."""
-    # Apart from rounding.
-    seen = (std_of(layer) > 1e-6 * layer.output[2] for layer in above if not layer.weights.zero)
-    return not any(seen)
+    return not any(map(_sees, above))
+
+
+def _sees(layer: Layer) -> bool:
+    """Return whether the inputs differ for a layer, apart from rounding."""
+    if not layer.weights.zero:
+        return std_of(layer) > 1e-6 * layer.output[2]
+    if layer.input is None:
+        return False
+    _, std, rms = layer.input
+    return (rms if math.isnan(std) else std) > 1e-6 * rms
 
 
 def symmetric(layers: list[Layer]) -> Iterator[Finding]:
@@ -101,7 +112,7 @@ def symmetric(layers: list[Layer]) -> Iterator[Finding]:
         for layer in layers
         if layer.units > 1
         and not layer.shuffled
-        and not isinstance(layer.module, EMBEDDINGS)
+        and not layer.is_table
         # One or two copies may be meant. A layer where most units are copies is constant.
         and (layer.equal or 2 * layer.weights.copies > layer.units)
     ]

@@ -15,13 +15,22 @@ from torch import Tensor, nn
 
 from initguide._checks import check_memory, check_model
 from initguide._state import naming_the_layer, side_effects_undone
-from initguide._tree import argument_tensors, tensors
-from initguide.diagnostics import depth_checks, layer_checks
-from initguide.diagnostics.hooks import Activations, Layer, Recording, recording
-from initguide.diagnostics.messages import hidden
+from initguide._torch_internals import uncompiled
+from initguide._tree import all_tensors, argument_tensors
+from initguide.diagnostics import depth_checks, layer_checks, own_checks
+from initguide.diagnostics.hooks import (
+    Layer,
+    Recording,
+    place_in_branches,
+    recording,
+    start_from,
+)
+from initguide.diagnostics.messages import hidden, name_of, read_by
 from initguide.diagnostics.report import Finding, Report
-from initguide.diagnostics.weights import kind, weights_of
-from initguide.graph.trace import LAYERS, PACKED, Trace, trace
+from initguide.diagnostics.statistics import has_numbers, plain
+from initguide.diagnostics.watch import Watch
+from initguide.diagnostics.weights import weights_of
+from initguide.graph.trace import LAYERS, NORMS, PACKED, Trace, trace
 
 Loss = Callable[[Any], Tensor]
 """A function from what the model returns to a scalar tensor, whose gradient is measured."""
@@ -93,32 +102,38 @@ def measure(model: nn.Module, *inputs: Any, loss: Loss | None = None, **named: A
         init.measure(model, x, loss=lambda y: y.square().mean()).assert_ok()
         ```
     """
+    model = uncompiled(model)
     _check(model, inputs, named, loss)
-    with side_effects_undone(model), torch.inference_mode(False):
+    # A compiled module runs as it was written, because only then its layers can be watched.
+    with (
+        torch.compiler.set_stance("force_eager"),
+        side_effects_undone(model),
+        torch.inference_mode(False),
+    ):
         # Tensors made in inference mode cannot take part in a backward pass.
         inputs = tuple(map(_usable, inputs))
         named = {name: _usable(value) for name, value in named.items()}
         found = trace(model)
         with recording(model, found) as record:
             value = _run(model, inputs, named, loss, record)
-        rows = _rows(record.layers, found)
-    unreached = _unreached(model, record.layers)
-    notes = [f"not reached by the batch: {', '.join(unreached)}"] if unreached else []
-    return Report("measure", rows, _findings(record.layers, value), notes)
+        rows = _rows(record, found)
+    notes = _notes(model, record)
+    return Report("measure", rows, _findings(record, value), notes, partial=bool(notes))
 
 
-def _findings(layers: list[Layer], loss: float | None) -> list[Finding]:
+def _findings(record: Recording, loss: float | None) -> list[Finding]:
     """Return at most one finding of each kind, causes before their effects.
 
     A finding names the layer where a fault begins. Its effects are not reported as well: for
     example, after a layer of zeros there is no signal to check.
     """
+    layers = record.layers
     if found := [*layer_checks.non_finite(layers, loss)]:
         return found
     found = [
         *layer_checks.inputs(layers[0]),
         *layer_checks.cloned(layers),
-        *layer_checks.zero(layers),
+        *layer_checks.zero(layers, record.flows),
     ]
     if any(each.kind == "zero layer" for each in found):
         return found
@@ -133,10 +148,27 @@ def _findings(layers: list[Layer], loss: float | None) -> list[Finding]:
         for i, layer in enumerate(layers)
     ):
         return found
-    forward, backward = [*depth_checks.signal(layers)], [*depth_checks.gradient(layers)]
+    forward, backward = (
+        [*depth_checks.signal(layers)],
+        [*depth_checks.gradient(layers, record.flows)],
+    )
+    alone = [*own_checks.siblings(layers), *own_checks.factors(layers)]
+    if alone:
+        # What other layers show is downstream of it.
+        places = {each.where for each in alone}
+        forward = [each for each in forward if each.where in places]
+        backward = [each for each in backward if each.where in places]
+        if forward or backward:
+            alone = []
+    if not forward:
+        forward = [*own_checks.unscaled_branches(layers)]
     if any(each.kind == "residual sums grow" for each in forward):
         backward = [each for each in backward if each.kind != "gradient explodes"]
-    return [*found, *forward, *depth_checks.ignored(layers), *backward]
+    found += [*alone, *own_checks.decays(record), *forward]
+    # Logits that are large because the inputs or the signal are too large are downstream of that.
+    caused = alone or forward or any(each.kind.startswith("inputs") for each in found)
+    heads = [] if caused else [*own_checks.outputs(record)]
+    return [*found, *depth_checks.ignored(layers), *backward, *heads]
 
 
 def _usable(value: Any) -> Any:
@@ -147,17 +179,19 @@ def _run(
     model: nn.Module, inputs: Any, named: dict[str, Any], loss: Loss | None, record: Recording
 ) -> float | None:
     """Run the model, and backward; return the loss."""
+    start_from(record, [inputs, named])
     with torch.set_grad_enabled(loss is not None):
-        with Activations(record), naming_the_layer(model):
+        with Watch(record), naming_the_layer(model):
             output = model(*inputs, **named)
         if not record.layers:
-            held = _unreached(model, []) or "a model without layers"
+            held = [name for name, _ in _layers(model)] or "a model without layers"
             raise ValueError(f"the batch must reach a layer; got {held}")
-        for layer in record.layers:
-            layer.output_of_model = any(layer.result() is each for each in tensors(output))
+        place_in_branches(record, all_tensors(output))
         if loss is None:
             return None
-        value = loss(output)
+        record.of_loss = True
+        with Watch(record):
+            value = loss(output)
         if not isinstance(value, Tensor):
             raise TypeError(f"loss must return a tensor; got {type(value).__name__}")
         if value.numel() != 1:
@@ -165,9 +199,15 @@ def _run(
         if value.is_complex():
             raise ValueError(f"loss must return a real number; got {value.dtype}")
         # Weight gradients are not needed here: stop at the layers that no other layer precedes.
-        held = {id(p) for layer in record.layers for p in layer.module.parameters()}
-        others = [p for p in model.parameters() if p.requires_grad and id(p) not in held]
-        leaves = [t for t in tensors([inputs, named]) if t.requires_grad]
+        held = {name for name, _ in record.seen.items() if isinstance(name, str)} | {
+            name for name, module in model.named_modules() if module in record.seen
+        }
+        others = [
+            p
+            for name, p in model.named_parameters()
+            if p.requires_grad and not held & {name, name.rpartition(".")[0]}
+        ]
+        leaves = [t for t in all_tensors([inputs, named]) if t.requires_grad]
         sources = [*record.roots, *others, *leaves]
         if not (value.requires_grad and sources):
             raise ValueError(
@@ -177,10 +217,11 @@ def _run(
         return value.item()
 
 
-def _rows(layers: list[Layer], found: Trace) -> list[dict[str, Any]]:
+def _rows(record: Recording, found: Trace) -> list[dict[str, Any]]:
     """Return the rows; numbers that are still on a device are copied when the run is over."""
+    layers = record.layers
     for layer in layers:
-        for key in ("output", "input", "stream", "equal", "zeros", "dead", "saturated", "gradient"):
+        for key in ("output", "input", "read", "equal", "zeros", "dead", "saturated", "gradient"):
             held = getattr(layer, key)
             if isinstance(held, Tensor):
                 setattr(layer, key, tuple(held.tolist()) if held.ndim else held.item())
@@ -191,11 +232,11 @@ def _rows(layers: list[Layer], found: Trace) -> list[dict[str, Any]]:
 
 def _row(before: Layer | None, layer: Layer, after: Layer | None) -> dict[str, Any]:
     mean, std, rms = layer.output
-    given = layer.input or (before.output if before else None)
+    given = read_by(layer) if layer.fresh or before is None else before.output[2]
     gradient, next_gradient = layer.gradient, after.gradient if after else None
     return {
-        "layer": layer.name or "model",
-        "kind": kind(layer.module),
+        "layer": name_of(layer),
+        "kind": layer.kind,
         "weight": layer.weights.shape,
         "fan_in": layer.weights.fan_in,
         "weight_rms": layer.weights.rms,
@@ -207,7 +248,7 @@ def _row(before: Layer | None, layer: Layer, after: Layer | None) -> dict[str, A
         "dead": None if layer.dead is None else int(layer.dead),
         "saturated": layer.saturated,
         "gradient_rms": None if gradient is None else gradient / math.sqrt(layer.entries),
-        "signal_ratio": rms / given[2] if given and given[2] else None,
+        "signal_ratio": rms / given if given else None,
         "gradient_ratio": gradient / next_gradient
         if gradient is not None and next_gradient
         else None,
@@ -222,7 +263,8 @@ def _check(
         raise TypeError(f"loss must be a function of the model's output; got {loss!r}")
     check_memory(model)
     for index, tensor in argument_tensors(inputs, named):
-        if not tensor.is_floating_point() or tensor.isfinite().all():
+        tensor = plain(tensor)
+        if not has_numbers(tensor) or tensor.isfinite().all():
             continue
         # An additive mask holds zeros and minus infinity.
         masked = tensor == -math.inf
@@ -231,12 +273,25 @@ def _check(
             raise ValueError(f"inputs must be finite; got {bad} NaN or inf in input {index}")
 
 
-def _unreached(model: nn.Module, layers: list[Layer]) -> list[str]:
-    """Return the names of layers that did not run; attention never calls its own projection."""
-    met = {id(layer.module) for layer in layers}
-    own = {id(m.out_proj) for m in model.modules() if isinstance(m, nn.MultiheadAttention)}
-    return [
-        name
-        for name, module in model.named_modules()
-        if isinstance(module, (*LAYERS, *PACKED)) and id(module) not in met | own
-    ]
+def _notes(model: nn.Module, record: Recording) -> list[str]:
+    """Return what was not measured."""
+    # Attention never calls its own projection.
+    met = {m.out_proj for m in model.modules() if isinstance(m, nn.MultiheadAttention)}
+    met |= {module for module in record.seen if isinstance(module, nn.Module)}
+    met |= {model.get_submodule(name.rpartition(".")[0]) for name in record.met}
+    unreached = [name for name, module in _layers(model) if module not in met]
+    known = [m for m in model.modules() if isinstance(m, (*LAYERS, *PACKED, *NORMS))]
+    held = {id(p) for module in known for p in module.parameters(recurse=False)}
+    free = [name for name, p in model.named_parameters() if id(p) not in held]
+    unused = [name for name in free if name not in record.met]
+    unmeasured = [f"{n} ({record.unmeasured[n]})" for n in unused if n in record.unmeasured]
+    unused = [name for name in unused if name not in record.unmeasured]
+    texts = {
+        "not reached by the batch": [*unreached, *unused],
+        "not measured, because its use is not known": unmeasured,
+    }
+    return [f"{text}: {', '.join(names)}" for text, names in texts.items() if names]
+
+
+def _layers(model: nn.Module) -> list[tuple[str, nn.Module]]:
+    return [each for each in model.named_modules() if isinstance(each[1], (*LAYERS, *PACKED))]

@@ -3,14 +3,22 @@
 import math
 from contextlib import suppress
 
+from torch import nn
+
+from initguide.activations import FUNCTIONS
 from initguide.diagnostics.hooks import EMBEDDINGS, Layer
-from initguide.diagnostics.weights import kind
+from initguide.diagnostics.weights import OwnWeight
 from initguide.gains import unit_gain
+from initguide.graph.custom_layers import CustomLinear
+from initguide.layers.convolution import CONVOLUTIONS
 
 # A gain within this of the right one is right: draws of small weights differ by as much.
 RIGHT = 0.05
 # Their mean is one half, which no gain removes.
 _OFFSET = ("sigmoid", "hardsigmoid")
+_KNOWN = {name.replace("_", "") for name in FUNCTIONS} | {"output"}
+# In the forward of these classes, the output has the gain of the weight.
+_PLAIN = {layer.forward for layer in (nn.Linear, nn.Bilinear, *CONVOLUTIONS)}
 
 
 def name_of(layer: Layer) -> str:
@@ -35,28 +43,49 @@ def remedy(layer: Layer, first: str = "") -> str:
 
 
 def scale(layer: Layer) -> str:
-    """Return what to do about the scale of a layer, in numbers where a gain has a meaning."""
+    """Return what to do about the scale of a layer, in numbers where they are understood."""
+    reason, label = "", layer.place.label
+    if not _is_plain(layer):
+        reason = f"the forward of {layer.kind} is its own"
+    elif layer.place.note or label.replace("_", "") not in _KNOWN:
+        reason = f"no gain is derived for {label}"
+        if layer.place.note:
+            reason = "the activation that follows is not known"
     gains = _gains(layer)
-    if gains is None:
-        return "use initialize_ or a normalization"
-    gain, right = gains
-    subject = f"{kind(layer.module)} before {layer.place.label}"
-    if _agree(gain, right):
-        return (
-            f"{subject} has the right gain, {right:.3g}: use a normalization or residual branches"
-        )
-    return (
-        f"{subject} has gain {gain:.2g}, and the right gain is {right:.3g}: use initialize_ or a "
-        "normalization"
-    )
+    if gains is not None and not reason:
+        gain, right = gains
+        if not _agree(gain, right):
+            return (
+                f"{layer.kind} before {label} has gain {gain:.2g}, and the right gain is "
+                f"{right:.3g}: use initialize_ or a normalization"
+            )
+        reason = "the gain of this layer is right"
+    if reason:
+        return not_understood(reason)
+    return "use initialize_ or a normalization"
+
+
+def not_understood(reason: str) -> str:
+    """Return the hint where no number is known to help."""
+    return f"not understood, because {reason}: see guide/best-practices.md"
+
+
+def _is_plain(layer: Layer) -> bool:
+    """Return whether the gain of a layer is that of its weight, or the layer has no gain."""
+    module = layer.module
+    if isinstance(module, OwnWeight) or not hasattr(module, "weight"):
+        return True
+    plain = type(module).forward in _PLAIN or isinstance(module, CustomLinear)
+    return plain or isinstance(module, EMBEDDINGS)
 
 
 def _gains(layer: Layer) -> tuple[float, float] | None:
     """Return the gain of a layer and the right gain, where gains have a meaning."""
+    fan_in = layer.weights.fan_in
+    is_own = isinstance(layer.module, OwnWeight) and layer.module.role != "weight"
     with suppress(ValueError, TypeError):
-        if hasattr(layer.module, "weight") and not isinstance(layer.module, EMBEDDINGS):
-            right = unit_gain(layer.place.nonlinearity)
-            return layer.weights.rms * math.sqrt(layer.weights.fan_in), right
+        if fan_in and hasattr(layer.module, "weight") and not (layer.is_table or is_own):
+            return layer.weights.rms * math.sqrt(fan_in), unit_gain(layer.place.nonlinearity)
     return None
 
 
@@ -69,6 +98,11 @@ def std_of(layer: Layer) -> float:
     return layer.output[1] if layer.batched else layer.output[2]
 
 
+def read_by(layer: Layer) -> float | None:
+    """Return the rms of what a layer reads."""
+    return layer.input[2] if layer.input else layer.read
+
+
 def hidden(layers: list[Layer]) -> list[Layer]:
     """Return the layers that must keep the size of the signal.
 
@@ -76,6 +110,6 @@ def hidden(layers: list[Layer]) -> list[Layer]:
     """
     return [
         layer
-        for layer in layers[:-1]
-        if not (layer.output_of_model or layer.place.ends or layer.weights.zero)
+        for layer in layers
+        if not (layer is layers[-1] or layer.head or layer.ends or layer.weights.zero)
     ]

@@ -76,6 +76,7 @@ class Report:
             their limits.
         title: The comparison and its result, or an empty text.
         printed: The rows and columns that are shown, where not all of them are.
+        partial: Whether something was not measured, as the notes say.
     """
 
     made_by: str
@@ -84,6 +85,7 @@ class Report:
     notes: list[str] = field(default_factory=list)
     title: str = ""
     printed: list[Row] | None = field(default=None, repr=False)
+    partial: bool = False
 
     @property
     def ok(self) -> bool:
@@ -115,7 +117,8 @@ class Report:
 
     @property
     def _lines(self) -> list[str]:
-        return [str(each) for each in self.findings] or ["nothing found wrong"]
+        nothing = "nothing found wrong" + (" in what was measured" if self.partial else "")
+        return [str(each) for each in self.findings] or [nothing]
 
     def __str__(self) -> str:
         """Return the rows as a table of at most 100 columns, then findings and notes."""

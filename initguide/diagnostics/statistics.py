@@ -8,6 +8,35 @@ from torch import Tensor
 Moments = tuple[float, float, float] | Tensor
 
 
+def has_numbers(tensor: Tensor) -> bool:
+    """Return whether a tensor holds real or complex numbers, and no integers."""
+    return tensor.is_floating_point() or tensor.is_complex()
+
+
+def plain(tensor: Tensor) -> Tensor:
+    """Return the values of a tensor; of a sparse or nested one, those that it stores."""
+    tensor = tensor.detach()
+    if tensor.is_nested:
+        return tensor.values() if tensor.layout == torch.jagged else torch.cat(tensor.unbind())
+    if tensor.layout == torch.strided:
+        return tensor
+    return (tensor.coalesce() if tensor.layout == torch.sparse_coo else tensor).values()
+
+
+def _real(y: Tensor) -> Tensor:
+    """Return real numbers whose mean square is that of `y`."""
+    if y.is_complex():
+        parts = torch.view_as_real(y.resolve_conj())
+        return parts.flatten(-2) * math.sqrt(2) if y.ndim else parts
+    return y if y.dtype.itemsize >= 4 else y.float()
+
+
+def size(y: Tensor) -> float | Tensor:
+    """Return the root mean square; a tensor unless `y` is on a CPU."""
+    found = norm(y)
+    return found / math.sqrt(max(y.numel(), 1))
+
+
 def moments(y: Tensor, axis: int | None) -> Moments:
     """Return mean, std over the inputs and root mean square.
 
@@ -15,8 +44,7 @@ def moments(y: Tensor, axis: int | None) -> Moments:
     averaged over the units. Without an axis it is NaN. The result is a tensor unless `y` is on a
     CPU, so that the device need not be waited for.
     """
-    y = y.detach()
-    wide = y if y.dtype.itemsize >= 4 else y.float()
+    wide = _real(y.detach())
     if wide.device.type != "cpu":
         centred = wide.new_tensor(math.nan) if axis is None else wide.var(axis, correction=0)
         size = torch.linalg.vector_norm(wide) / math.sqrt(wide.numel())
@@ -50,14 +78,14 @@ def _centred(y: Tensor, axis: int | None) -> tuple[float, float, float]:
 
 def norm(gradient: Tensor) -> float | Tensor:
     """Return the square root of the sum of squares."""
-    wide = gradient.detach()
+    wide = plain(gradient)
     wide = wide if wide.dtype.itemsize >= 4 else wide.float()
     found = torch.linalg.vector_norm(wide)
     if wide.device.type != "cpu":
         return found
     value = found.item()
     # The range of single precision, as in `moments`.
-    safe = 1e-18 < value < 1e18 or wide.dtype == torch.float64
+    safe = 1e-18 < value < 1e18 or wide.dtype == torch.float64 or wide.is_complex()
     return value if safe else torch.linalg.vector_norm(wide.double()).item()
 
 
@@ -83,6 +111,7 @@ def copies(rows: Tensor) -> int:
     """Return how many rows repeat another row; rows of zeros do not count."""
     rows = rows.detach().flatten(1)
     # Equal rows have equal sums, so only rows with equal sums are compared.
+    rows = torch.view_as_real(rows).flatten(1) if rows.is_complex() else rows
     sums, order = rows.sum(1, dtype=torch.float64).sort()
     near = (sums[1:] == sums[:-1]).nonzero().flatten()
     these, others = rows[order[near]], rows[order[near + 1]]

@@ -1,16 +1,69 @@
-"""The weights of a layer, under whichever name the layer holds them."""
+"""The weights of a layer, under whichever name the layer or the model holds them."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from initguide._tree import dequantized
-from initguide.diagnostics.statistics import copies, moments
+from initguide.diagnostics.statistics import copies, size
 from initguide.graph.custom_layers import custom_layer
 from initguide.graph.trace import Trace
 from initguide.model.params import full_name
+
+
+@dataclass(frozen=True)
+class OwnWeight:
+    """A parameter that the forward uses itself, in place of a layer.
+
+    Attributes:
+        name: Its name in `named_parameters`.
+        weight: Its values, as the operation takes them.
+        operation: The name of the function.
+        role: "weight" if it is multiplied as a matrix, "table" if its vectors are looked up or
+            added, or "scale" if it multiplies entry by entry.
+        fan_in: The number of inputs of one output; None if that is not known.
+    """
+
+    name: str
+    weight: Tensor
+    operation: str
+    role: str
+    fan_in: float | None
+
+
+def fan_in_of(operation: str, weight: Tensor, arguments: Any) -> float | None:
+    """Return how many products one output of an operation with this weight sums."""
+    shape, is_first = weight.shape, bool(arguments) and arguments[0] is weight
+    if operation.startswith("conv_transpose"):
+        return weight.numel() / shape[1]
+    if operation == "linear" or operation.startswith("conv"):
+        return weight.numel() / shape[0]
+    if operation in ("matmul", "mm", "bmm", "mv", "addmm", "baddbmm", "grouped_mm"):
+        return shape[-1] if is_first or weight.ndim < 2 else shape[-2]
+    if operation == "einsum" and isinstance(arguments[0], str) and "->" in arguments[0]:
+        given, result = arguments[0].replace(" ", "").split("->")
+        parts = zip(given.split(","), arguments[1:], strict=False)
+        axes = next((letters for letters, each in parts if each is weight), "")
+        summed = [size for size, each in zip(shape, axes, strict=False) if each not in result]
+        return math.prod(summed) if len(axes) == weight.ndim else None
+    return shape[-2] if operation in ("rmatmul", "imatmul") else None
+
+
+def is_zero(module: Any) -> bool:
+    """Return whether a weight is zero everywhere; a parametrized one is not read."""
+    if isinstance(module, nn.Module) and is_parametrized(module):
+        return False
+    last = module.out_proj if isinstance(module, nn.MultiheadAttention) else module
+    weight = getattr(last, "weight", None)
+    # A first look at a few values, because the whole weight may be large.
+    if not isinstance(weight, Tensor) or weight.is_quantized or weight.numel() == 0:
+        return False
+    weight = weight.detach()
+    return not weight[:1].any() and not weight.any() if weight.ndim else not weight
 
 
 @dataclass(frozen=True)
@@ -19,16 +72,19 @@ class Weights:
 
     Attributes:
         shape: Its shape as text.
-        fan_in: Its fan-in; for packed gates and projections, the fan-in of one block.
+        fan_in: Its fan-in; for packed gates and projections, the fan-in of one block; None if it
+            is not known.
         rms: Its root mean square.
+        last_rms: That of the layer's last weight: the output projection of attention.
         zero: Whether it, or the last weight of the layer, is zero everywhere.
         copies: How many units have the same weights as another unit.
         tensor: The weight.
     """
 
     shape: str
-    fan_in: float
+    fan_in: float | None
     rms: float
+    last_rms: float
     zero: bool
     copies: int
     tensor: Tensor
@@ -36,6 +92,8 @@ class Weights:
 
 def weights_of(name: str, module: Any, found: Trace) -> Weights:
     """Return the weights of a layer; reading parametrized weights may change their buffers."""
+    if isinstance(module, OwnWeight):
+        return _own(module)
     keys = _names(module)
     parts = [dequantized(getattr(module, key).detach()) for key in keys]
     main = parts[0]
@@ -43,15 +101,33 @@ def weights_of(name: str, module: Any, found: Trace) -> Weights:
     # Units of a recurrent layer are copies only if they also read the state in the same way.
     rows = torch.cat(parts, 1) if isinstance(module, (nn.RNNBase, nn.RNNCellBase)) else main
     transposed = getattr(module, "transposed", False) or custom_layer(module).layout == "in_out"
-    rms = moments(main, None)[2]
+    rms = float(size(main))
     return Weights(
-        shape=" × ".join(map(str, main.shape)),
+        shape=_shape(main),
         fan_in=found.fans(full_name(name, keys[0]), module, keys[0]).fan_in,
-        rms=float(rms),
+        rms=rms,
+        last_rms=rms if last is main else float(size(last)),
         zero=not last.detach().any(),
         copies=0 if _apart(module) else copies(rows.transpose(0, 1) if transposed else rows),
         tensor=main,
     )
+
+
+def _own(own: OwnWeight) -> Weights:
+    rms = float(size(own.weight))
+    return Weights(
+        shape=_shape(own.weight),
+        fan_in=own.fan_in,
+        rms=rms,
+        last_rms=rms,
+        zero=not own.weight.any(),
+        copies=0,
+        tensor=own.weight,
+    )
+
+
+def _shape(weight: Tensor) -> str:
+    return " × ".join(map(str, weight.shape)) or "scalar"
 
 
 def _names(module: Any) -> list[str]:

@@ -111,7 +111,7 @@ def xavier_normal(
         layout: `"in_out"` for `(*kernel, in, out)`, `"out_in"` for `(out, in, *kernel)`. Three
             sizes are those of a one-dimensional convolution.
         in_axes: The axis or axes of the inputs, instead of those of the layout, as in
-            [fans][initguide.fans]: 0 for an attention's query kernel `(d, heads, head_dim)`.
+            [fans][initguide.fans.fans]: 0 for an attention's query kernel `(d, heads, head_dim)`.
         out_axes: The axis or axes of the outputs: `(1, 2)` for that kernel.
 
     Raises:

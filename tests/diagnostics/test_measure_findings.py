@@ -9,9 +9,11 @@ from starts import FAULTY, HEALTHY, by
 from torch import nn
 
 import initguide as init
-from initguide.diagnostics.hooks import recording
+from initguide.diagnostics.hooks import place_in_branches, recording
 from initguide.diagnostics.measure import measure
+from initguide.diagnostics.messages import read_by
 from initguide.diagnostics.statistics import equal_units
+from initguide.diagnostics.watch import Watch
 from initguide.graph.trace import trace
 
 SEEDS = range(5)
@@ -88,12 +90,12 @@ def test_a_stream_is_judged_by_what_its_branches_read():
     (first, second), seen = model[1:3], []
     for branch in (first, second):
         branch.layer.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
-    with recording(model, trace(model)) as record, torch.no_grad():
-        model(x)
-    streams = [layer.stream for layer in record.layers]
-    assert [each is not None for each in streams] == [False, True, True, False]
-    for stream, given in zip(streams[1:3], seen, strict=True):
-        assert stream[2] == pytest.approx(given.square().mean().sqrt().item())
+    with recording(model, trace(model)) as record, Watch(record), torch.no_grad():
+        output = model(x)
+    place_in_branches(record, [output])
+    assert [layer.alone for layer in record.layers] == [False, True, True, False]
+    for layer, given in zip(record.layers[1:3], seen, strict=True):
+        assert read_by(layer) == pytest.approx(given.square().mean().sqrt().item())
 
 
 def test_growing_sums_are_to_be_zeroed_first():
@@ -124,7 +126,7 @@ def test_no_gain_is_advised_where_it_is_the_right_one():
     assert [each.kind for each in found] == ["signal explodes", "gradient explodes"]
     for each in found:
         assert each.hint == (
-            "Linear before silu has the right gain, 1.56: use a normalization or residual branches"
+            "not understood, because the gain of this layer is right: see guide/best-practices.md"
         )
 
 

@@ -1,0 +1,265 @@
+"""Watch what the forward calls between its layers: activations, own parameters, the loss.
+
+A `TorchFunctionMode` sees each function of torch that the forward calls, in modules of torch and
+in those of other libraries. Calls inside a layer or a norm are left out, because the layer is
+measured as a whole.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from initguide._tree import tensors
+from initguide.activations import FUNCTIONS
+from initguide.diagnostics.flows import Flow
+from initguide.diagnostics.hooks import Layer, Recording, add_layer, axes, normalize
+from initguide.diagnostics.statistics import counts, has_numbers, plain
+from initguide.diagnostics.weights import OwnWeight, fan_in_of
+
+# The outputs between which the slope is above a twentieth of its largest value. A piecewise linear
+# activation has no slope beyond its ends.
+_STEEP = {
+    "tanh": (-0.9747, 0.9747),
+    "sigmoid": (0.01266, 0.98734),
+    "softsign": (-0.7764, 0.7764),
+    "hardsigmoid": (0.0, 1.0),
+}
+_RECTIFIERS = ("relu", "relu6")
+_RECORDED = {*_STEEP, *_RECTIFIERS, "hardtanh"}
+_SUMS = {"add", "iadd", "radd"}
+_FACTORS = {"mul", "imul", "rmul", "multiply", "div", "truediv", "itruediv"}
+_PRODUCTS = {"linear", "matmul", "rmatmul", "imatmul", "mm", "bmm", "mv", "addmm", "baddbmm"}
+_PRODUCTS |= {"einsum", "tensordot", "bilinear", "grouped_mm"}
+_LOOKUPS = {"embedding", "embedding_bag", "getitem", "index_select", "gather", "take_along_dim"}
+_JOINS = {"cat", "concat", "stack", "where", "setitem", "masked_fill", "index_put"}
+# A parameter may also shift the signal, join it, or be the slope of an activation.
+_HARMLESS = {"sub", "isub", "rsub", "prelu", "scaled_dot_product_attention", "pad"}
+_NORMS = {"layer_norm", "batch_norm", "group_norm", "instance_norm", "rms_norm", "normalize"}
+_SIZES = {"rsqrt", "sqrt", "std", "norm", "vector_norm"}
+_FACTORIES = {f"{name}_like" for name in ("zeros", "ones", "empty", "full", "rand", "randn")}
+_FACTORIES |= {f"new_{name}" for name in ("zeros", "ones", "empty", "full", "tensor")}
+# What leaves the meaning of a step or an exponent as it is.
+_MOVES = {"getitem", "unsqueeze", "squeeze", "transpose", "view", "reshape", "permute", "expand"}
+_MOVES |= {
+    "to",
+    "float",
+    "type",
+    "contiguous",
+    "clamp",
+    "neg",
+    "chunk",
+    "split",
+    "unbind",
+    "type_as",
+}
+
+
+class ClassLoss(NamedTuple):
+    """The loss of a classification, and what a uniform guess would give.
+
+    Attributes:
+        sources: The layers that give the logits.
+        value: The loss; a tensor, so that the device need not be waited for.
+        guess: The loss of a uniform guess.
+    """
+
+    sources: int
+    value: Tensor
+    guess: float
+
+
+class Watch(TorchFunctionMode):
+    """Record each function that the forward and the loss call."""
+
+    def __init__(self, record: Recording) -> None:
+        super().__init__()
+        self.record = record
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        output = func(*args, **kwargs)
+        if not self.record.inside:
+            name = getattr(func, "__name__", "").strip("_")
+            _record(self.record, name, args, kwargs, output)
+        return output
+
+
+def _record(record: Recording, name: str, args: Any, kwargs: Any, output: Any) -> None:
+    # An item is set in place, and nothing is returned.
+    result = args[0] if name == "setitem" else output
+    if isinstance(result, torch.Size) or not isinstance(result, (Tensor, tuple, list)):
+        return
+    made = [result] if isinstance(result, Tensor) else tensors(result)
+    given = tensors([args, kwargs])
+    flow = record.flows.join(given)
+    if record.of_loss or name in ("cross_entropy", "nll_loss"):
+        _loss(record, name, args, kwargs, made, flow)
+    if name in _FACTORIES:
+        flow = Flow()
+    elif made and not record.of_loss:
+        divides = name in _FACTORS and any(record.flows.of(t).meaning == "size" for t in given)
+        if name in _NORMS or divides:
+            normalize(record, given, made)
+            record.met.update(name for name, _ in _own(record, given))
+            return
+        if name in _RECORDED and isinstance(output, Tensor) and has_numbers(output):
+            _activation(record, name, kwargs, output.detach())
+        elif name == "pixel_shuffle" and record.layers:
+            record.layers[-1].shuffled = True
+        elif name in _SUMS and len(given) == 2:
+            record.flows.add_sum(*(record.flows.of(each).sources for each in given))
+        if flow.sources and (held := _own(record, given)):
+            flow = _use(record, name, args, held, given, made, flow)
+        flow = _meaning(record, name, flow, given, made[0])
+    for tensor in made:
+        record.flows.known[tensor] = flow
+
+
+def _own(record: Recording, given: list[Tensor]) -> list[tuple[str, Tensor]]:
+    """Return the parameters among the arguments, and what was computed from them alone."""
+    return [(name, each) for each in given for name in record.flows.of(each).parameters]
+
+
+def _use(
+    record: Recording,
+    name: str,
+    args: Any,
+    held: list[tuple[str, Tensor]],
+    given: list[Tensor],
+    made: list[Tensor],
+    flow: Flow,
+) -> Flow:
+    """Measure an operation of the signal with a parameter; return the flow of its output."""
+    # Of a weight and its bias, the weight.
+    own, tensor = max(held, key=lambda pair: pair[1].ndim)
+    role = _role(name, tensor)
+    if role is None or not has_numbers(made[0]):
+        record.unmeasured.setdefault(own, name)
+        return flow
+    record.met.update(each for each, _ in held)
+    # A norm may have its own factor.
+    if role == "shift" or (role == "scale" and flow.normed):
+        return replace(flow, shift=own) if name in _SUMS else flow
+    layer = record.seen.get(own)
+    if layer is None:
+        weight = OwnWeight(own, tensor.detach(), name, role, fan_in_of(name, tensor, args))
+        batch, axis = axes(weight, plain(made[0]), None)
+        signals = [t for t in given if not record.flows.of(t).parameters]
+        place = record.found.layer(own)
+        layer = add_layer(record, own, weight, place, signals, flow, made, batch, axis)
+        record.seen[own] = layer
+    else:
+        record.flows.call_again(layer.bit, flow.sources)
+    return replace(flow, sources=1 << layer.bit, parameters=(), normed=False)
+
+
+def _role(name: str, tensor: Tensor) -> str | None:
+    """Return whether a parameter is a weight, a table, a scale or a shift; None if not known."""
+    if name in _PRODUCTS or name.startswith("conv"):
+        return "weight"
+    if name in _LOOKUPS:
+        return "table"
+    if name in _FACTORS:
+        return "scale"
+    if name in _SUMS:
+        # A matrix that is added is a table, such as that of the positions; a vector is a bias.
+        return "table" if sum(size > 1 for size in tensor.shape) > 1 else "shift"
+    return "shift" if name in _HARMLESS or name in _JOINS else None
+
+
+def _meaning(record: Recording, name: str, flow: Flow, given: list[Tensor], made: Tensor) -> Flow:
+    """Follow sizes, and the step of a state-space model; measure what a step keeps of the state."""
+    if not flow.sources:
+        return flow
+    if name in _SIZES:
+        return replace(flow, meaning="size")
+    if name == "softplus":
+        return replace(flow, meaning="step", step=(flow.sources, made.detach().mean()))
+    if name in _FACTORS:
+        scaled = flow.meaning == "step" and any(record.flows.of(t).parameters for t in given)
+        return replace(flow, meaning="exponent" if scaled else "")
+    if name == "exp" and flow.meaning == "exponent" and flow.step:
+        record.decays.append((flow.shift, *flow.step, made.detach().flatten().median()))
+    is_sum = name in _SUMS and flow.meaning == "size"
+    return flow if name in _MOVES or is_sum else replace(flow, meaning="")
+
+
+def _loss(
+    record: Recording, name: str, args: Any, kwargs: Any, made: list[Tensor], flow: Flow
+) -> None:
+    """Record the loss of a classification, and that of a uniform guess."""
+    logits = args[0] if args else kwargs.get("input")
+    if not made or not isinstance(logits, Tensor) or not logits.ndim or not flow.sources:
+        return
+    value = made[0].detach()
+    if name in ("cross_entropy", "nll_loss"):
+        axis = 1 if logits.ndim > 1 else 0
+        if kwargs.get("reduction", "mean") == "sum":
+            target = args[1] if len(args) > 1 else kwargs["target"]
+            counted = target != kwargs.get("ignore_index", -100)
+            value = value / (len(logits) if target.is_floating_point() else counted.sum())
+    elif name in ("log_softmax", "logsumexp"):
+        axis = args[1] if len(args) > 1 else kwargs.get("dim", -1)
+        if not isinstance(axis, int):
+            return
+        # The mean loss of a class drawn at random, whatever the targets are.
+        of_class = logits.detach().float().mean() if name == "logsumexp" else 0.0
+        value = value.float().mean().abs() if name == "log_softmax" else value.mean() - of_class
+    elif name == "binary_cross_entropy_with_logits" and kwargs.get("reduction") != "sum":
+        record.losses.append(ClassLoss(flow.sources, value.mean(), math.log(2)))
+        return
+    else:
+        return
+    record.losses.append(ClassLoss(flow.sources, value.mean(), math.log(logits.shape[axis])))
+
+
+def _activation(record: Recording, name: str, kwargs: Any, a: Tensor) -> None:
+    layers = [layer for layer in record.waiting if _is_followed_by(layer, name, record)]
+    if not layers or a.numel() == 0 or a.is_nested or a.is_complex():
+        return
+    record.waiting = [layer for layer in record.waiting if layer not in layers]
+    low, high = _STEEP.get(name, (0.0, 6.0))
+    if name == "hardtanh":
+        low, high = kwargs.get("min_val", -1.0), kwargs.get("max_val", 1.0)
+    mask = _scratch(record, a)
+    if name in _RECTIFIERS or (low == 0 and name == "hardtanh"):
+        torch.gt(a, 0, out=mask)
+        for layer in layers:
+            axis = axes(layer.module, a, None)[1]
+            active = counts(mask, axis)
+            layer.zeros = 1 - active.sum() / a.numel()
+            layer.dead = (active == 0).sum() if len(active) == layer.units else None
+        return
+    torch.sub(a, (low + high) / 2, out=mask)
+    share = mask.abs_().ge_((high - low) / 2).sum() / a.numel()
+    for layer in layers:
+        layer.saturated = share
+
+
+def _is_followed_by(layer: Layer, name: str, record: Recording) -> bool:
+    """Return whether this call is of the activation that follows the layer."""
+    label = layer.place.label.replace("_", "")
+    if label == name or (label == "relu6" and name == "hardtanh"):
+        return True
+    if layer is not record.layers[-1]:
+        return False
+    # If the trace does not know the activation, it is the next call. An activation that somebody
+    # else wrote may call a rectifier.
+    unknown = bool(layer.place.note) and label in ("linear", "unknown")
+    own = layer.place.label not in FUNCTIONS and name in _RECTIFIERS
+    return unknown or (own and label not in ("linear", "unknown", "output"))
+
+
+def _scratch(record: Recording, like: Tensor) -> Tensor:
+    """Return memory for a mask of zeros and ones; all layers share it."""
+    held = record.scratch
+    if held is None or held.numel() < like.numel() or held.device != like.device:
+        held = record.scratch = torch.empty(like.numel(), device=like.device)
+    return held[: like.numel()].view(like.shape)
