@@ -77,6 +77,7 @@ class Copies:
         self._makers: dict[type, Any] = {}
         self._bases: dict[type, Any] = {}
         self._to_fill: list[tuple[Any, Any]] = []
+        self._positions: list[tuple[Any, Any]] = []
         self._finalizable: list[Any] = []
 
     def of(self, value: Any) -> Any:
@@ -95,6 +96,9 @@ class Copies:
         """Give the copies their content."""
         while self._to_fill:
             self._fill(*self._to_fill.pop())
+        while self._positions:
+            iterator, position = self._positions.pop()
+            iterator.__setstate__(position)
 
     def close(self) -> None:
         """Take the finalizers from the copies: they would act on the originals."""
@@ -108,7 +112,9 @@ class Copies:
             self._bases[kind] = _base_of(kind)
         base = self._bases[kind]
         if base is None:
-            return iterator_like(value, self.of) if issubclass(kind, Iterator) else value
+            if not issubclass(kind, Iterator):
+                return value
+            return iterator_like(value, self.of, lambda *pair: self._positions.append(pair))
         new = base.__new__(kind)
         if hasattr(kind, "__del__"):
             self._finalizable.append(new)

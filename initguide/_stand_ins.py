@@ -35,12 +35,16 @@ class _Unreadable:
     send = throw = close = __next__
 
 
-def iterator_like(value: Any, of: Callable[[Any], Any]) -> Any:
+def iterator_like(
+    value: Any, of: Callable[[Any], Any], when_filled: Callable[[Any, Any], None]
+) -> Any:
     """Return an iterator that goes on where another one is.
 
     Args:
         value: An iterator of a C type, or a generator.
         of: Returns the copy of an object.
+        when_filled: Takes the new iterator and its position, to set it when the copy of what it
+            iterates over has its content.
     """
     try:
         with warnings.catch_warnings():
@@ -49,7 +53,7 @@ def iterator_like(value: Any, of: Callable[[Any], Any]) -> Any:
             make, arguments, *state = value.__reduce__()
         new = make(*map(of, arguments))
         for each in state:
-            new.__setstate__(of(each))
+            when_filled(new, of(each))
     except TypeError:
         return _Unreadable()
     return new

@@ -89,6 +89,11 @@ def without_hooks(module: nn.Module) -> nn.Module:
     return bare
 
 
+def writes_to(tensor: Tensor) -> int:
+    """Return how often a tensor was written to; a copy of it starts at zero again."""
+    return tensor._version
+
+
 def names_to_unpack() -> int:
     """Return how many names the statement that runs the caller's `__iter__` assigns.
 

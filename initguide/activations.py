@@ -65,7 +65,10 @@ def key_of(nonlinearity: Nonlinearity) -> str | None:
     """
     if isinstance(nonlinearity, str):
         return nonlinearity
-    if not isinstance(nonlinearity, nn.Module) or next(nonlinearity.parameters(), None) is not None:
+    if not isinstance(nonlinearity, nn.Module):
+        # A function that was read from a graph knows what it computes.
+        return getattr(nonlinearity, "graph_key", None)
+    if next(nonlinearity.parameters(), None) is not None:
         return None
     defined_by_torch = type(nonlinearity).__module__ == nn.modules.activation.__name__
     return repr(nonlinearity) if defined_by_torch else None

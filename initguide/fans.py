@@ -240,13 +240,29 @@ def layer_fans(module: nn.Module, name: str = "weight") -> Fans:
 
 
 def _convolution(module: ConvBase) -> Fans:
-    kernel = math.prod(module.kernel_size)
-    into = module.in_channels // module.groups * kernel
-    out = module.out_channels // module.groups * kernel
+    transposed = isinstance(module, ConvTransposeBase)
+    sizes = (module.out_channels, module.in_channels // module.groups, *module.kernel_size)
+    if transposed:
+        sizes = (module.in_channels, module.out_channels // module.groups, *module.kernel_size)
     stride = math.prod(module.stride)
-    if isinstance(module, ConvTransposeBase):
-        return Fans(_int_if_whole(into / stride), out)
-    return Fans(into, _int_if_whole(out / stride))
+    return convolution_fans(sizes, stride, module.groups, transposed=transposed)
+
+
+def convolution_fans(shape: Sequence[int], stride: int, groups: int, *, transposed: bool) -> Fans:
+    """Return the fans of a convolution's weight.
+
+    Args:
+        shape: The weight's shape: `(out, in / groups, *kernel)`, or `(in, out / groups, *kernel)`
+            if the convolution is transposed.
+        stride: The product of the strides along all axes.
+        groups: The number of groups.
+        transposed: Whether it is a transposed convolution.
+    """
+    first, second, *kernel = shape
+    terms = math.prod(kernel)
+    if transposed:
+        return Fans(_int_if_whole(first // groups * terms / stride), second * terms)
+    return Fans(second * terms, _int_if_whole(first // groups * terms / stride))
 
 
 def _int_if_whole(value: float) -> float:

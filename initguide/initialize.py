@@ -5,6 +5,7 @@ each parameter, its fans, the activation that follows and the standard deviation
 nothing. [initialize_][initguide.initialize_] draws the values.
 """
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,16 +18,30 @@ from initguide._isolation import isolated
 from initguide._state import random_states_kept
 from initguide._torch_internals import unwrapped
 from initguide.graph.trace import Trace, trace_private
-from initguide.model.params import parametrizations_in_eval_mode, params_of
+from initguide.model.params import (
+    parametrizations_in_eval_mode,
+    params_of,
+    private_parametrizations,
+)
 from initguide.model.plan import Plan
 from initguide.model.resolve import make_plan
 from initguide.model.rule import Rule
+from initguide.model.trained import trained_among
+from initguide.recipes.deliberate import with_deliberate_starts
 from initguide.recipes.registry import RECIPES
 
 Recipe = str | Sequence[Rule | str]
+# The recipes that keep deliberate starts unless the caller says otherwise.
+KEEPING = ("auto",)
 
 
-def plan(model: nn.Module, recipe: Recipe = "auto", *, example: Any = None) -> Plan:
+def plan(
+    model: nn.Module,
+    recipe: Recipe = "auto",
+    *,
+    example: Any = None,
+    keep_deliberate: bool | None = None,
+) -> Plan:
     r"""Return what each parameter of a model will hold, and change nothing.
 
     $$\text{parameter} \mapsto (\text{rule}, \text{fans}, \text{activation that follows})
@@ -48,12 +63,21 @@ def plan(model: nn.Module, recipe: Recipe = "auto", *, example: Any = None) -> P
     new head, and the plan says so. A frozen norm keeps its statistics as well. Your own rules apply
     to these parameters too.
 
+    The recipe `"auto"` also keeps **deliberate starts**, and the plan lists them: values that no
+    random draw leaves. Such are weights that are all zero, constant, or near an identity; biases
+    that are constant but not zero, in order, or far to one side; and scales that are not one. A
+    weight of zeros is kept only where the forward shows that it can learn and that the signal goes
+    around it. Dense random weights are drawn anew. On the meta device and in sharded tensors
+    nothing can be recognized, and the plan says so.
+
     Args:
         model: Any module; it may be on the meta device.
         recipe: A name from [RECIPES][initguide.RECIPES], or a list of rules and such names. A name
             in a list adds the rules of that recipe.
         example: A batch for the forward, on the model's device: a tuple of arguments, a dict of
             keyword arguments, or one argument. None runs the forward on proxies.
+        keep_deliberate: Whether recipes keep deliberate starts. If None, `"auto"` keeps them, and
+            the recipes that name one method for everything do not. Your own rules never do.
 
     Returns:
         A [Plan][initguide.Plan], which prints as a table.
@@ -85,11 +109,11 @@ def plan(model: nn.Module, recipe: Recipe = "auto", *, example: Any = None) -> P
     """
     check_model(model)
     model = unwrapped(model)
-    with parametrizations_in_eval_mode(model):
-        return _plan(model, recipe, example)
+    with private_parametrizations(model):
+        return _plan(model, recipe, example, keep_deliberate)
 
 
-def _plan(model: nn.Module, recipe: Recipe, example: Any) -> Plan:
+def _plan(model: nn.Module, recipe: Recipe, example: Any, keep_deliberate: bool | None) -> Plan:
     # The gain of an activation of the user's own comes from calls of it.
     with isolated(model, values=example is not None) as private:
         traced = trace_private(model, private, example)
@@ -99,11 +123,20 @@ def _plan(model: nn.Module, recipe: Recipe, example: Any) -> Plan:
         skipped = [f"{e.param.name!r}, which is {e.param.skip_reason}" for e in made.entries]
         got = f"only such as {skipped[0]}: give it a rule" if skipped else f"none in {kinds}"
         raise ValueError(f"model must have a parameter to initialize; got {got}")
-    return made
+    keeping = KEEPING if keep_deliberate is None else RECIPES if keep_deliberate else ()
+    return with_deliberate_starts(made, traced, keeping)
 
 
 @torch.no_grad()
-def initialize_(model: nn.Module, recipe: Recipe = "auto", *, seed: int | None = None) -> Plan:
+def initialize_(
+    model: nn.Module,
+    recipe: Recipe = "auto",
+    *,
+    seed: int | None = None,
+    example: Any = None,
+    keep_deliberate: bool | None = None,
+    overwrite_trained: bool = False,
+) -> Plan:
     r"""Initialize a whole model.
 
     $$w_i = F(\text{seed},\ \text{name},\ i)$$
@@ -111,12 +144,18 @@ def initialize_(model: nn.Module, recipe: Recipe = "auto", *, seed: int | None =
     Here $i$ is the position in the full tensor. With a seed, a value depends only on these three:
     not on the order of the parameters, on other parameters, or on how the model is sharded.
 
+    Weights that were plainly trained are overwritten as well, and a warning says how many. It looks
+    at no more than 12 weights, and never at frozen ones.
+
     Args:
         model: Any module; its parameters change in place.
         recipe: As in [plan][initguide.plan].
         seed: An integer. If None, it is drawn from torch's global generator. If
             `torch.distributed` is initialized, all processes then take the seed of the first one,
             so each of them must call this function.
+        example: As in [plan][initguide.plan].
+        keep_deliberate: As in [plan][initguide.plan].
+        overwrite_trained: Whether to draw weights anew that look trained, without a warning.
 
     Returns:
         The [Plan][initguide.Plan] that was carried out.
@@ -148,8 +187,10 @@ def initialize_(model: nn.Module, recipe: Recipe = "auto", *, seed: int | None =
     """
     if seed is not None and (isinstance(seed, bool) or not isinstance(seed, (int, np.integer))):
         raise TypeError(f"seed must be an integer; got {seed!r}")
-    made = plan(model, recipe)
+    made = plan(model, recipe, example=example, keep_deliberate=keep_deliberate)
     made.check()
+    if not overwrite_trained:
+        _warn_of_trained(made)
     state = torch.get_rng_state()
     try:
         number = _drawn_seed() if seed is None else int(seed)
@@ -159,6 +200,23 @@ def initialize_(model: nn.Module, recipe: Recipe = "auto", *, seed: int | None =
         torch.set_rng_state(state)
         raise
     return made
+
+
+def _warn_of_trained(made: Plan) -> None:
+    """Warn if weights that a recipe overwrites look trained."""
+    weights = {
+        entry.param.name: entry.param.tensor
+        for entry in made.entries
+        if entry.recipe and entry.sampler.std and entry.param.tensor.ndim > 1
+    }
+    found, count = trained_among(weights)
+    if found:
+        warnings.warn(
+            f"{len(found)} of the {count} weights that were looked at seem to be trained, such as "
+            f"{found[0]!r}, and are overwritten: pass overwrite_trained=True if that is meant, or "
+            "freeze what must stay",
+            stacklevel=3,
+        )
 
 
 def _drawn_seed() -> int:
@@ -171,20 +229,20 @@ def _drawn_seed() -> int:
     return seeds[0]
 
 
-def _rules(recipe: Recipe, model: nn.Module, traced: Trace) -> list[tuple[Rule, bool]]:
-    """Return the rules in order, each with whether the caller wrote it."""
+def _rules(recipe: Recipe, model: nn.Module, traced: Trace) -> list[tuple[Rule, str]]:
+    """Return the rules in order, each with the name of its recipe; the caller's have none."""
     if isinstance(recipe, str):
         if recipe not in RECIPES:
             raise ValueError(f"recipe must be {one_of(RECIPES)}; got {recipe!r}")
-        return [(rule, False) for rule in RECIPES[recipe](model, traced)]
+        return [(rule, recipe) for rule in RECIPES[recipe](model, traced)]
     if not isinstance(recipe, Sequence):
         raise TypeError(f"recipe must be a name or a list of rules; got {recipe!r}")
-    rules: list[tuple[Rule, bool]] = []
+    rules: list[tuple[Rule, str]] = []
     for item in recipe:
         if isinstance(item, str):
             rules += _rules(item, model, traced)
         elif isinstance(item, Rule):
-            rules.append((item, True))
+            rules.append((item, ""))
         else:
             raise TypeError(f"recipe must hold rules and names of recipes; got {item!r}")
     return rules

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils import parametrize
 
 WIDTH = 256
 LOG, TABLE, STEPS, SEEN, TICKS = [], {"calls": []}, 0, set(), itertools.count()
@@ -552,6 +553,38 @@ class OwnNorm(Base):
         return self.norm(x)
 
 
+class Doubling(nn.Module):
+    """A parametrization that counts."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls, self.weights = 0, []
+
+    def forward(self, weight):
+        self.calls += 1
+        self.weights.append(weight)
+        LOG.append(weight)
+        return 2 * weight
+
+    def right_inverse(self, weight):
+        return weight / 2
+
+
+class Parametrized(Base):
+    def __init__(self):
+        super().__init__()
+        parametrize.register_parametrization(self.first, "weight", Doubling())
+
+
+class OwnForward(Base):
+    """Its forward is an attribute of the instance."""
+
+    def __init__(self):
+        super().__init__()
+        calls = []
+        self.forward = lambda x: calls.append(x) or self.last(torch.relu(self.first(x)))
+
+
 class Named(collections.namedtuple("Named", "items, scale")):
     """A tuple that holds a list."""
 
@@ -573,7 +606,7 @@ BUILDERS = [
     *(HoldsFunction, SetsAttributes, HoldsSlots, HoldsKeyCache, Draws, TogglesTraining),
     *(RegistersHooks, HasWeakReferences, HasProperty, HoldsGenerator, HoldsLock, HoldsItself),
     *(HasFinalizer, CatchesErrors, ChangesSettings, FailsLate, LoopsOnSizes, BranchesOnValues),
-    *(OwnActivation, OwnNorm, HoldsTuple),
+    *(OwnActivation, OwnNorm, HoldsTuple, Parametrized, OwnForward),
 ]
 
 

@@ -14,8 +14,6 @@ PAGES = [ROOT / "README.md", ROOT / "initguide" / "README.md", *sorted(ROOT.glob
 MODULES = sorted(ROOT.glob("initguide/**/*.py"))
 # Narrower than the code's 100, so that a page's blocks fit beside its navigation.
 WIDTH, PAGE_WIDTH = 88, 80
-# Pages that still have code of the other width.
-WIDE = ("docs/api/", "README.md")
 
 
 def name(path: Path) -> str:
@@ -78,7 +76,7 @@ def _keep_main(monkeypatch):
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_page(page, eval_example):
-    width = WIDTH if name(page).startswith(WIDE) else PAGE_WIDTH
+    width = PAGE_WIDTH if name(page).startswith("docs/") else WIDTH
     check(eval_example, examples(page), width)
 
 

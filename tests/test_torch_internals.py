@@ -198,6 +198,12 @@ def test_compiled_modules_run_eagerly():
     assert seen == [False], f"set_stance does not run a compiled module eagerly in {VERSIONS}"
 
 
+def test_writes_are_counted():
+    message = f"_version does not count writes in {VERSIONS}"
+    assert internals.writes_to(torch.empty(3)) == 0, message
+    assert internals.writes_to(nn.Linear(2, 2).weight) > 0, message
+
+
 def test_scripted_as_torch():
     function = internals.scripted_as_torch(lambda tensor: tensor)
     function.__name__ = "zeros_"

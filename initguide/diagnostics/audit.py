@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from initguide._checks import check_model
 from initguide._isolation import isolated
 from initguide._sharding import is_sharded
 from initguide._state import random_states_kept
@@ -20,7 +21,7 @@ from initguide.diagnostics.report import Finding, Report, finding
 from initguide.graph.trace import Trace
 from initguide.initialize import Recipe, plan
 from initguide.model.distributions import Limits
-from initguide.model.params import parametrizations_in_eval_mode, params_of
+from initguide.model.params import params_of, private_parametrizations
 from initguide.model.plan import ParamPlan, Plan
 from initguide.model.resolve import make_plan
 from initguide.model.rule import Rule
@@ -84,10 +85,11 @@ def audit(model: nn.Module, recipe: Recipe = "auto", *, example: Any = None) -> 
         #> fans swapped
         ```
     """
-    right = plan(model, recipe, example=example)
-    right.check()
+    check_model(model)
     # A finding may compare with the gain of an activation, which comes from calls of it.
-    with parametrizations_in_eval_mode(model), isolated(model, values=False):
+    with private_parametrizations(model), isolated(model, values=False):
+        right = plan(model, recipe, example=example)
+        right.check()
         return _audit(unwrapped(model), right)
 
 
@@ -156,7 +158,7 @@ def _identical(
 def _defaults(model: nn.Module) -> Plan:
     """Return what torch itself draws; for parameters without a default, nothing is known."""
     rules = [*torch_defaults(model, Trace()), Rule("*", _unknown_)]
-    return make_plan(params_of(model), [(rule, False) for rule in rules], Trace())
+    return make_plan(params_of(model), [(rule, "torch") for rule in rules], Trace())
 
 
 def _unknown_(tensor: Tensor) -> Tensor:

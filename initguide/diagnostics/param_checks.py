@@ -44,9 +44,11 @@ def check_param(
     spread, law = entry.sampler.distribution, entry.sampler
     if law.std == 0:
         return _constant(entry, values, torch.full_like(values, law.mean or 0.0), default, limits)
+    flat = values.flatten().double()
+    if entry.kept:
+        return _kept(entry, flat)
     if law.std is None:
         return _unknown(entry, values, default, limits)
-    flat = values.flatten().double()
     if values.numel() > 1 and bool((flat == flat[0]).all()):
         return _all_equal(entry, flat, default, limits)
     if spread is None:
@@ -54,6 +56,15 @@ def check_param(
         found = _default(entry, flat, default, limits) if kind == "not orthogonal" else []
         return found or ([_finding(entry, kind, message)] if kind else [])
     return _lines(entry, values) or _random(entry, spread, flat, default, limits)
+
+
+def _kept(entry: ParamPlan, flat: Tensor) -> list[Finding]:
+    """Find equal weights; the plan keeps zeros only where the signal goes around them."""
+    is_weight = entry.param.tensor.ndim > 1 and min(entry.param.tensor.shape[:2]) > 1
+    if not (is_weight and bool((flat == flat[0]).all()) and flat[0]):
+        return []
+    message = f"all {flat.numel()} values are {flat[0].item():.3g}; units that start equal stay so"
+    return [_finding(entry, "constant", message)]
 
 
 def _finding(entry: ParamPlan, kind: str, message: str) -> Finding:

@@ -252,9 +252,9 @@ def _is_followed_by(layer: Layer, name: str, record: Recording) -> bool:
         return False
     # If the trace does not know the activation, it is the next call. An activation that somebody
     # else wrote may call a rectifier.
-    unknown = bool(layer.place.note) and label in ("linear", "unknown")
+    unknown = bool(layer.place.note) and label in ("linear", "not known")
     own = layer.place.label not in FUNCTIONS and name in _RECTIFIERS
-    return unknown or (own and label not in ("linear", "unknown", "output"))
+    return unknown or (own and label not in ("linear", "not known", "output"))
 
 
 def _scratch(record: Recording, like: Tensor) -> Tensor:

@@ -19,7 +19,8 @@ from torch.func import functional_call
 from initguide._isolation import isolated
 from initguide._torch_internals import without_hooks
 from initguide.fans import Layout
-from initguide.graph.param_roles import LINEAR_LAYER_STEPS, operation_name, role_of
+from initguide.graph.operations import operation_name
+from initguide.graph.param_roles import LINEAR_LAYER_STEPS, input_dependent, role_of
 from initguide.graph.proxies import EndlessError, ProxyTracer, argument_choices
 
 
@@ -123,10 +124,10 @@ def _layout(module: nn.Module) -> Layout | None:
     except (Exception, EndlessError):
         # A forward of other people may not run on proxies.
         return None
-    role, nodes = None, list(graph.nodes)
+    role, nodes, dynamic = None, list(graph.nodes), input_dependent(graph)
     for node in nodes:
         if node.op == "get_attr" and node.target == "weight":
-            role = role_of(node, module.get_parameter("weight"))
+            role = role_of(node, module.get_parameter("weight"), dynamic)
     operations = [n for n in nodes if n.op in ("call_function", "call_method", "call_module")]
     is_plain = all(
         n is getattr(role, "node", None) or operation_name(n) in LINEAR_LAYER_STEPS

@@ -1,32 +1,62 @@
 """The role of a parameter, read from how the forward uses it: weight, table, scale or shift.
 
 The forward tells the role of a parameter outside torch's own layers. For example, a weight is
-multiplied as a matrix, and the axis that is summed over is its input axis.
+multiplied as a matrix, and the axis that is summed over is its input axis. The forward may first
+compute with the parameter: it may convert it, scale it by a constant, or add noise to it.
 """
 
-from dataclasses import dataclass
-from typing import Any, Literal
+import math
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from torch import Tensor, fx
 
-from initguide.fans import Layout
+from initguide.fans import Fans, Layout
+from initguide.graph.operations import (
+    FACTORS,
+    MATRIX_PRODUCTS,
+    MOVES,
+    SUMS,
+    TRANSPOSES,
+    Use,
+    depends_on,
+    operation_name,
+)
+from initguide.graph.state_space import multiplies_decay, state_space_role
+from initguide.graph.weight_fans import call_fans, einsum_fans
 
-RoleKind = Literal["weight", "table", "scale", "shift", "unknown"]
+RoleKind = Literal[
+    "weight",
+    "table",
+    "scale",
+    "shift",
+    "noise",
+    "time step",
+    "log time step",
+    "decay",
+    "kept",
+    "unknown",
+]
 
-# Operations that move or convert values.
-_MOVES = {"view", "reshape", "expand", "to", "float", "type", "type_as", "contiguous", "clone"}
-_MOVES |= {"unsqueeze", "squeeze", "flatten", "detach", "repeat", "getattr", "getitem", "chunk"}
-_MOVES |= {"interpolate", "split", "half", "bfloat16", "expand_as", "neg", "index_select"}
-_TRANSPOSES = {"t", "T", "mT", "transpose", "swapaxes", "swapdims"}
-_PRODUCTS = {"matmul", "mm", "bmm", "grouped_mm"}
-_JOINS = {"cat", "concat", "stack", "where", "setitem", "masked_fill", "embedding"}
-_SUMS = {"add", "iadd", "radd", "sub", "isub", "rsub"}
-_FACTORS = {"mul", "imul", "rmul", "truediv", "div"}
+_JOINS = {"cat", "concat", "stack", "where", "setitem", "masked_fill", "embedding", "lerp"}
+# Functions of single numbers that a forward may apply to a parameter before it uses it.
+_FUNCTIONS = {"exp", "softplus", "sigmoid", "tanh", "clamp", "square", "abs", "relu"}
 # Beside the matrix product, a linear layer may add its bias and move values.
-LINEAR_LAYER_STEPS = {*_MOVES, *_TRANSPOSES, "add", "iadd", "radd"}
-LINEAR_LAYER_STEPS -= {"neg", "getitem", "chunk", "split"}
+LINEAR_LAYER_STEPS = {*MOVES, *TRANSPOSES, "add", "iadd", "radd"}
+LINEAR_LAYER_STEPS -= {"neg", "getitem", "chunk", "split", "unbind", "select", "narrow"}
 # If a parameter is used in several ways, the first of these decides.
-_PRIORITY: tuple[RoleKind, ...] = ("weight", "table", "shift", "scale")
+_PRIORITY: tuple[RoleKind, ...] = (
+    "weight",
+    "noise",
+    "time step",
+    "log time step",
+    "decay",
+    "table",
+    "shift",
+    "scale",
+    "kept",
+)
 
 
 @dataclass(frozen=True)
@@ -34,80 +64,236 @@ class Role:
     """How the forward uses a parameter.
 
     Attributes:
-        kind: A weight that is multiplied as a matrix, a table of vectors that are looked up or
-            added, a scale that multiplies entry by entry, a shift that is added, or unknown.
+        kind: A weight that is multiplied as a matrix, a table of vectors that are looked up, added
+            or joined to the input, a scale that multiplies entry by entry, a shift that is added, a
+            factor of noise, a parameter of a state-space layer, a scale that is kept, or unknown.
         layout: The order of a weight's last two axes.
         operation: The operation that uses the parameter; all of them if the kind is unknown.
         node: The node of that operation in the graph.
+        factor: The constant that the forward multiplies the parameter by.
+        fans: A weight's fans, if its shape and layout do not tell them.
+        nodes: All operations that use the parameter in this role.
     """
 
     kind: RoleKind
     layout: Layout = "out_in"
     operation: str = ""
     node: fx.Node | None = None
+    factor: float = 1.0
+    fans: Fans | None = None
+    nodes: tuple[fx.Node, ...] = ()
 
 
-def role_of(node: fx.Node, parameter: Tensor) -> Role:
+def input_dependent(graph: fx.Graph) -> set[fx.Node]:
+    """Return the nodes that depend on an input or on a layer; the others depend on parameters."""
+    starts = [node for node in graph.nodes if node.op in ("placeholder", "call_module")]
+    return depends_on(starts, graph.nodes)
+
+
+def role_of(node: fx.Node, parameter: Tensor, dynamic: Collection[fx.Node]) -> Role:
     """Return the role of a parameter.
 
     Args:
         node: The node at which the graph reads the parameter.
         parameter: The parameter, whose shape is needed.
+        dynamic: The nodes that depend on an input.
     """
     roles: list[Role] = []
-    # The user, the node that it reads, whether that is transposed, whether rows were picked.
-    queue: list[tuple[fx.Node, fx.Node, bool, bool]] = [(u, node, False, False) for u in node.users]
-    seen: set[fx.Node] = set()
+    queue = [Use(user, node) for user in node.users]
+    seen: set[tuple[fx.Node, bool]] = set()
     while queue:
-        user, source, transposed, picked = queue.pop(0)
-        name = operation_name(user)
-        position = next((i for i, each in enumerate(user.args) if each is source), None)
-        signals = [each for each in user.all_input_nodes if each is not source]
-        transposes = name in _TRANSPOSES or (name == "getattr" and user.args[1] in _TRANSPOSES)
-        moves = name in _MOVES or (name in (*_SUMS, *_FACTORS) and not signals)
-        if moves or transposes:
-            if user not in seen:
-                seen.add(user)
-                # A lookup picks rows by the input.
-                picks = picked or (position == 0 and bool(signals))
-                queue += [(each, user, transposed ^ transposes, picks) for each in user.users]
+        use = queue.pop(0)
+        if _reads_shape(use.user):
             continue
-        kind, in_out = _role_in(name, user, source, position, transposed)
-        is_matrix = sum(size > 1 for size in parameter.shape) > 1
-        if kind == "shift" and (picked or is_matrix):
-            kind = "table"
-        roles.append(Role(kind, "in_out" if in_out else "out_in", name, user))
+        passed = _passed_on(use, parameter, dynamic)
+        if passed is None:
+            roles.append(_final_role(use, parameter, dynamic))
+        elif (use.user, passed.noise) not in seen:
+            seen.add((use.user, passed.noise))
+            queue += [replace(passed, user=each, source=use.user) for each in use.user.users]
     known = [role for kind in _PRIORITY for role in roles if role.kind == kind]
     unknown = [role for role in roles if role.kind == "unknown"]
     if known and (not unknown or known[0].kind == "weight"):
-        return known[0]
+        alike = (role.node for role in known if role.kind == known[0].kind)
+        return replace(known[0], nodes=tuple(node for node in alike if node is not None))
     return Role("unknown", operation=", ".join(dict.fromkeys(role.operation for role in unknown)))
 
 
-def _role_in(
-    name: str, user: fx.Node, source: fx.Node, position: int | None, transposed: bool
-) -> tuple[RoleKind, bool]:
+def _passed_on(use: Use, parameter: Tensor, dynamic: Collection[fx.Node]) -> Use | None:
+    """Return the use with what its node changes, or None if the node is the final use."""
+    name, others = operation_name(use.user), _others(use)
+    transposes = name in TRANSPOSES or (name == "getattr" and use.user.args[1] in TRANSPOSES)
+    if transposes:
+        return replace(use, transposed=not use.transposed)
+    if name in MOVES:
+        # A lookup picks rows by the input.
+        picks = bool(others) and _position(use) == 0
+        negated = -use.factor if name == "neg" else use.factor
+        return replace(use, picked=use.picked or picks, factor=negated)
+    if use.user in dynamic or use.user.op == "output":
+        is_modulated = name in FACTORS and _is_matrix(parameter) and _is_kernel(use.user)
+        return use if is_modulated else None
+    if name in SUMS:
+        # The other summand is computed from parameters too.
+        return replace(use, noise=use.noise or (use.by_values and _has_parameter(others)))
+    if name in FACTORS and not multiplies_decay(use):
+        factor = _constant_factor(use)
+        # A constant that differs from entry to entry may be a mask, or noise.
+        return replace(use, by_values=True) if factor is None else replace(use, factor=factor)
+    if name in _FUNCTIONS and not others:
+        return replace(use, functions=(*use.functions, name), factor=1.0)
+    return None
+
+
+def _others(use: Use) -> list[fx.Node]:
+    return [each for each in use.user.all_input_nodes if each is not use.source]
+
+
+def _position(use: Use) -> int | None:
+    return next((i for i, each in enumerate(use.user.args) if each is use.source), None)
+
+
+def _is_matrix(parameter: Tensor) -> bool:
+    return sum(size > 1 for size in parameter.shape) > 1
+
+
+def _is_kernel(node: fx.Node) -> bool:
+    """Return whether a product of a parameter and a signal is then used as a layer's weight."""
+    seen, queue = set(), [node]
+    while queue:
+        source = queue.pop()
+        for user in source.users:
+            name = operation_name(user)
+            if _is_weight_of(user, source):
+                return True
+            if user not in seen and name in {*MOVES, *FACTORS}:
+                seen.add(user)
+                queue.append(user)
+    return False
+
+
+def _is_weight_of(user: fx.Node, source: fx.Node) -> bool:
+    """Return whether a node computes a linear layer or a convolution with this weight."""
+    name = operation_name(user)
+    is_layer = name == "linear" or name.startswith("conv")
+    second = len(user.args) > 1 and user.args[1] is source
+    return is_layer and (second or user.kwargs.get("weight") is source)
+
+
+def _reads_shape(node: fx.Node) -> bool:
+    """Return whether a node makes a fresh tensor of another tensor's shape."""
+    name = operation_name(node)
+    return name.endswith("_like") or name.startswith("new_") or name in ("size", "dim", "numel")
+
+
+def _has_parameter(nodes: list[fx.Node]) -> bool:
+    """Return whether a value is computed from a parameter."""
+    seen, queue = set(), list(nodes)
+    while queue:
+        node = queue.pop()
+        if node.op == "get_attr" and getattr(node.meta.get("value"), "requires_grad", True):
+            return True
+        if node not in seen and not _reads_shape(node):
+            seen.add(node)
+            queue += node.all_input_nodes
+    return False
+
+
+def _constant_factor(use: Use) -> float | None:
+    """Return the factor after a product with constants, or None if the constants differ."""
+    is_quotient = operation_name(use.user) in ("div", "truediv", "itruediv", "divide")
+    if is_quotient and _position(use) != 0:
+        return None
+    factor = use.factor
+    for each in (*use.user.args, *use.user.kwargs.values()):
+        value = constant_of(each) if isinstance(each, fx.Node) else each
+        if isinstance(value, (int, float)) and each is not use.source:
+            if not value or not math.isfinite(value):
+                return None
+            factor = factor / value if is_quotient else factor * value
+        elif isinstance(each, fx.Node) and each is not use.source and not _has_parameter([each]):
+            return None
+    return factor
+
+
+def constant_of(node: fx.Node) -> float | None:
+    """Return the value of a constant tensor whose entries are equal, or None."""
+    value = node.meta.get("value")
+    if not isinstance(value, Tensor) or value.requires_grad or value.is_meta or not value.numel():
+        return None
+    if value.is_complex():
+        return None
+    first = value.flatten()[0]
+    return float(first) if value.numel() == 1 or bool((value == first).all()) else None
+
+
+def _final_role(use: Use, parameter: Tensor, dynamic: Collection[fx.Node]) -> Role:
+    """Return the role of a parameter in its final use."""
+    name = operation_name(use.user)
+    special = state_space_role(use, parameter, dynamic)
+    if special is not None:
+        return Role(special, operation=name, node=use.user)
+    if use.functions:
+        is_scale = parameter.numel() == 1 and name in FACTORS
+        return Role("kept" if is_scale else "unknown", operation=use.functions[0], node=use.user)
+    if use.noise:
+        return Role("noise", operation=name, node=use.user)
+    kind, in_out = _role_in(name, use, dynamic)
+    if kind == "shift" and (use.picked or _is_matrix(parameter)):
+        kind = "table"
+    layout: Layout = "in_out" if in_out else "out_in"
+    fans = None
+    if kind == "weight" and name == "einsum":
+        fans = einsum_fans(use.user, use.source, parameter, use.transposed)
+        kind = "weight" if fans is not None else "unknown"
+    elif kind == "weight" and name.startswith("conv"):
+        fans = call_fans(use.user, parameter)
+    return Role(kind, layout, name, use.user, use.factor, fans)
+
+
+def _role_in(name: str, use: Use, dynamic: Collection[fx.Node]) -> tuple[RoleKind, bool]:
     """Return the role in one operation, and whether a weight is stored as (in, out)."""
+    user, source, position = use.user, use.source, _position(use)
     if name == "linear" or name.startswith("conv"):
-        weight = position == 1 or user.kwargs.get("weight") is source
-        return ("weight", transposed) if weight else ("shift", False)
+        if _is_weight_of(user, source):
+            return "weight", use.transposed
+        return ("table" if position == 0 else "shift"), False
     # In `x @ weight` the weight is (in, out), in `weight @ x` it is (out, in).
-    if name in _PRODUCTS:
-        return "weight", (not transposed if position == 1 else transposed)
+    if name in MATRIX_PRODUCTS:
+        return "weight", (not use.transposed if position == 1 else use.transposed)
     if name in ("addmm", "baddbmm"):
-        in_out = not transposed if position == 2 else transposed
+        in_out = not use.transposed if position == 2 else use.transposed
         return ("shift", False) if position == 0 else ("weight", in_out)
     if name == "scaled_dot_product_attention":
         mask = position == 3 or user.kwargs.get("attn_mask") is source
-        return ("shift" if mask else "unknown"), False
-    if name in _JOINS:
+        return ("shift" if mask else "table"), False
+    # A vector that goes into a layer joins the input.
+    module = user.meta.get("module")
+    if name in _JOINS or (module is not None and next(module.parameters(), None) is not None):
         return "table", False
-    if name in _SUMS:
+    if name in SUMS:
         return "shift", False
-    return ("scale" if name in _FACTORS else "unknown"), False
+    if name in FACTORS:
+        return ("table" if _replaces_tokens(use) else "scale"), False
+    return "unknown", False
 
 
-def operation_name(node: fx.Node) -> str:
-    """Return the name of the function or method that a node calls, without outer underscores."""
-    target: Any = node.target
-    return str(getattr(target, "__name__", target)).strip("_")
+def _replaces_tokens(use: Use) -> bool:
+    """Return whether a vector fills masked places, as in `x * (1 - mask) + token * mask`."""
+    masks = {_unmoved(each) for each in _others(use) if each.op != "get_attr"}
+    for total in use.user.users:
+        if operation_name(total) not in ("add", "iadd"):
+            continue
+        for rest in total.all_input_nodes:
+            keeps = [n for n in map(_unmoved, rest.all_input_nodes) if operation_name(n) in SUMS]
+            if operation_name(rest) in FACTORS and rest is not use.user:
+                kept_by = {_unmoved(each) for keep in keeps for each in keep.all_input_nodes}
+                return bool(masks & kept_by)
+    return False
+
+
+def _unmoved(node: fx.Node) -> fx.Node:
+    """Return the node before moves and conversions."""
+    while operation_name(node) in MOVES and len(node.all_input_nodes) == 1:
+        node = node.all_input_nodes[0]
+    return node

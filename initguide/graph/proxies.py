@@ -207,7 +207,8 @@ class ProxyTracer(fx.Tracer):
         if self.arguments is None:
             return super().create_args_for_root(root_fn, is_module, concrete_args)
         proxies = {name: self.create_proxy("placeholder", name, (), {}) for name in self.arguments}
-        return lambda model: root_fn(model, **proxies), [self.root]
+        # An instance may have a forward of its own.
+        return lambda model: model.forward(**proxies), [self.root]
 
     def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
         """Return the proxy of a parameter that the forward reads, and any other value itself."""
@@ -229,10 +230,16 @@ class ProxyTracer(fx.Tracer):
     def create_arg(self, a: Any) -> Any:
         """Return the form in which the graph stores a value, or None if it cannot store it."""
         if (name := self.names.get(id(a))) is not None:
-            return self.create_node("get_attr", name, (), {})
+            node = self.create_node("get_attr", name, (), {})
+            node.meta["value"] = a
+            return node
         # Torch stores numbers and containers of numbers, and refuses other objects.
         with suppress(NotImplementedError):
-            return super().create_arg(a)
+            argument = super().create_arg(a)
+            if isinstance(a, Tensor) and isinstance(argument, fx.Node):
+                # A buffer, or a tensor that the forward made from constants.
+                argument.meta["value"] = a
+            return argument
         return None
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
@@ -244,7 +251,7 @@ class ProxyTracer(fx.Tracer):
 def argument_choices(module: nn.Module) -> Iterator[tuple[str, ...] | None]:
     """Yield which arguments to pass to a forward: the required ones, then more and more others.
 
-    The last choice is None, which passes all.
+    The last choice is None, which passes all to the forward of the class.
     """
     parameters = [
         each
@@ -257,4 +264,5 @@ def argument_choices(module: nn.Module) -> Iterator[tuple[str, ...] | None]:
     yield tuple(required)
     yield from ((*required, name) for name in more)
     yield from ((*required, *more[:count]) for count in range(2, len(more) + 1))
-    yield None
+    if "forward" not in vars(module):
+        yield None

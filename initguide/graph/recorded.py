@@ -133,6 +133,7 @@ class _Recorder(TorchFunctionMode):
     def add_constant(self, value: Any, name: str) -> None:
         """Add tensors that depend neither on the input nor on a parameter."""
         node = self.graph.create_node("get_attr", name)
+        node.meta["value"] = value
         self.constants.add(node)
         self.attach(value, node)
 

@@ -6,18 +6,31 @@ from typing import NamedTuple
 
 from torch import fx
 
-from initguide.graph.layer_info import NORMS
-from initguide.graph.next_activation import Modules, classify, is_layer
-from initguide.graph.param_roles import operation_name
+from initguide.graph.classify import classify
+from initguide.graph.model_graph import ModelGraph
+from initguide.graph.operations import WITHOUT_SIGNAL, operation_name, value_inputs
 
 _ADD = {"add", "iadd"}
 
 
 class Branch(NamedTuple):
-    """The names of a branch's layers and norms, in order, and of those that end it."""
+    """A residual branch.
+
+    Attributes:
+        members: The names of its layers and norms, in order.
+        ends: The names of those that end it.
+        source: The node where it starts.
+        total: The node of the residual sum.
+        is_normed: Whether a norm is the first thing that the branch computes.
+        skips: The layers of the skip.
+    """
 
     members: list[str]
     ends: set[str]
+    source: fx.Node
+    total: fx.Node
+    is_normed: bool
+    skips: list[fx.Node]
 
 
 class _Ancestors:
@@ -50,31 +63,32 @@ class _ResidualSum(NamedTuple):
     Attributes:
         source: The node where both start.
         nodes: The nodes of the branch.
-        skip_layers: How many layers the skip holds.
+        skips: The layers that the skip holds.
     """
 
     source: fx.Node
     nodes: list[fx.Node]
-    skip_layers: int
+    skips: list[fx.Node]
 
 
-def find_branches(graph: fx.Graph, modules: Modules) -> Iterator[Branch]:
+def find_branches(view: ModelGraph) -> Iterator[Branch]:
     """Yield the residual branches in the order of their sums: inner ones before outer ones."""
-    ancestors = _Ancestors(graph)
+    ancestors = _Ancestors(view.graph)
     sources: dict[fx.Node, fx.Node] = {}
     for node in ancestors.nodes:
         inputs = node.all_input_nodes
         if operation_name(node) not in _ADD or len(inputs) != 2:
             continue
         pairs = [(inputs[0], inputs[1]), (inputs[1], inputs[0])]
-        sums = [(_residual_sum(end, skip, ancestors, sources, modules), end) for end, skip in pairs]
+        sums = [(_residual_sum(end, skip, ancestors, sources, view), end) for end, skip in pairs]
         fitting = [(each, end) for each, end in sums if each is not None]
         if fitting:
-            best, end = min(fitting, key=lambda pair: pair[0].skip_layers)
+            best, end = min(fitting, key=lambda pair: len(pair[0].skips))
             sources[node] = best.source
-            members = [n for n in best.nodes if _is_layer_or_norm(n, modules)]
-            ends = _ends(end, {*best.nodes}, modules)
-            yield Branch([str(n.target) for n in members], {str(n.target) for n in ends})
+            members = [name for n in best.nodes for name in view.names(n)]
+            ends = {name for n in _ends(end, {*best.nodes}, view) for name in view.names(n)}
+            is_normed = _starts_with_norm(best, view)
+            yield Branch(members, ends, best.source, node, is_normed, best.skips)
 
 
 def _residual_sum(
@@ -82,19 +96,21 @@ def _residual_sum(
     skip: fx.Node,
     ancestors: _Ancestors,
     sources: dict[fx.Node, fx.Node],
-    modules: Modules,
+    view: ModelGraph,
 ) -> _ResidualSum | None:
     """Return the residual sum of a branch and a skip, or None if the two are something else."""
-    source, skip_layers = skip, 0
+    source, skips = skip, []
     while not ancestors.is_ancestor(source, end):
         # The skip may go around an earlier residual sum as a whole.
         if source in sources:
             source = sources[source]
             continue
-        skip_layers += is_layer(source, modules)
-        # A skip holds at most one layer, which changes the size. A part of a tuple is no skip.
+        skips += [source] if source in view.layers else []
+        # A skip holds at most one layer, which changes the size. Neither a part of a tuple
+        # nor a tensor of zeros is a skip.
         is_part = source.target is operator.getitem and isinstance(source.args[1], int)
-        if skip_layers > 1 or is_part or len(source.all_input_nodes) != 1:
+        is_fresh = operation_name(source) in WITHOUT_SIGNAL
+        if len(skips) > 1 or is_part or is_fresh or len(source.all_input_nodes) != 1:
             return None
         source = source.all_input_nodes[0]
     nodes = ancestors.between(source, end)
@@ -103,11 +119,40 @@ def _residual_sum(
     # A branch contains an inner branch as a whole. Otherwise this is no residual sum.
     if any(node in inside and start not in inside for node, start in inner):
         return None
-    layers = sum(is_layer(n, modules) for n in nodes)
-    return _ResidualSum(source, nodes, skip_layers) if layers > skip_layers else None
+    if _holds_signal(end, source, ancestors, view):
+        # The branch holds the signal itself, as in the coupling `x * exp(s) + t`.
+        return None
+    layers = sum(n in view.layers for n in nodes)
+    return _ResidualSum(source, nodes, skips) if layers > len(skips) else None
 
 
-def _ends(end: fx.Node, nodes: set[fx.Node], modules: Modules) -> set[fx.Node]:
+def _starts_with_norm(found: _ResidualSum, view: ModelGraph) -> bool:
+    """Return whether a norm is the first thing that a branch computes from its source."""
+    nodes, queue = {*found.nodes}, [found.source]
+    while queue:
+        for user in queue.pop().users:
+            if user in nodes:
+                if view.is_norm(user):
+                    return True
+                queue += [user] if classify(user, view)[0] == "pass" else []
+    return False
+
+
+def _holds_signal(end: fx.Node, source: fx.Node, ancestors: _Ancestors, view: ModelGraph) -> bool:
+    """Return whether the signal before a branch reaches its end without a layer on the way."""
+    seen, queue = {end}, [] if end in view.layers else [end]
+    while queue:
+        node = queue.pop()
+        if node is source or ancestors.is_ancestor(node, source):
+            return True
+        for each in value_inputs(node):
+            if each in view.dynamic and each not in seen and each not in view.layers:
+                seen.add(each)
+                queue.append(each)
+    return False
+
+
+def _ends(end: fx.Node, nodes: set[fx.Node], view: ModelGraph) -> set[fx.Node]:
     """Return the last layers of a branch, and the norms after them."""
     # A gate, as in squeeze-and-excitation, scales the output of the last layer. It counts as the
     # end only if no other layer does.
@@ -118,15 +163,10 @@ def _ends(end: fx.Node, nodes: set[fx.Node], modules: Modules) -> set[fx.Node]:
             if node in seen or node not in nodes:
                 continue
             seen.add(node)
-            if _is_layer_or_norm(node, modules):
+            if view.names(node):
                 ends.add(node)
-            if not is_layer(node, modules) and classify(node, modules)[0] not in stops:
-                queue += node.all_input_nodes
-        if any(is_layer(node, modules) for node in ends):
+            if node not in view.layers and classify(node, view)[0] not in stops:
+                queue += value_inputs(node)
+        if any(node in view.layers for node in ends):
             return ends
     return set()
-
-
-def _is_layer_or_norm(node: fx.Node, modules: Modules) -> bool:
-    module = modules.get(str(node.target)) if node.op == "call_module" else None
-    return is_layer(node, modules) or isinstance(module, NORMS)

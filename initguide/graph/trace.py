@@ -17,23 +17,24 @@ from initguide._stand_ins import NotCopiedError
 from initguide._state import naming_the_layer
 from initguide.activations import FUNCTIONS
 from initguide.fans import Fans, fans, layer_fans
+from initguide.graph.classify import classify_elementwise
 from initguide.graph.custom_layers import custom_layer
 from initguide.graph.layer_info import LAYERS, NORMS, PACKED, TRANSFORMER, LayerInfo
-from initguide.graph.next_activation import classify_elementwise, layer_info
-from initguide.graph.param_roles import Role, role_of
+from initguide.graph.next_activation import NOT_KNOWN
+from initguide.graph.param_roles import Role
 from initguide.graph.proxies import (
     EndlessError,
     NeedsDataError,
     ProxyTracer,
     argument_choices,
 )
+from initguide.graph.read_graph import read_graph
 from initguide.graph.recorded import recorded_graph
-from initguide.graph.residual import find_branches
 
 # After so many choices of arguments without progress, no further one is tried.
 PATIENCE = 6
 _KNOWN = (*LAYERS, *PACKED, *NORMS, *TRANSFORMER)
-_UNREACHED = LayerInfo(label="unknown", note="the trace did not reach this layer")
+_UNREACHED = LayerInfo(label=NOT_KNOWN, note="the trace did not reach this layer")
 
 
 @dataclass
@@ -44,11 +45,13 @@ class Trace:
         layers: The layers and norms by name; a weight outside any layer by its own name.
         branch_count: The number of residual branches.
         roles: The roles of parameters that the forward reads itself, by their names.
+        graphs: The graphs of the model or of its parts, each with the prefix of its names.
     """
 
     layers: dict[str, LayerInfo] = field(default_factory=dict)
     branch_count: int = 0
     roles: dict[str, Role] = field(default_factory=dict)
+    graphs: list[tuple[str, fx.Graph]] = field(default_factory=list)
 
     def layer(self, name: str) -> LayerInfo:
         """Return the information on a layer."""
@@ -64,7 +67,9 @@ class Trace:
         """
         role, shape = self.roles.get(name), getattr(module, key).shape
         layout = custom_layer(module).layout
-        if role is not None and role.kind == "weight" and not role.operation.startswith("conv"):
+        if role is not None and role.kind == "weight":
+            if role.fans is not None:
+                return role.fans
             layout = role.layout
         if layout is None:
             return layer_fans(module, key)
@@ -129,14 +134,14 @@ def _trace(module: nn.Module, name: str, result: Trace, reason: str = "") -> Non
     """Add a module's layers to `result`; the reason says why the module is traced by itself."""
     if isinstance(module, _KNOWN):
         note = reason or "the next operation is unknown"
-        info = LayerInfo(label="unknown", note=note) if name else LayerInfo(label="output")
+        info = LayerInfo(label=NOT_KNOWN, note=note) if name else LayerInfo(label="output")
         result.layers.setdefault(name, info)
         return
     try:
         graph = forward_graph(module)
     except (Exception, EndlessError) as error:
         # A list of modules has no forward, and is not the reason.
-        if type(module).forward is not nn.Module.forward or not reason:
+        if getattr(type(module), "forward", None) is not nn.Module.forward or not reason:
             reason = f"forward of {name or 'the model'} cannot be traced: {_reason(error)}"
         for child_name, child in module.named_children():
             _trace(child, f"{name}.{child_name}".strip("."), result, reason)
@@ -177,21 +182,13 @@ def _graph_on(model: nn.Module, example: Any) -> fx.Graph | None:
 def _trace_graph(graph: fx.Graph, module: nn.Module, name: str, result: Trace) -> None:
     """Add the layers in the graph of a module's forward to `result`."""
     prefix = f"{name}." if name else ""
-    modules = dict(module.named_modules())
-    parameters = dict(module.named_parameters(remove_duplicate=False))
-    for node in graph.nodes:
-        target = str(node.target)
-        if node.op == "get_attr" and target in parameters:
-            role = role_of(node, parameters[target])
-            result.roles.setdefault(prefix + target, role)
-            if role.kind == "weight" and role.node is not None:
-                info = layer_info(role.node, modules, whole_model=not name)
-                result.layers.setdefault(prefix + target, info)
-        called = modules.get(target) if node.op == "call_module" else None
-        if isinstance(called, (*LAYERS, *PACKED, *NORMS)):
-            info = layer_info(node, modules, whole_model=not name)
-            result.layers.setdefault(prefix + target, info)
-    for branch in find_branches(graph, modules):
+    result.graphs.append((prefix, graph))
+    facts = read_graph(graph, module, whole_model=not name)
+    for key, info in facts.layers.items():
+        result.layers.setdefault(prefix + key, info)
+    for key, role in facts.roles.items():
+        result.roles.setdefault(prefix + key, role)
+    for branch in facts.branches:
         # The members of an inner branch do not belong to the outer one.
         members = [m for m in branch.members if _is_outside_branches(prefix + m, result)]
         for member in members:
@@ -241,6 +238,7 @@ def forward_graph(module: nn.Module) -> fx.Graph:
     """
     layers = _layers_to_reach(module)
     parameters = dict(module.named_parameters(remove_duplicate=False))
+    own = _own_parameters(module)
     best, most, failures, without_progress = None, -1, [], 0
     for arguments in argument_choices(module):
         # Some layers are reached by no call, and some forwards fail for all arguments.
@@ -256,14 +254,15 @@ def forward_graph(module: nn.Module) -> fx.Graph:
         # A layer is reached if it is called, if its weight is read, or if it shares such a weight.
         called = {name for name in layers if ("call_module", name) in targets}
         reached = len(called)
-        if reached < len(layers):
-            read = {id(p) for name, p in parameters.items() if ("get_attr", name) in targets}
+        read = {id(p) for name, p in parameters.items() if ("get_attr", name) in targets}
+        reached += len(own & read)
+        if len(called) < len(layers):
             read |= {id(p) for name in called for p in layers[name].parameters()}
             others = (m for name, m in layers.items() if name not in called)
             reached += sum(any(id(p) in read for p in m.parameters()) for m in others)
         if reached > most:
             best, most, without_progress = graph, reached, 0
-        if reached == len(layers):
+        if reached == len(layers) + len(own):
             break
     if best is None:
         raise failures[0]
@@ -278,6 +277,17 @@ def _layers_to_reach(module: nn.Module) -> dict[str, nn.Module]:
     }
     layers = {name: m for name, m in modules.items() if isinstance(m, (*LAYERS, *PACKED))}
     return {name: m for name, m in layers.items() if m not in known}
+
+
+def _own_parameters(module: nn.Module) -> set[int]:
+    """Return the identities of the parameters outside torch's layers, such as a mask token."""
+    holders = (m for m in module.modules() if not type(m).__module__.startswith("torch."))
+    return {
+        id(parameter)
+        for holder in holders
+        if not isinstance(holder, (*LAYERS, *PACKED, *NORMS))
+        for parameter in holder.parameters(recurse=False)
+    }
 
 
 class LayerTracer(ProxyTracer):

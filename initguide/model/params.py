@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import ParametrizationList, is_parametrized
 
+from initguide._copies import private_copy
 from initguide._tree import is_quantized
 
 
@@ -35,12 +36,13 @@ class Param:
 
     @property
     def tensor(self) -> Tensor:
-        """The tensor itself; a parametrized weight is computed anew."""
+        """The tensor itself; a parametrized weight is computed anew, by a private copy."""
         _, module, key = self.holders[0]
         if not self.is_parametrized:
             return getattr(module, key)
-        with parametrizations_in_eval_mode(module):
-            return getattr(module, key)
+        private = private_copy(module)
+        with parametrizations_in_eval_mode(private):
+            return getattr(private, key)
 
 
 @contextmanager
@@ -58,6 +60,21 @@ def parametrizations_in_eval_mode(model: nn.Module) -> Iterator[None]:
     finally:
         for step, mode in modes:
             step.training = mode
+
+
+@contextmanager
+def private_parametrizations(model: nn.Module) -> Iterator[None]:
+    """Compute parametrized weights by private copies of what computes them, in eval mode."""
+    chains = [module for module in model.modules() if isinstance(module, ParametrizationList)]
+    steps = [(chain, name, step) for chain in chains for name, step in chain.named_children()]
+    copies = [private_copy(step).eval() for _, _, step in steps]
+    try:
+        for (chain, name, _), copied in zip(steps, copies, strict=True):
+            setattr(chain, name, copied)
+        yield
+    finally:
+        for chain, name, step in steps:
+            setattr(chain, name, step)
 
 
 def params_of(model: nn.Module) -> list[Param]:

@@ -1,5 +1,6 @@
 """A plan: what each parameter of a model will hold, to be printed and to be carried out."""
 
+import textwrap
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,9 @@ from initguide.model.params import Param
 from initguide.model.samplers import Sampler
 from initguide.model.writing import set_values, undone_on_error
 
+# The longest line below a printed table.
+WIDTH = 100
+
 
 @dataclass(frozen=True)
 class ParamPlan:
@@ -33,6 +37,8 @@ class ParamPlan:
         sampler: How its values are drawn.
         padding_row: The row of an embedding that stays zero.
         note: A remark for the reader of the plan.
+        recipe: The name of the recipe that chose the method; empty for a rule of the caller.
+        kept: Why the present values are a deliberate start and stay; empty if they do not.
     """
 
     param: Param
@@ -42,6 +48,8 @@ class ParamPlan:
     sampler: Sampler
     padding_row: int | None
     note: str
+    recipe: str = ""
+    kept: str = ""
 
     @property
     def is_conventional(self) -> bool:
@@ -76,6 +84,7 @@ class Plan:
 
     Attributes:
         entries: One for each parameter, and for each buffer that a rule matches.
+        notes: Remarks on the plan as a whole.
 
     Examples:
         ```python
@@ -92,6 +101,7 @@ class Plan:
     """
 
     entries: tuple[ParamPlan, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -122,7 +132,7 @@ class Plan:
         Conventional and skipped parameters are left out, and so is a column without a number or a
         word, or with zeros only.
         """
-        hidden = [entry.is_conventional or entry.is_skipped for entry in self.entries]
+        hidden = [e.is_conventional or e.is_skipped or bool(e.kept) for e in self.entries]
         rows = [row for row, hide in zip(self.rows, hidden, strict=True) if not hide]
         empty = (None, 0.0)
         keys = [key for key in self.rows[0] if any(row[key] not in empty for row in rows)]
@@ -138,7 +148,11 @@ class Plan:
             names = [param.name for param in skipped if param.skip_reason == reason]
             more = f" and {len(names) - 5} more" if len(names) > 5 else ""
             lines.append(f"{reason}, left unchanged: {', '.join(names[:5])}{more}")
-        return lines
+        kept = [f"{entry.param.name} ({entry.kept})" for entry in self.entries if entry.kept]
+        if kept:
+            listed = f"kept, as the model set them: {', '.join(kept)}"
+            lines += textwrap.wrap(listed, WIDTH, subsequent_indent="  ", break_long_words=False)
+        return [*lines, *self.notes]
 
     def __str__(self) -> str:
         """Return the rows as a table, with conventional parameters counted below it."""

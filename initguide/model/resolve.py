@@ -26,13 +26,14 @@ class _Match(NamedTuple):
     name: str
 
 
-def make_plan(params: Sequence[Param], rules: Sequence[tuple[Rule, bool]], trace: Trace) -> Plan:
+def make_plan(params: Sequence[Param], rules: Sequence[tuple[Rule, str]], trace: Trace) -> Plan:
     """Return the plan for some parameters and buffers.
 
     Args:
         params: The parameters and buffers.
-        rules: The rules in order, each with whether the caller wrote it. Those of the caller apply
-            to frozen parameters as well, and each must match a parameter.
+        rules: The rules in order, each with the name of its recipe, which is empty for a rule of
+            the caller. Those of the caller apply to frozen parameters as well, and each must match
+            a parameter.
         trace: The trace of the model.
 
     Raises:
@@ -41,19 +42,21 @@ def make_plan(params: Sequence[Param], rules: Sequence[tuple[Rule, bool]], trace
         TypeError: An option has the wrong type.
     """
     entries, without_rule, used = [], [], set()
+    recipes = {id(rule): recipe for rule, recipe in rules}
     for param in params:
-        rules_for_it = [rule for rule, from_caller in rules if from_caller or not param.skip_reason]
+        rules_for_it = [rule for rule, recipe in rules if not (recipe and param.skip_reason)]
         match = _match(param, rules_for_it, trace)
         if match is None and param.skip_reason and param.is_parameter and not param.tensor.is_meta:
             match = _match(param, [_skipping_rule(param.skip_reason)], trace)
         if match is not None:
             used.add(id(match.rule))
-            entries.append(_param_plan(param, match, trace))
+            recipe = recipes.get(id(match.rule), "")
+            entries.append(_param_plan(param, match, trace, recipe))
         elif param.is_parameter or param.tensor.is_meta:
             without_rule.append(param.name)
     if without_rule:
         raise ValueError(_without_rule_message(without_rule, trace))
-    idle = [rule for rule, from_caller in rules if from_caller and id(rule) not in used]
+    idle = [rule for rule, recipe in rules if not recipe and id(rule) not in used]
     if idle:
         raise ValueError(f"each rule must match a parameter; got none for {idle[0]!r}")
     return Plan(tuple(entries))
@@ -91,7 +94,7 @@ def _match(param: Param, rules: Sequence[Rule], trace: Trace) -> _Match | None:
     return None
 
 
-def _param_plan(param: Param, match: _Match, trace: Trace) -> ParamPlan:
+def _param_plan(param: Param, match: _Match, trace: Trace, recipe: str) -> ParamPlan:
     rule, info, module, key, name = match
     tensor = param.tensor
     options = {name: _with_activation(name, value, info) for name, value in rule.options.items()}
@@ -124,11 +127,12 @@ def _param_plan(param: Param, match: _Match, trace: Trace) -> ParamPlan:
     return ParamPlan(
         param=param,
         layer=_class_name(module),
-        fans=fans_of() if is_weight else None,
+        fans=fans_of() if is_weight and not sampler.keeps_values else None,
         before=info.label if is_weight else "",
         sampler=sampler,
         padding_row=padding_row,
         note="; ".join(note for note in notes if note),
+        recipe=recipe,
     )
 
 

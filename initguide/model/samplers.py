@@ -141,6 +141,13 @@ def keep_(tensor: Tensor) -> Tensor:
 # Module-level functions and partials of them, so that a plan can be pickled.
 
 
+def _leave(tensor: Tensor, seed: int, name: str) -> None:
+    """Leave a tensor unchanged."""
+
+
+KEEP = Sampler("keep_", _leave, from_package=False, keeps_values=True)
+
+
 def _std_for_fans(
     function: Callable[..., Any], options: dict[str, Any], factor: float, fans: Fans
 ) -> float:

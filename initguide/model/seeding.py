@@ -7,6 +7,7 @@ filled, on their number, or on the part of a tensor that a process holds.
 
 import hashlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from torch import Tensor
@@ -43,17 +44,27 @@ def draw_by_blocks_(tensor: Tensor, draw_: Draw, seed: int, name: str) -> None:
     if is_sharded(tensor):
         values = values.to_local()  # pyright: ignore[reportAttributeAccessIssue]
     flat = values.view(-1) if values.is_contiguous() else torch.empty_like(values.flatten())
-    generator = torch.Generator(flat.device)
     # The position of this process's first value in the full tensor.
     first = rows.start * (flat.numel() // max(len(rows), 1))
-    for block in range(first // BLOCK, -(-(first + flat.numel()) // BLOCK)):
+
+    def draw_block(block: int) -> None:
         start, stop = block * BLOCK, min((block + 1) * BLOCK, total)
         local = flat[max(start - first, 0) : stop - first]
         whole = local if len(local) == stop - start else flat.new_empty(stop - start)
-        draw_(whole, generator_for(seed, name, block, generator))
+        draw_(whole, generator_for(seed, name, block, torch.Generator(flat.device)))
         if whole is not local:
             skipped = max(first - start, 0)
             local.copy_(whole[skipped : skipped + len(local)])
+
+    blocks = range(first // BLOCK, -(-(first + flat.numel()) // BLOCK))
+    threads = torch.get_num_threads() if flat.device.type == "cpu" else 1
+    if threads > 1 and len(blocks) > 2 * threads and not flat.is_inference():
+        with ThreadPoolExecutor(threads) as pool:
+            # A list, because an error in a thread shows where its result is read.
+            list(pool.map(draw_block, blocks))
+    else:
+        for block in blocks:
+            draw_block(block)
     if not values.is_contiguous():
         values.copy_(flat.view(values.shape))
 

@@ -5,6 +5,7 @@ from glob import escape
 from torch import nn
 
 from initguide.graph.layer_info import NORMS
+from initguide.graph.next_activation import NOT_KNOWN
 from initguide.graph.trace import Trace
 from initguide.model.rule import Rule
 from initguide.recipes.common import (
@@ -17,7 +18,7 @@ from initguide.recipes.common import (
 from initguide.recipes.custom_params import custom_param_rules
 
 # Labels of a plan's column `before`, by the method that suits them.
-LINEAR_LABELS = ("linear", "selu", "attention", "output", "unknown")
+LINEAR_LABELS = ("linear", "selu", "attention", "output", NOT_KNOWN)
 RECTIFIER_LABELS = ("relu", "relu6", "leaky_relu", "leakyrelu", "prelu", "rrelu")
 SATURATING_LABELS = ("tanh", "sigmoid", "softsign", "hardtanh", "hardsigmoid", "logsigmoid")
 
@@ -35,14 +36,17 @@ def auto(model: nn.Module, trace: Trace) -> list[Rule]:
         for name, info in trace.layers.items()
         if info.ends and isinstance(modules.get(name), NORMS)
     }
-    count = trace.branch_count - len(normed)
+    small: float = max(trace.branch_count - len(normed), 1) ** -0.5
+    ends = [n for n, info in trace.layers.items() if info.ends and info.branch not in normed]
     branch_ends = [
-        Rule(f"{escape(name)}.weight", "lecun_normal_", times=count**-0.5)
-        for name, info in trace.layers.items()
-        if info.ends and info.branch not in normed and isinstance(modules.get(name), LINEAR_LAYERS)
+        Rule(f"{escape(name)}.weight", "lecun_normal_", times=small)
+        for name in ends
+        if isinstance(modules.get(name), LINEAR_LAYERS)
     ]
+    beside_heads = _tables_beside_heads(model, trace)
     return [
-        *custom_param_rules(model, trace, gain="unit"),
+        *(rule for rule in beside_heads if rule.note),
+        *custom_param_rules(model, trace, dict.fromkeys(ends, small), gain="unit"),
         *GATE_RULES,
         *ATTENTION_RULES,
         *branch_ends,
@@ -57,23 +61,29 @@ def auto(model: nn.Module, trace: Trace) -> list[Rule]:
         ),
         # Smooth activations keep only one size of the signal: a unit second moment.
         Rule("*weight", "lecun_normal_", on=LINEAR_LAYERS, gain="unit"),
-        *_tables_beside_tied_ones(model),
+        *beside_heads,
         *TABLE_RULES,
         *NORM_AND_BIAS_RULES,
     ]
 
 
-def _tables_beside_tied_ones(model: nn.Module) -> list[Rule]:
-    """Return rules that give a table the small scale of a tied table of the same width.
+def _tables_beside_heads(model: nn.Module, trace: Trace) -> list[Rule]:
+    """Return rules that give a table the small scale of a head of the same width.
 
-    A table that is tied to the head is as small as a head. Positions are added to its vectors, and
-    a table of positions with unit scale would be far larger than they are.
+    The weight of a table may also be the head's, as a tied weight or because the forward multiplies
+    by it. Positions are added to the vectors of such a table, and a table of positions with unit
+    scale would be far larger than they are.
     """
     tables = {n: m for n, m in model.named_modules() if isinstance(m, nn.Embedding)}
+    multiplied = {n for n, role in trace.roles.items() if role.kind == "weight"}
     heads = {id(m.weight) for m in model.modules() if isinstance(m, nn.Linear)}
+    heads |= {id(p) for n, p in model.named_parameters(remove_duplicate=False) if n in multiplied}
     widths = {m.embedding_dim for m in tables.values() if id(m.weight) in heads}
-    return [
-        Rule(f"{escape(name)}.weight", "normal_", std=table.embedding_dim**-0.5)
-        for name, table in tables.items()
-        if table.embedding_dim in widths
-    ]
+    rules = []
+    for name, table in tables.items():
+        if table.embedding_dim in widths:
+            rule = Rule(f"{escape(name)}.weight", "normal_", std=table.embedding_dim**-0.5)
+            if f"{name}.weight" in multiplied:
+                rule.note = "the forward also multiplies by it, as a head does"
+            rules.append(rule)
+    return rules

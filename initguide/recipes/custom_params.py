@@ -6,7 +6,9 @@ a scale starts at one, and a shift at zero. The plan notes each of these guesses
 """
 
 import math
+from collections.abc import Mapping
 from glob import escape
+from types import MappingProxyType
 from typing import Any
 
 from torch import Tensor, nn
@@ -16,21 +18,35 @@ from initguide.graph.custom_layers import custom_norm_values
 from initguide.graph.layer_info import LAYERS, NORMS, PACKED
 from initguide.graph.param_roles import Role
 from initguide.graph.trace import Trace
+from initguide.layers.state_space import (
+    log_decay_,
+    log_time_step_,
+    noise_scale_,
+    time_step_bias_,
+)
 from initguide.model.params import full_name
 from initguide.model.rule import Rule
+from initguide.model.samplers import keep_
 
 # The std that published models give to tables of tokens and of positions.
 TABLE_STD = 0.02
+STATE_SPACE = {"time step": time_step_bias_, "log time step": log_time_step_, "decay": log_decay_}
+_KNOWN_LAYERS = (*LAYERS, *NORMS, *PACKED)
 
 
 def custom_param_rules(
-    model: nn.Module, trace: Trace, law: str = "lecun_normal_", **options: Any
+    model: nn.Module,
+    trace: Trace,
+    times: Mapping[str, float] = MappingProxyType({}),
+    law: str = "lecun_normal_",
+    **options: Any,
 ) -> list[Rule]:
     """Return a rule for each parameter whose role the trace found, with a note of that role.
 
     Args:
         model: The model.
         trace: Its trace.
+        times: Factors for the weights that end a residual branch, by name.
         law: The method that draws weights.
         **options: The options of that method.
     """
@@ -41,29 +57,56 @@ def custom_param_rules(
     for owner, module in model.named_modules(remove_duplicate=False):
         is_list = isinstance(module, (nn.ParameterList, nn.ParameterDict))
         is_torch = type(module).__module__.startswith("torch.") and not is_list
-        if is_torch or isinstance(module, (*LAYERS, *NORMS, *PACKED)):
-            continue
         for key, tensor in module.named_parameters(recurse=False):
             name = full_name(owner, key)
             role = trace.roles.get(name)
-            if role is not None and role.kind != "unknown" and not is_lazy(tensor):
-                rules.append(_rule(name, tensor, role, law, options))
+            if role is None or role.kind == "unknown" or is_lazy(tensor):
+                continue
+            if role.kind == "time step" or not (is_torch or isinstance(module, _KNOWN_LAYERS)):
+                weight = Rule(escape(name), law, times=_factor(times.get(name, 1), role), **options)
+                rules.append(_rule(name, tensor, role, weight))
     return rules
 
 
-def _rule(name: str, tensor: Tensor, role: Role, law: str, options: dict[str, Any]) -> Rule:
+def _factor(times: float, role: Role) -> float:
+    """Return the factor for a weight that the forward multiplies by a constant."""
+    return times / abs(role.factor)
+
+
+def _rule(name: str, tensor: Tensor, role: Role, weight: Rule) -> Rule:
+    fixed = {"scale": "ones_", "shift": "zeros_", **STATE_SPACE, "kept": keep_}
     if role.kind == "weight" and tensor.ndim > 1:
-        rule = Rule(escape(name), law, **options)
-        count = math.prod(tensor.shape[:-2])
-        weights = f"{count} weights" if count > 1 else "a weight"
-        rule.note = f"treated as {weights} ({role.layout.replace('_', ', ')})"
-    elif role.kind == "table":
+        rule = weight
+        rule.note = f"treated as {_kind_of_weight(tensor, role)}"
+        if abs(role.factor) != 1:
+            rule.note += f", which the forward multiplies by {abs(role.factor):.4g}"
+    elif role.kind == "noise":
+        rule = Rule(escape(name), noise_scale_)
+        rule.note = "treated as the scale of noise"
+    elif role.kind == "table" and "bias" not in name.rpartition(".")[2]:
         rule = Rule(escape(name), "truncated_normal_", std=TABLE_STD)
         rule.note = "treated as a table of vectors"
-    elif role.kind == "scale":
-        rule = Rule(escape(name), "ones_")
-        rule.note = "treated as a scale"
     else:
-        rule = Rule(escape(name), "zeros_")
-        rule.note = "" if "bias" in name.rpartition(".")[2] else "treated as a bias"
+        rule = Rule(escape(name), fixed.get(role.kind, "zeros_"))
+        is_named = "bias" in name.rpartition(".")[2] and role.kind in ("shift", "table")
+        rule.note = "" if is_named else f"treated as {_NOTES.get(role.kind, 'a bias')}"
     return rule
+
+
+_NOTES = {
+    "scale": "a scale",
+    "time step": "the bias of a step size, from 0.001 to 0.1",
+    "log time step": "the logarithm of a step size, from 0.001 to 0.1",
+    "decay": "the logarithm of a decay",
+    "kept": "a scale that keeps its value",
+}
+
+
+def _kind_of_weight(tensor: Tensor, role: Role) -> str:
+    if role.operation.startswith("conv"):
+        return "a convolution's weight"
+    if role.fans is not None:
+        return "a weight"
+    count = math.prod(tensor.shape[:-2])
+    weights = f"{count} weights" if count > 1 else "a weight"
+    return f"{weights} ({role.layout.replace('_', ', ')})"

@@ -31,9 +31,10 @@ def gpt2(model: nn.Module, trace: Trace) -> list[Rule]:
     (Radford et al., 2019.)
     """
     _check_branches(trace, "gpt2")
-    small = trace.branch_count**-0.5
+    small: float = trace.branch_count**-0.5
+    ends = [name for name, info in trace.layers.items() if info.ends]
     return [
-        *custom_param_rules(model, trace, "normal_", std=0.02),
+        *custom_param_rules(model, trace, dict.fromkeys(ends, small), "normal_", std=0.02),
         *GATE_RULES,
         Rule("*weight", "normal_", on=LINEAR_LAYERS, ends=True, times=small, std=0.02),
         Rule("*_proj_weight", "normal_", on=nn.MultiheadAttention, std=0.02),

@@ -27,7 +27,7 @@ def torch_defaults(model: nn.Module, trace: Trace) -> list[Rule]:
             rules += [
                 Rule(prefix + escape(key), "xavier_uniform_", shape_fans=True) for key in matrices
             ]
-        bound = _bound(module)
+        bound = default_bound(module)
         if bound is not None:
             bias = "*" if isinstance(module, RECURRENT) else "bias"
             rules.append(Rule(prefix + bias, "uniform_", on=type(module), a=-bound, b=bound))
@@ -46,7 +46,7 @@ def torch_defaults(model: nn.Module, trace: Trace) -> list[Rule]:
     return [*attention, *rules, *EMBEDDING_RULES, *weights, *NORM_AND_BIAS_RULES]
 
 
-def _bound(module: nn.Module) -> float | None:
+def default_bound(module: nn.Module) -> float | None:
     """Return the bound of a layer's bias, or of all parameters of a recurrent layer."""
     if isinstance(module, RECURRENT):
         return 1 / math.sqrt(module.hidden_size)

@@ -20,8 +20,12 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import figures
+import printed
 import tables
 from steps import Output, Problem, Step
+
+# The longest line of code that a page shows beside its navigation.
+WIDTH = 80
 
 
 class Fence(NamedTuple):
@@ -144,6 +148,7 @@ def weave(parts: Sequence[Part], outputs: Sequence[Output], name: str, base: str
             continue
         written.append(part.shown)
         if part.step:
+            problems += _too_wide(part.step)
             output, line = next(given, None), part.step.line
             pending = None if output is None else _results(output)
             if part.step.kind == "cell" and output and output.text:
@@ -213,6 +218,16 @@ def _results(output: Output) -> dict[str, str]:
 
 def _block(markdown: str, indent: str) -> str:
     return "\n" + textwrap.indent(markdown, indent) + "\n"
+
+
+def _too_wide(step: Step) -> list[Problem]:
+    """Return a problem for each line of a page's code that the reader would have to scroll."""
+    shown = printed.lines(step.source)
+    return [
+        Problem(step.line + number - 1, f"a line of code must have at most {WIDTH} characters")
+        for number, line in enumerate(step.source.splitlines(), 1)
+        if step.kind == "code" and len(line) > WIDTH and number not in shown
+    ]
 
 
 def _not_numbers(table: str, line: int) -> list[Problem]:

@@ -152,8 +152,8 @@ PLANTED = {
     "a state left out": (lambda m: default_(m.rnn), "rnn.weight_hh_l0", "torch default"),
     "forgetting left out": (lambda m: default_(m.rnn), "rnn.bias_ih_l0", "torch default"),
     "zeros": (lambda m: m.hidden.weight.zero_(), "hidden.weight", "constant"),
-    "an orthogonal one of zeros": (
-        lambda m: m.rnn.weight_hh_l0.zero_(),
+    "an orthogonal one of equal values": (
+        lambda m: m.rnn.weight_hh_l0.fill_(0.1),
         "rnn.weight_hh_l0",
         "constant",
     ),
@@ -188,8 +188,12 @@ PLANTED = {
         "not orthogonal",
     ),
     "no forget bias": (lambda m: m.rnn.bias_ih_l0.zero_(), "rnn.bias_ih_l0", "wrong values"),
-    "a forget bias of two": (lambda m: m.rnn.bias_hh_l0.fill_(1), "rnn.bias_hh_l0", "wrong values"),
-    "a norm that shrinks": (lambda m: m.norm.weight.fill_(0.9), "norm.weight", "wrong values"),
+    "a random bias": (lambda m: normal_(m.rnn.bias_hh_l0, 1), "rnn.bias_hh_l0", "wrong values"),
+    "a norm's random scale": (
+        lambda m: normal_(m.norm.weight, 0.1, 1),
+        "norm.weight",
+        "wrong values",
+    ),
     "statistics that moved": (
         lambda m: m.norm.running_var.fill_(2),
         "norm.running_var",
@@ -446,12 +450,12 @@ def test_an_audit_prints_its_rows_and_findings():
     clean.assert_ok()
     model = started()
     with torch.no_grad():
-        model.norm.weight.fill_(0.9)
-        model.head.weight.zero_()
+        normal_(model.norm.weight, 0.1, 1)
+        model.head.weight.fill_(0.1)
     wrong = audit(model)
     assert str(wrong).count("norm.weight") == 2
     assert "<td>norm.weight</td>" in wrong._repr_html_()
-    assert "<li>error: constant in head.weight: all 6000 values are 0;" in wrong._repr_html_()
+    assert "<li>error: constant in head.weight: all 6000 values are 0.1;" in wrong._repr_html_()
     with pytest.raises(AssertionError, match=r"constant in head\.weight"):
         wrong.assert_ok()
     row = {each["parameter"]: each for each in wrong.rows}["hidden.weight"]

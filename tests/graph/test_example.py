@@ -33,9 +33,9 @@ class Clipped(nn.Module):
 
     def forward(self, x, *, scale=1.0):
         a, b = self.inner(x).chunk(2, -1)
-        if a.abs().max() > 3:
+        if a.abs().max() > 0:
             a = a / 2
-        h = F.relu(a) + 1 - torch.tanh(self.gate(b)) * scale
+        h = F.relu(a) + F.relu(b) + 1 - torch.tanh(self.gate(x)) * scale
         return self.head(h)
 
 
@@ -255,3 +255,11 @@ def test_the_recorded_activation_records_no_more():
     activation = trace(model, batch(2, WIDTH)).layer("0").nonlinearity
     assert "forward" not in vars(activation)
     assert "forward" not in vars(model[1])
+
+
+def test_the_forward_of_an_instance_counts():
+    model = nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.ReLU())
+    layer = model[0]
+    model.forward = lambda x: torch.tanh(layer(x))
+    assert before(model)["0.weight"] == "tanh"
+    assert before(model, example=batch(2, WIDTH))["0.weight"] == "tanh"

@@ -32,7 +32,7 @@ def test_a_forward_that_cannot_be_traced_is_noted_and_its_parts_are_traced():
     assert found.layer("0.head").note == f"forward of 0 {reason}"
     rows = {row["parameter"]: row for row in init.plan(Choosy()).rows}
     assert rows["head.weight"]["note"] == f"forward of the model {reason}"
-    assert rows["head.weight"]["before"] == "unknown"
+    assert rows["head.weight"]["before"] == "not known"
     assert rows["inner.0.weight"]["law"] == "xavier_normal_"
 
 
@@ -47,7 +47,7 @@ def test_a_layer_that_is_not_used_is_noted():
 
     rows = {row["parameter"]: row for row in init.plan(Idle()).rows}
     assert (rows["idle.weight"]["before"], rows["idle.weight"]["note"]) == (
-        "unknown",
+        "not known",
         "the trace did not reach this layer",
     )
 
@@ -109,11 +109,11 @@ def test_unpacking_a_proxy_gives_one_value_for_each_name():
     class Unpacks(nn.Module):
         def __init__(self):
             super().__init__()
-            self.a, self.b = nn.Linear(8, 8), nn.Linear(8, 8)
+            self.a, self.b, self.c = nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(8, 8)
 
         def forward(self, x):
             q, (k, v) = self.a(x), self.b(x)
-            return torch.relu(q) + torch.tanh(k) * v
+            return self.c(torch.relu(q) + torch.tanh(k) * v.cumsum(0))
 
     found = trace(Unpacks())
     assert found.layer("a").label == "relu"

@@ -203,7 +203,7 @@ ERRORS = {
         "layer '0' must vary over the batch; got variance 0",
     ),
     "late, post": (
-        nn.Sequential(*mlp(2), nn.Linear(30, 5), nn.Tanh()),
+        nn.Sequential(*mlp(2), nn.Linear(30, 5), nn.Tanh(), nn.Linear(5, 5)),
         [BATCH],
         {"measure_at": "post"},
         "layer '4' must reach std 1 after tanh",

@@ -120,7 +120,7 @@ class Sum(nn.Module):
         self.one, self.other = nn.Linear(20, 20), nn.Linear(20, 20)
 
     def forward(self, x):
-        return torch.relu(self.other(torch.relu(self.one(x) + x)) * 2)
+        return torch.relu(self.other(torch.relu(self.one(x) + x)).roll(1, 0))
 
 
 class Untraceable(nn.Module):
@@ -139,8 +139,11 @@ def two_slopes():
 # Models whose layers are measured before the activation, and the notes that say why.
 MEASURED_BEFORE = {
     "norm": (
-        nn.Sequential(nn.Linear(20, 20), nn.LayerNorm(20), nn.Tanh()),
-        ["measured at the output: LayerNorm before tanh"],
+        nn.Sequential(nn.Linear(20, 20), nn.LayerNorm(20), nn.Tanh(), nn.Linear(20, 20)),
+        [
+            "measured at the output: LayerNorm before tanh",
+            "measured at the output: no activation follows",
+        ],
     ),
     "dropout": (
         nn.Sequential(nn.Linear(20, 20), nn.Dropout(0.1), nn.ReLU()),
@@ -148,7 +151,7 @@ MEASURED_BEFORE = {
     ),
     "sum": (
         Sum(),
-        ["measured at the output: add before relu", "measured at the output: mul before relu"],
+        ["measured at the output: add before relu", "measured at the output: roll before relu"],
     ),
     "none": (nn.Linear(20, 20), ["measured at the output: no activation follows"]),
     "untraceable": (

@@ -132,20 +132,20 @@ def check_seeds_agree(mesh):
     """Without a seed, all processes draw what the first one draws, in a wrapper or sharded."""
     plain, x = signals(), torch.randn(26, 6, 9, generator=torch.Generator().manual_seed(2))
     torch.manual_seed(0)
-    init.initialize_(plain)
+    init.initialize_(plain, keep_deliberate=False)
     sharded = signals()
     fully_shard(sharded, mesh=mesh)
     compiled = torch.compile(signals(), backend="eager")
     for model in (signals(), DistributedDataParallel(signals()), sharded, compiled):
         torch.manual_seed(dist.get_rank())
-        init.initialize_(model)
+        init.initialize_(model, keep_deliberate=False)
         for name, parameter in whole(model).items():
             name = name.removeprefix("module.").removeprefix("_orig_mod.")
             assert torch.equal(parameter, plain.get_parameter(name)), name
     # Inside and outside of a wrapper, the variances are those of the whole batch.
     model = torch.compile(DistributedDataParallel(signals()), backend="eager")
     for each in (model, plain):
-        init.initialize_(each, seed=3)
+        init.initialize_(each, seed=3, keep_deliberate=False)
     init.lsuv_(model, own_part(x), generator=torch.Generator().manual_seed(0))
     init.lsuv_(plain, x, generator=torch.Generator().manual_seed(0))
     for one, other in zip(model.parameters(), plain.parameters(), strict=True):

@@ -121,6 +121,25 @@ def test_an_error_at_any_parameter_changes_nothing(monkeypatch, name, error, see
         assert_same(before, everything(model))
 
 
+def test_an_error_in_a_thread_changes_nothing(monkeypatch):
+    model = nn.Sequential(nn.Linear(2000, 400), nn.ReLU(), nn.Linear(400, 10))
+    before, right, threads = everything(model), seeding.generator_for, torch.get_num_threads()
+
+    def generator_for(seed, name, block, generator):
+        if (name, block) == ("0.weight", 7):
+            raise RuntimeError("out of memory")
+        return right(seed, name, block, generator)
+
+    monkeypatch.setattr(seeding, "generator_for", generator_for)
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(RuntimeError, match="out of memory"):
+            init.initialize_(model, seed=0)
+    finally:
+        torch.set_num_threads(threads)
+    assert_same(before, everything(model))
+
+
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 def test_a_function_of_the_caller_that_raises_after_it_has_written(error):
     model = trained_for_a_step(Small(), torch.ones(2, 3, 8, 8))

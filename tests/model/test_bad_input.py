@@ -64,7 +64,7 @@ def integer():
 
 def expanded():
     model = Block()
-    model.last.bias = nn.Parameter(torch.ones(1).expand(3))
+    model.last.bias = nn.Parameter(torch.zeros(1).expand(3))
     return model
 
 

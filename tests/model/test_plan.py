@@ -156,7 +156,7 @@ def test_norms_and_their_statistics():
     with torch.no_grad():
         for tensor in (*model.parameters(), *model.buffers()):
             tensor.fill_(3)
-    init.initialize_(model)
+    init.initialize_(model, keep_deliberate=False)
     for name, value in model.state_dict().items():
         ones = name.endswith(("weight", "running_var"))
         assert (value == ones).all(), name

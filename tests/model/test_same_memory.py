@@ -101,7 +101,7 @@ def test_a_transposed_tie_is_planned_once():
 @pytest.mark.parametrize("axis", [0, 1])
 def test_disjoint_parts_of_one_storage_are_planned_each(axis):
     model, plain = Packed(()), Packed(())
-    memory = torch.zeros((512, 256) if axis == 0 else (256, 512))
+    memory = torch.randn((512, 256) if axis == 0 else (256, 512))
     model.q.weight.data, model.k.weight.data = memory.chunk(2, axis)
     assert rows(model) == rows(plain)
     init.initialize_(model, seed=0)

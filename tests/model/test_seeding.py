@@ -78,3 +78,18 @@ def test_copied_encoder_layers_get_different_values():
     assert torch.equal(model.layers[0].linear1.weight, model.layers[1].linear1.weight)
     init.initialize_(model, seed=0)
     assert not torch.equal(model.layers[0].linear1.weight, model.layers[1].linear1.weight)
+
+
+def test_values_do_not_depend_on_the_number_of_threads():
+    before, drawings = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            # More than one block for each thread, and a last one that is not full.
+            model = nn.Sequential(nn.Linear(1000, 701), nn.Tanh(), nn.Linear(701, 1200))
+            rules = [init.Rule("2.weight", "truncated_normal_", std=0.1), "auto"]
+            drawings.append(drawn(model, rules))
+    finally:
+        torch.set_num_threads(before)
+    assert same(drawings[0], drawings[1])
+    assert same(drawings[0], drawings[2])

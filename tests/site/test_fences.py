@@ -227,6 +227,26 @@ def test_a_table_must_not_show_nan(value: object, count: int):
     ] * count
 
 
+@pytest.mark.parametrize(
+    ("line", "count"),
+    [
+        (f"x = '{'a' * 75}'", 1),
+        (f"x = '{'a' * 74}'", 0),
+        (f"    print('{'a' * 60}')\n    #> {'a' * 90}", 0),
+        (f"    x = '{'a' * 73}'", 1),
+    ],
+)
+def test_a_line_of_code_must_not_be_too_wide(line: str, count: int):
+    import fences
+    import steps
+
+    page = f"# Title\n\n```python\nif True:\n{line}\n```\n"
+    woven = fences.weave(fences.parse(page), [steps.Output()], "page", "./")
+    assert [(p.line, p.message) for p in woven.problems] == [
+        (5, "a line of code must have at most 80 characters")
+    ] * count
+
+
 # The decision table ------------------------------------------------------------------------------
 
 

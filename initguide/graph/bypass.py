@@ -1,0 +1,115 @@
+"""Which parameters may start at zero: those that the signal goes around, and that can learn.
+
+A weight of zeros blocks the signal. Nothing is lost where another path leads around the weight, as
+in a residual branch, or where no layer follows. But two weights of zeros in one branch hide each
+other: neither gets a gradient.
+"""
+
+from collections.abc import Iterable
+
+from torch import fx
+
+from initguide.graph.trace import Trace
+
+Blocked = dict[str, set[fx.Node]]
+# Activations whose slope at zero is zero, and sums, which bring in another signal before them.
+_FLAT_AT_ZERO = {"relu", "relu6"}
+_SUMS = {"add", "iadd", "sub", "isub", "cat", "concat"}
+
+
+def may_be_zero(zeros: Iterable[str], trace: Trace) -> dict[str, bool | None]:
+    """Return whether each of some parameters may be zero everywhere at the start.
+
+    Args:
+        zeros: The names of all parameters that are zero.
+        trace: The trace of the model.
+
+    Returns:
+        By name: None if the trace did not reach the parameter.
+    """
+    names = set(zeros)
+    found: dict[str, bool | None] = dict.fromkeys(names)
+    for prefix, graph in trace.graphs:
+        blocked = _blocked(graph, prefix, names, trace)
+        stuck = _stuck(graph, blocked)
+        for name, nodes in blocked.items():
+            is_fine = name not in stuck and not _is_dead(name, trace)
+            # What leads around a part of a model is not known.
+            if is_fine and not prefix:
+                is_fine = _leads_around(graph, nodes) or _is_last(graph, nodes, trace)
+            found[name] = is_fine and found[name] is not False
+    return found
+
+
+def _is_dead(name: str, trace: Trace) -> bool:
+    """Return whether an activation without a slope at zero follows alone."""
+    info = trace.layers.get(name) or trace.layer(name.rpartition(".")[0])
+    return info.label in _FLAT_AT_ZERO and not _SUMS.intersection(info.between)
+
+
+def _blocked(graph: fx.Graph, prefix: str, zeros: set[str], trace: Trace) -> Blocked:
+    """Return the operations of a graph whose output each parameter makes zero."""
+    found: Blocked = {}
+    for node in graph.nodes:
+        name = prefix + str(node.target)
+        if node.op == "call_module":
+            for zero in zeros:
+                if zero.startswith(f"{name}."):
+                    found.setdefault(zero, set()).add(node)
+        role = trace.roles.get(name) if node.op == "get_attr" and name in zeros else None
+        if role is not None and role.node is not None and role.kind in ("weight", "scale"):
+            found.setdefault(name, set()).add(role.node)
+    return found
+
+
+def _stuck(graph: fx.Graph, blocked: Blocked) -> set[str]:
+    """Return the parameters that stay at zero, because other zeros take signal or gradient."""
+    left = dict(blocked)
+    while True:
+        zero = set().union(*left.values())
+        signal, gradient = _downstream(graph, zero), _upstream(graph, zero)
+        learns = {
+            name
+            for name, nodes in left.items()
+            if any(
+                signal.intersection(node.all_input_nodes) and gradient.intersection(node.users)
+                for node in nodes
+            )
+        }
+        if not learns:
+            return set(left)
+        left = {name: nodes for name, nodes in left.items() if name not in learns}
+
+
+def _leads_around(graph: fx.Graph, nodes: set[fx.Node]) -> bool:
+    return any(node.op == "output" for node in _downstream(graph, nodes))
+
+
+def _is_last(graph: fx.Graph, nodes: set[fx.Node], trace: Trace) -> bool:
+    """Return whether no operation with weights follows."""
+    after = _downstream(graph, set(), nodes) - nodes
+    layers = {trace.layers.get(str(node.target)) for node in after}
+    return layers <= {None} and not any(role.node in after for role in trace.roles.values())
+
+
+def _downstream(
+    graph: fx.Graph, without: set[fx.Node], start: set[fx.Node] | None = None
+) -> set[fx.Node]:
+    """Return the nodes that the model's inputs, or other nodes, reach without some nodes."""
+    found = set(start or ())
+    for node in graph.nodes:
+        reached = node.op == "placeholder" or found.intersection(node.all_input_nodes)
+        if start is not None:
+            reached = found.intersection(node.all_input_nodes)
+        if reached and node not in without:
+            found.add(node)
+    return found
+
+
+def _upstream(graph: fx.Graph, without: set[fx.Node]) -> set[fx.Node]:
+    """Return the nodes from which the output is reached without some nodes."""
+    found: set[fx.Node] = set()
+    for node in reversed(graph.nodes):
+        if (node.op == "output" or found.intersection(node.users)) and node not in without:
+            found.add(node)
+    return found

@@ -1,0 +1,107 @@
+"""The operations of a graph by name, in groups that the roles and the search share."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import fx
+
+# Operations that move or convert values.
+MOVES = {"view", "reshape", "expand", "to", "float", "type", "type_as", "contiguous", "clone"}
+MOVES |= {"unsqueeze", "squeeze", "flatten", "detach", "repeat", "getattr", "getitem", "chunk"}
+MOVES |= {"interpolate", "split", "half", "bfloat16", "double", "expand_as", "neg", "index_select"}
+MOVES |= {"repeat_interleave", "permute", "select", "narrow", "unbind", "broadcast_to"}
+TRANSPOSES = {"t", "T", "mT", "transpose", "swapaxes", "swapdims"}
+MATRIX_PRODUCTS = {"matmul", "mm", "bmm", "grouped_mm", "einsum", "sparse_mm", "spmm"}
+SUMS = {"add", "iadd", "radd", "sub", "isub", "rsub"}
+FACTORS = {"mul", "imul", "rmul", "multiply", "truediv", "itruediv", "div", "divide"}
+# Operations that reduce a signal to its mean or to its size.
+REDUCTIONS = {"mean", "sum", "norm", "vector_norm", "std", "var", "var_mean", "amax"}
+# Operations whose results are positions, conditions or fresh tensors, which carry no signal.
+WITHOUT_SIGNAL = {"gt", "lt", "ge", "le", "eq", "ne", "logical_and", "logical_or", "logical_not"}
+WITHOUT_SIGNAL |= {"invert", "size", "zeros_like", "ones_like", "full_like", "empty_like"}
+WITHOUT_SIGNAL |= {"new_zeros", "new_ones", "new_empty", "new_full", "argmax", "argsort", "one_hot"}
+WITHOUT_SIGNAL |= {"nonzero", "histc", "bincount", "numel", "dim", "isnan", "isinf"}
+# Conversions of a type, which change no value.
+CASTS = {"to", "float", "half", "bfloat16", "double", "type", "type_as", "contiguous", "clone"}
+
+
+def operation_name(node: fx.Node) -> str:
+    """Return the name of the function or method that a node calls, without outer underscores."""
+    target: Any = node.target
+    return str(getattr(target, "__name__", target)).strip("_").removeprefix("special_")
+
+
+@dataclass(frozen=True)
+class Use:
+    """A node that reads a parameter, or a value that was computed from the parameter alone.
+
+    Attributes:
+        user: The node.
+        source: Which of its inputs holds the parameter.
+        transposed: Whether the last two axes were exchanged.
+        picked: Whether the input picked rows of the parameter.
+        factor: The product of the constants that the parameter was multiplied by.
+        by_values: Whether it was multiplied by constants that differ from entry to entry.
+        noise: Whether such a product was then added to another parameter.
+        functions: The functions that were applied to it.
+    """
+
+    user: fx.Node
+    source: fx.Node
+    transposed: bool = False
+    picked: bool = False
+    factor: float = 1.0
+    by_values: bool = False
+    noise: bool = False
+    functions: tuple[str, ...] = ()
+
+
+def depends_on(starts: Iterable[fx.Node], nodes: Iterable[fx.Node]) -> set[fx.Node]:
+    """Return the starts and the nodes that depend on them; `nodes` are in the graph's order."""
+    found = set(starts)
+    for node in nodes:
+        if any(each in found for each in node.all_input_nodes):
+            found.add(node)
+    return found
+
+
+def value_inputs(node: fx.Node) -> list[fx.Node]:
+    """Return the inputs of a node that carry a signal, without the positions that it is read at."""
+    name, args = operation_name(node), [each for each in node.args if isinstance(each, fx.Node)]
+    if name in WITHOUT_SIGNAL:
+        return []
+    if name in ("getitem", "gather", "index_select", "take_along_dim"):
+        return args[:1]
+    if name in ("setitem", "index_add", "index_copy", "scatter", "scatter_add", "scatter_reduce"):
+        return [args[0], args[-1]] if args else []
+    return node.all_input_nodes
+
+
+def is_own_norm(node: fx.Node) -> bool:
+    """Return whether a node divides a signal by its own size, as a norm that is written out."""
+    if operation_name(node) not in FACTORS or len(node.all_input_nodes) != 2:
+        return False
+    one, other = node.all_input_nodes
+    return _is_size_of(other, one) or _is_size_of(one, other)
+
+
+def _is_size_of(size: fx.Node, signal: fx.Node) -> bool:
+    """Return whether a value is computed from a signal alone, by a mean or another reduction."""
+    names, seen, queue = set(), {signal}, [size]
+    while queue:
+        node = queue.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        names.add(operation_name(node))
+        if node.op in ("placeholder", "call_module") or len(seen) > 20:
+            return False
+        queue += node.all_input_nodes
+    roots = {"sqrt", "rsqrt", "norm", "vector_norm", "std", "pow"}
+    return size is not signal and bool(names & REDUCTIONS) and bool(names & roots)
+
+
+def is_norm_call(node: fx.Node) -> bool:
+    """Return whether a node calls a norm of torch as a function, such as `F.layer_norm`."""
+    return node.op == "call_function" and operation_name(node).endswith("_norm")
