@@ -232,4 +232,6 @@ FAMILIES = {name: ("llama", {}) for name in f"{_LLAMA} gemma ngpt".split()}
 FAMILIES |= {f"torchtitan-{n}": ("moe", {}) for n in ("deepseek-v3", "qwen3-moe", "gpt-oss")}
 FAMILIES |= {name: ("gpt", {}) for name in ("megatron", "megatron-hybrid", "gpt-neox")}
 FAMILIES |= {"maxtext": ("llama", {"head_dim": 64}), "hf": ("moe", {})}
+FAMILIES |= {name: ("llama", {}) for name in ("deepnorm", "t-fixup", "small-init")}
+FAMILIES |= {name: ("gpt", {"mup": 4}) for name in ("mup", "completep")}
 FAMILIES |= {"mamba": ("mamba", {}), "dit": ("dit", {})}

@@ -172,6 +172,22 @@ NUMBERS = {
     "hf": (dict.fromkeys(("embedding", "head", "query", "down", "router"), 0.02)),
     # 1 / 32 / sqrt 8.
     "ngpt": {"embedding": 1 / 32, "query": 1 / 32, "output": 0.01104854, "down": 0.01104854},
+    # Xavier's std are 1/16 for 256 to 256, sqrt(2 / 384) = 0.0721688 for a value with 128 outputs,
+    # sqrt(2 / 768) = 0.0510310 in the MLP, sqrt(2 / 556) for a head with 300 outputs.
+    # (8 * 4)^(-1/4) = 0.4204482.
+    "deepnorm": {"query": 1 / 16, "value": 0.0303432, "output": 0.0262780, "down": 0.0214559},
+    # 0.67 * 4^(-1/4) = 0.4737615, and (9 * 4)^(-1/4) = 0.4082483.
+    "t-fixup": {
+        "embedding": 0.0255155,
+        "head": 0.0599760,
+        "key": 0.0721688,
+        "value": 0.0341908,
+        "output": 0.0296101,
+        "up": 0.0241765,
+    },
+    "small-init": dict.fromkeys(("embedding", "query", "output", "down"), SMALL),
+    "mup": {"embedding": 0.02, "position": 0.02, "qkv": 0.01, "down": 0.01, "head": 0.005},
+    "completep": {"embedding": 0.02, "qkv": 0.01, "down": 0.01, "head": 0.02},
     # Inner width 512, kernel 4, rank 16: 1 / sqrt 12, 1 / sqrt 48, 1 / sqrt(3 * 512 * 4).
     "mamba": {"embedding": 0.02, "conv": 0.2886751, "dt": 0.1443376, "mixer output": 0.0127578},
     # qkv has 768 outputs, the MLP 1024 units: sqrt(2 / 1024), sqrt(2 / 512), sqrt(2 / 1280).

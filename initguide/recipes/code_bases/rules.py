@@ -13,12 +13,13 @@ from initguide.graph.weight_roles import WeightRole, block_count, weight_roles
 from initguide.model.params import full_name
 from initguide.model.rule import Rule
 from initguide.recipes.code_bases.decoders import DECODERS
+from initguide.recipes.code_bases.methods import METHODS
 from initguide.recipes.code_bases.others import OTHERS
 from initguide.recipes.code_bases.record import PARTS, CodeBase, Draw, evaluated
 from initguide.recipes.common import NORM_AND_BIAS_RULES
 from initguide.recipes.custom_params import custom_param_rules
 
-CODE_BASES = (*DECODERS, *OTHERS)
+CODE_BASES = (*DECODERS, *OTHERS, *METHODS)
 
 
 def code_base_recipes() -> dict[str, Callable[..., list[Rule]]]:
