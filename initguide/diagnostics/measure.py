@@ -102,8 +102,8 @@ def measure(model: nn.Module, *inputs: Any, loss: Loss | None = None, **named: A
         init.measure(model, x, loss=lambda y: y.square().mean()).assert_ok()
         ```
     """
-    model = unwrapped(model)
     _check(model, inputs, named, loss)
+    model = unwrapped(model)
     with run_eagerly(), side_effects_undone(model), torch.inference_mode(False):
         # Tensors made in inference mode cannot take part in a backward pass.
         inputs = tuple(map(_usable, inputs))
@@ -147,7 +147,9 @@ def _findings(record: Recording, loss: float | None) -> list[Finding]:
         [*depth_checks.signal(layers)],
         [*depth_checks.gradient(layers, record.flows)],
     )
-    alone = [*own_checks.siblings(layers), *own_checks.factors(layers)]
+    alone = [*own_checks.factors(layers)]
+    named = {each.where for each in alone}
+    alone += [each for each in own_checks.siblings(layers) if each.where not in named]
     if alone:
         # What other layers show is downstream of it.
         places = {each.where for each in alone}
