@@ -259,7 +259,7 @@ def test_the_recorded_activation_records_no_more():
 
 def test_the_forward_of_an_instance_counts():
     model = nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.ReLU(), nn.Linear(WIDTH, WIDTH))
-    layer, _, head = model
-    model.forward = lambda x: head(torch.tanh(layer(x)))
+    first, _, last = model
+    model.forward = lambda x: last(torch.tanh(first(x)))
     assert before(model)["0.weight"] == "tanh"
     assert before(model, example=batch(2, WIDTH))["0.weight"] == "tanh"
