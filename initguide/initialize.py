@@ -53,8 +53,8 @@ def plan(
     sums. A note names each operation that the trace does not know.
 
     A forward that branches on values, or loops until a value is reached, cannot run on proxies. The
-    notes say so. Then give an `example`: the copy runs on it once, and the plan shows what follows
-    in that run. This takes memory for a second set of parameters.
+    notes say so. Then give an `example`: the copy runs on it once, and the plan shows the
+    activations of that run. This takes memory for a second set of parameters.
 
     Names are those of the model itself, even where `DistributedDataParallel`, `DataParallel` or
     `torch.compile` wraps it or a part of it.
@@ -64,11 +64,11 @@ def plan(
     to these parameters too.
 
     The recipe `"auto"` also keeps **deliberate starts**, and the plan lists them: values that no
-    random draw leaves. Such are weights that are all zero, constant, or near an identity; biases
-    that are constant but not zero, in order, or far to one side; and scales that are not one. A
-    weight of zeros is kept only where the forward shows that it can learn and that the signal goes
-    around it. Dense random weights are drawn anew. On the meta device and in sharded tensors
-    nothing can be recognized, and the plan says so.
+    random draw leaves. Examples are weights that are all zero, constant, or near an identity;
+    biases that are constant but not zero, in order, or far to one side; and scales that are not
+    one. A weight of zeros is kept only where the forward shows that it can learn and that the
+    signal goes around it. Dense random weights are drawn anew. On the meta device and in sharded
+    tensors nothing can be recognized, and the plan says so.
 
     Args:
         model: Any module; it may be on the meta device.

@@ -13,7 +13,7 @@ from initguide.graph.residual import Branch, find_branches
 
 @dataclass
 class GraphFacts:
-    """What the graph of one forward tells, with names as in the module of that forward.
+    """The facts that the graph of one forward shows, with names as in its module.
 
     Attributes:
         layers: The layers and norms by name; a weight outside any layer by its own name.
@@ -27,7 +27,7 @@ class GraphFacts:
 
 
 def read_graph(graph: fx.Graph, root: nn.Module, *, whole_model: bool) -> GraphFacts:
-    """Return what the graph of a module's forward tells.
+    """Return the facts that the graph of a module's forward shows.
 
     Args:
         graph: The graph.

@@ -111,7 +111,7 @@ def _param_plan(param: Param, match: _Match, trace: Trace, recipe: str) -> Param
         sampler = make_sampler(rule.law, tensor, fans_of, block_count, rule.times, options)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{rule!r} must fit {param.name!r}; got: {error}") from error
-    # Only the table of an embedding has such a row, whatever else its holder holds.
+    # Only the table of an embedding has a padding row. Other parameters of its module have none.
     tables = [m for _, m, _ in param.holders if isinstance(m, (nn.Embedding, nn.EmbeddingBag))]
     padding_row = next((m.padding_idx for m in tables if m.padding_idx is not None), None)
     if sampler.keeps_values:

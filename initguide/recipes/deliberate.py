@@ -76,7 +76,7 @@ def _kept(entry: ParamPlan, reason: str) -> ParamPlan:
 def _is_written(entries: list[ParamPlan], parts: dict[str, Part]) -> bool:
     """Return whether the model holds values, and not memory that was only reserved.
 
-    After `to_empty`, memory holds zeros or what was there before.
+    After `to_empty`, memory holds zeros or earlier values.
     """
     if any(looks_unwritten(parts[e.param.name], e.param.tensor.dtype) for e in entries):
         return False
