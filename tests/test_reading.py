@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, Page, TimeoutError
 ROOT = Path(__file__).resolve().parents[1]
 
 GUIDE_START = ("what-are-initializations", "summary")
-FIRST_VIEW = 250_000, 16
+FIRST_VIEW = 250_000, 12
 
 
 @pytest.fixture
