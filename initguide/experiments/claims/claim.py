@@ -121,6 +121,20 @@ def per_seed(f: Callable[..., float], *values: Values) -> Values:
     return lambda rows: [f(*each) for each in zip(*(one(rows) for one in values), strict=True)]
 
 
+def at_best(**where: object) -> Values:
+    """Return a function for a check that gives each seed's loss at the best rate of an arm.
+
+    The rows are those of `tuned`. If the best rate is at the edge of its grid, the values are nan,
+    so no inequality holds.
+    """
+
+    def values(rows: Rows) -> list[float]:
+        best = select(rows, best=True, **where)
+        return [math.nan if row["at_edge"] else row["loss"] for row in best]
+
+    return values
+
+
 def evaluate(claim: Claim, seeds: Iterable[int] = range(5)) -> list[CheckResult]:
     """Run the experiment of a claim, and return the results of its checks.
 
