@@ -114,17 +114,19 @@ def plan(
 
 
 def _plan(model: nn.Module, recipe: Recipe, example: Any, keep_deliberate: bool | None) -> Plan:
-    # The gain of an activation of the user's own comes from calls of it.
+    keeping = KEEPING if keep_deliberate is None else RECIPES if keep_deliberate else ()
+    # The gain of an activation of the user's own comes from calls of it, and a parametrized weight
+    # is computed by the user's code.
     with isolated(model, values=example is not None) as private:
         traced = trace_private(model, private, example)
         made = make_plan(params_of(model), _rules(recipe, model, traced), traced)
+        result = with_deliberate_starts(made, traced, keeping)
     if all(entry.is_skipped for entry in made.entries):
         kinds = ", ".join(dict.fromkeys(type(module).__name__ for module in model.modules()))
         skipped = [f"{e.param.name!r}, which is {e.param.skip_reason}" for e in made.entries]
         got = f"only such as {skipped[0]}: give it a rule" if skipped else f"none in {kinds}"
         raise ValueError(f"model must have a parameter to initialize; got {got}")
-    keeping = KEEPING if keep_deliberate is None else RECIPES if keep_deliberate else ()
-    return with_deliberate_starts(made, traced, keeping)
+    return result
 
 
 @torch.no_grad()

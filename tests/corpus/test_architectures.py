@@ -73,7 +73,8 @@ def test_the_plan_covers_every_parameter_or_names_it(built):
         named = str(error.value).partition(":")[0]
         assert all(key in named for key in UNKNOWN[name])
         assert "'keep' after it" in str(error.value)
-    rows = {row["parameter"]: row for row in init.plan(model, recipe(name)).rows}
+    made = init.plan(model, recipe(name))
+    rows = {row["parameter"]: row for row in made.rows}
     held = {id(p): n for n, p in model.named_parameters()}
     parametrized = {n for n in held.values() if ".parametrizations." in n}
     assert set(held.values()) - parametrized <= set(rows)
@@ -81,7 +82,8 @@ def test_the_plan_covers_every_parameter_or_names_it(built):
     frozen = {n for n, p in model.named_parameters() if not p.requires_grad}
     kept = {parameter for parameter, row in rows.items() if row["law"] == "keep_"}
     assert frozen <= kept
-    # A scale in logarithms keeps its value.
+    # Deliberate starts are kept with a reason, and a scale in logarithms keeps its value.
+    kept -= {entry.param.name for entry in made.entries if entry.kept}
     unknown = [*UNKNOWN.get(name, []), "logit_scale"]
     assert all(any(part in parameter for part in unknown) for parameter in kept - frozen)
     assert_unchanged(before, state(model))
@@ -213,7 +215,8 @@ class Experts(nn.Module):
 
 def test_custom_layers_are_recognized_by_what_they_compute():
     model = nn.Sequential(InOutLinear(400, 100), nn.ReLU(), FromZero(100), nn.Linear(100, 10))
-    rows = {row["parameter"]: row for row in init.initialize_(model, seed=0).rows}
+    made = init.initialize_(model, seed=0, keep_deliberate=False)
+    rows = {row["parameter"]: row for row in made.rows}
     # He's number by hand: sqrt(2 / 400).
     assert rows["0.weight"]["std"] == pytest.approx(0.0707107, rel=1e-5)
     assert (rows["0.weight"]["fan_in"], rows["2.g"]["mean"]) == (400, 0.0)
