@@ -40,6 +40,7 @@ class Claim(NamedTuple):
         run: The experiment: a function of seeds that returns rows.
         checks: The inequalities.
         page: The example that shows the experiment, a path below `docs`.
+        theory: Whether the experiment is arithmetic without training, a check of a formula.
     """
 
     paper: str
@@ -48,6 +49,7 @@ class Claim(NamedTuple):
     run: Callable[[Iterable[int]], Rows]
     checks: tuple[Check, ...]
     page: str
+    theory: bool = False
 
 
 class CheckResult(NamedTuple):
