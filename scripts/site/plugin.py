@@ -16,6 +16,7 @@ import places
 import playground
 import policy
 import printing
+import redirects
 import references
 import rendering
 import search_words
@@ -77,6 +78,7 @@ STAGES: dict[str, tuple[Callable, ...]] = {
         take_home.on_post_build,
         playground.on_post_build,
         not_found.on_post_build,
+        redirects.on_post_build,
         policy.on_post_build,
         rendering.on_post_build,
     ),
