@@ -25,7 +25,7 @@ from initguide.model.params import (
     private_parametrizations,
 )
 from initguide.model.plan import Plan
-from initguide.model.resolve import make_plan
+from initguide.model.resolve import check_decided, make_plan
 from initguide.model.rule import Rule
 from initguide.model.trained import trained_among
 from initguide.recipes.deliberate import with_deliberate_starts
@@ -55,8 +55,8 @@ def plan(
     sums. A note names each operation that the trace does not know.
 
     A forward that branches on values, or loops until a value is reached, cannot run on proxies. The
-    notes say so. Then give an `example`: the copy runs on it once, and the plan shows what follows
-    in that run. This takes memory for a second set of parameters.
+    notes say so. Then give an `example`: the copy runs on it once, and the plan shows the
+    activations of that run. This takes memory for a second set of parameters.
 
     Names are those of the model itself, even where `DistributedDataParallel`, `DataParallel` or
     `torch.compile` wraps it or a part of it.
@@ -69,8 +69,9 @@ def plan(
     random draw leaves. Such are weights that are all zero, constant, or near an identity; biases
     that are constant but not zero, in order, or far to one side; and scales that are not one. A
     weight of zeros is kept only where the forward shows that it can learn and that the signal goes
-    around it. Dense random weights are drawn anew. On the meta device and in sharded tensors
-    nothing can be recognized, and the plan says so.
+    around it. Dense random weights are drawn anew. A parameter that the recipe does not know must
+    hold such values, and is kept. On the meta device and in sharded tensors nothing can be
+    recognized, and the plan says so.
 
     Args:
         model: Any module; it may be on the meta device.
@@ -128,8 +129,12 @@ def _plan(
     # is computed by the user's code.
     with isolated(model, values=example is not None) as private:
         traced = trace_private(model, private, example)
-        made = make_plan(params_of(model), _rules(recipe, model, traced, options), traced)
+        rules = _rules(recipe, model, traced, options)
+        # A parameter that no rule names may still hold a deliberate start.
+        may_keep = any(name in keeping for _, name in rules)
+        made = make_plan(params_of(model), rules, traced, leave_undecided=may_keep)
         result = with_deliberate_starts(made, traced, keeping)
+        check_decided(result, traced)
     if all(entry.is_skipped for entry in made.entries):
         kinds = ", ".join(dict.fromkeys(type(module).__name__ for module in model.modules()))
         skipped = [f"{e.param.name!r}, which is {e.param.skip_reason}" for e in made.entries]
