@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 
 from initguide._checks import check_number
 from initguide._state import random_states_kept, seed_global_states
-from initguide._tree import all_tensors
+from initguide._tree import tensors
 from initguide.diagnostics.report import Finding, Report, finding
 from initguide.graph.trace import LAYERS
 
@@ -175,8 +175,8 @@ def _take_output(signals: dict[str, list[Tensor]], output: Any) -> None:
             values[0] = output.detach().clone()
 
 
-def _rms(tensors: Sequence[Tensor]) -> float:
-    flat = torch.cat([tensor.flatten() for tensor in tensors]).double()
+def _rms(signals: Sequence[Tensor]) -> float:
+    flat = torch.cat([tensor.flatten() for tensor in signals]).double()
     return float(flat.square().mean().sqrt())
 
 
@@ -186,7 +186,7 @@ def _recorded(model: nn.Module) -> Iterator[dict[str, list[Tensor]]]:
     signals: dict[str, list[Tensor]] = {}
 
     def keep(name: str, output: Any) -> None:
-        for tensor in all_tensors(output):
+        for tensor in tensors(output):
             if tensor.is_floating_point():
                 kept = tensor.detach()
                 signals.setdefault(name, []).append(kept.where(kept.abs() < _MASKED, 0).clone())
