@@ -35,7 +35,9 @@ _PRINTED = ("parameter", "shape", "law", "std", "found", "finding")
 
 @torch.no_grad()
 @random_states_kept()
-def audit(model: nn.Module, recipe: Recipe = "auto", *, example: Any = None) -> Report:
+def audit(
+    model: nn.Module, recipe: Recipe = "auto", *, example: Any = None, **options: Any
+) -> Report:
     r"""Compare a model's parameters with the values that a recipe draws, and change nothing.
 
     $$z_{\text{mean}} = \frac{\bar w - \mu}{\sigma / \sqrt n}, \qquad
@@ -55,6 +57,7 @@ def audit(model: nn.Module, recipe: Recipe = "auto", *, example: Any = None) -> 
         model: Any module; it is not changed.
         recipe: As in [plan][initguide.plan].
         example: As in [plan][initguide.plan].
+        **options: As in [plan][initguide.plan].
 
     Returns:
         A [Report][initguide.Report]; print it, or call its `assert_ok` in a test. Its rows have
@@ -88,7 +91,7 @@ def audit(model: nn.Module, recipe: Recipe = "auto", *, example: Any = None) -> 
     check_model(model)
     # A finding may compare with the gain of an activation, which comes from calls of it.
     with private_parametrizations(model), isolated(model, values=False):
-        right = plan(model, recipe, example=example)
+        right = plan(model, recipe, example=example, **options)
         right.check()
         return _audit(unwrapped(model), right)
 

@@ -70,7 +70,7 @@ STAGES: dict[str, tuple[Callable, ...]] = {
         formulas.on_page_context,
         printing.on_page_context,
     ),
-    "on_post_page": (playground.on_post_page,),
+    "on_post_page": (page_blocks.on_post_page, playground.on_post_page),
     # The policy reads every page that the others have written.
     "on_post_build": (
         style.on_post_build,

@@ -32,7 +32,7 @@ def audited(*, ok):
     model = mlp(2)
     init.initialize_(model, seed=0)
     if not ok:
-        init.ones_(model[0].bias)
+        init.normal_(model[0].bias)
         with torch.no_grad():
             model[2].weight.mul_(5)
     return init.audit(model)

@@ -118,3 +118,20 @@ def test_unpacking_a_proxy_gives_one_value_for_each_name():
     found = trace(Unpacks())
     assert found.layer("a").label == "relu"
     assert found.layer("b").label == "tanh"
+
+
+class AskingForGradients(nn.Module):
+    """Computes another activation on a GPU, or if its input needs a gradient."""
+
+    def __init__(self, attribute):
+        super().__init__()
+        self.first, self.last, self.attribute = nn.Linear(256, 300), nn.Linear(300, 4), attribute
+
+    def forward(self, x):
+        h = self.first(x)
+        return self.last(torch.tanh(h) if getattr(h, self.attribute) else torch.relu(h))
+
+
+@pytest.mark.parametrize("attribute", ["requires_grad", "is_cuda"])
+def test_a_proxy_is_on_the_cpu_and_needs_no_gradient(attribute):
+    assert trace(AskingForGradients(attribute)).layer("first").label == "relu"

@@ -84,7 +84,8 @@ BREAKS = [
     "docs/guide/two.md:4: ValueError: a fence must draw at most one figure; it drew 2",
     "docs/guide/facts.md:3: ValueError: a generated block must be 'facts TITLE', "
     "'names NAME ...' or one of 'overview', 'decisions', 'bibliography', 'claims', "
-    "'defaults overview', 'defaults', 'versions'; got 'fact sheet'",
+    "'defaults overview', 'defaults', 'versions'; "
+    "got 'fact sheet'",
     # A broken link, a broken anchor, a missing cross-reference.
     "docs/index.md:5: Doc file 'index.md' contains a link 'nope.md', but the target is not found",
     "docs/index.md:5: Doc file 'index.md' contains a link 'guide/raises.md#nope', but the doc "
