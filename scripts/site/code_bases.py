@@ -46,7 +46,14 @@ def _std(record: "CodeBase", role: str) -> str:
     if draw is None:
         return "—"
     n_in, n_out = ROLES[role]
-    values: dict[str, Any] = {"d": WIDTH, "L": BLOCKS, "l": BLOCKS - 1, "n_in": n_in, "n_out": n_out, **_DEFAULTS}
+    values: dict[str, Any] = {
+        "d": WIDTH,
+        "L": BLOCKS,
+        "l": BLOCKS - 1,
+        "n_in": n_in,
+        "n_out": n_out,
+        **_DEFAULTS,
+    }
     for name, value in record.options.items():
         if value is not None:
             values[name] = evaluated(value, values) if isinstance(value, str) else value
