@@ -5,6 +5,7 @@ only worse. The values show it: a sample of $n$ weights shows its mean to $\sigm
 std to about $\sigma / \sqrt{2n}$, so a hundred weights are enough to see a factor of $\sqrt2$.
 """
 
+from glob import escape
 from typing import Any
 
 import torch
@@ -111,7 +112,7 @@ def _audit(model: nn.Module, right: Plan) -> Report:
         found = check_param(entry, values, defaults.get(entry.param.name), limits)
         found += _identical(entry, values, seen)
         findings += found
-        flat = values.flatten().double()
+        flat = values.flatten().to(torch.complex128 if values.is_complex() else torch.float64)
         rows.append(
             {
                 "parameter": entry.param.name,
@@ -120,7 +121,7 @@ def _audit(model: nn.Module, right: Plan) -> Report:
                 "std": entry.sampler.std,
                 "found": flat.std(correction=0).item() if flat.numel() else None,
                 "mean": entry.sampler.mean,
-                "found_mean": flat.mean().item() if flat.numel() else None,
+                "found_mean": flat.mean().real.item() if flat.numel() else None,
                 "finding": ", ".join(each.kind for each in found) or None,
             }
         )
@@ -160,8 +161,11 @@ def _identical(
 
 def _defaults(model: nn.Module) -> Plan:
     """Return what torch itself draws; for parameters without a default, nothing is known."""
-    rules = [*torch_defaults(model, Trace()), Rule("*", _unknown_)]
-    return make_plan(params_of(model), [(rule, "torch") for rule in rules], Trace())
+    params = params_of(model)
+    # The formulas are for real numbers.
+    others = [Rule(escape(p.name), _unknown_) for p in params if p.tensor.is_complex()]
+    rules = [*others, *torch_defaults(model, Trace()), Rule("*", _unknown_)]
+    return make_plan(params, [(rule, "torch") for rule in rules], Trace())
 
 
 def _unknown_(tensor: Tensor) -> Tensor:
