@@ -7,7 +7,7 @@ from typing import Any
 
 import figures
 from fences import Caption, Fence, Part, filled
-from steps import Output, Step
+from steps import Output, Problem, Step
 
 _MARKER = "# %%"
 _TEXT = "# %% [markdown]"
@@ -88,7 +88,7 @@ def _cells(parts: Sequence[Part], given: Iterator[Output]) -> Iterator[dict[str,
                 next(given, None)
         elif isinstance(part, Caption):
             text += f"*{' '.join(filled(part.text, given).split())}*\n"
-        else:
+        elif not isinstance(part, Problem):
             text += filled([part], given)
     if text.strip():
         yield _text_cell(text)

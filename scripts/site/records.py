@@ -1,4 +1,4 @@
-"""Markdown made from the records: overview, facts, decisions, bibliography, claims, defaults."""
+"""Markdown made from the records: overview, facts, decisions, code bases, claims and others."""
 
 import inspect
 import pkgutil
@@ -6,6 +6,7 @@ import posixpath
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import code_bases
 import decisions
 import defaults
 import tables
@@ -168,6 +169,8 @@ BLOCKS: dict[str, Callable[[str], str]] = {
     "decisions": _decisions,
     "bibliography": _bibliography,
     "claims": _claims,
+    "code bases": lambda _: code_bases.stds(),
+    "code base formulas": lambda _: code_bases.formulas(),
     "defaults overview": lambda _: defaults.overview(),
     "defaults": lambda _: defaults.layers(),
     "versions": lambda _: defaults.versions(),
