@@ -230,7 +230,7 @@ def test_minutes_count_words_and_lines_of_code():
 def test_home_says_how_long_each_part_takes(site: Path):
     home = (site / "index.html").read_text()
     times = [int(found) for found in re.findall(r">(\d+)\smin</td>", home)]
-    assert len(times) == 6
+    assert len(times) == 5
     assert "<!-- minutes" not in home
     by_hand = [(ROOT / f"docs/guide/{name}.md").read_text() for name in GUIDE_START]
     assert times[0] == minutes.total(by_hand)
