@@ -1,0 +1,19 @@
+"""Check models of timm and diffusers, as published and after "auto"."""
+
+import pytest
+from corpus import checks, known
+from corpus.from_others import case
+
+MODELS = ["resnet18", "vit_tiny_patch16_224", "UNet"]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_looking_at_the_published_start_changes_nothing_and_finds_nothing(name):
+    found = checks.failing(case(name))
+    assert found.keys() == known.PUBLISHED.get(name, {}).keys(), found
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_auto_gives_a_good_start(name):
+    found = checks.failing(case(name), "auto")
+    assert found.keys() == known.AUTO.get(name, {}).keys(), found
