@@ -69,15 +69,16 @@ def network(
             colour, width = (links[name], 2.5) if stressed else (ink(), 0.8)
             ax.plot([x0, x1], [y0, y1], color=colour, lw=width, alpha=1 if stressed else 0.4)
             if name in labels:
-                # Level lines have it outside, other lines near the unit that they leave.
-                level = y0 == y1
-                share = 0.5 if level else 0.22
-                above = y0 >= 0 if level else y1 > y0
+                # Level lines have it outside. Lines that cross have it on opposite sides of the
+                # crossing, so that each label is beside one line only.
+                level, falls = y0 == y1, y1 < y0
+                share = 0.5 if level else 0.33 if falls else 0.67
+                above = level and y0 >= 0
                 ax.text(
                     x0 + share * (x1 - x0),
                     y0 + share * (y1 - y0) + (0.08 if above else -0.08),
                     labels[name],
-                    ha="center",
+                    ha="center" if level else "right" if falls else "left",
                     va="bottom" if above else "top",
                 )
     for name, (x, y) in place.items():

@@ -226,7 +226,7 @@ function flatAndHistograms(body) {
       );
       flatKey.replaceChildren(
         html("span", {}, key("band", color), "dead or saturated entries"),
-        html("span", {}, key("dead", "var(--md-default-fg-color)"), "units closed for every input"),
+        html("span", {}, key("dead", "var(--md-default-fg-color)"), "units zero for every input"),
       );
       [signals, gradients].forEach((found, i) => {
         const cells = found.map((each, p) => ({ ...each, title: `layer ${panels[p] + 1}`, note: `rms ${number(each.rms)}` }));

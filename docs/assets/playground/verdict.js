@@ -43,8 +43,8 @@ export function doubts(net, rows) {
   const { rms, std, dead } = rows.at(-1);
   const found = [];
   if (std < 0.2 * rms) found.push(`the std over the batch is ${number(std)} of an rms of ${number(rms)}`);
-  if (dead > 0.25) found.push(`${percent(dead)} of the units are closed for every input`);
-  return found.length ? `signal and gradient arrive. But at layer ${rows.length} ${found.join(", and ")}` : "";
+  if (dead > 0.25) found.push(`${percent(dead)} of the units are zero for every input`);
+  return found.length ? `signal and gradient arrive. But at layer ${rows.length}: ${found.join(", and ")}` : "";
 }
 
 function* unitsOf(net, rows) {
@@ -112,7 +112,7 @@ function gradient(net, rows) {
   return [
     {
       kind: shrinks ? "gradient vanishes" : "gradient explodes",
-      words: `${factors(found.factor, found.total)}, on its way down`,
+      words: `${factors(found.factor, found.total)}, on its way back`,
     },
   ];
 }
