@@ -152,7 +152,7 @@ def ignored(layers: list[Layer]) -> Iterator[Finding]:
         layer, last = inner[start], inner[-1]
         message = (
             f"from this layer on the output hardly depends on the input: at {name_of(last)} the "
-            f"std over the inputs is {std_of(last):.1g}, and the rms is {last.output[2]:.1g}"
+            f"std over the batch is {std_of(last):.1g}, and the rms is {last.output[2]:.1g}"
         )
         hint = remedy(layer, "zero the biases")
         yield finding("input ignored", message, where=name_of(layer), hint=hint)

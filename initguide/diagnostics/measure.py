@@ -44,7 +44,7 @@ def measure(model: nn.Module, *inputs: Any, loss: Loss | None = None, **named: A
     \text{std}_l^2 = \overline{\operatorname{Var}_{\text{inputs}} z_l}, \qquad
     g_l = \sqrt{\overline{(\partial \ell / \partial z_l)^2}}$$
 
-    where $z_l$ is the output of layer $l$, before its activation. The std is taken over the inputs,
+    where $z_l$ is the output of layer $l$, before its activation. The std is taken over the batch,
     for each unit, and its square is then averaged over the units. This matters for random biases:
     they keep the rms up even if all inputs give the same output. A factor per layer counts by its
     effect over the depth of the network.

@@ -94,7 +94,7 @@ def _agree(gain: float, right: float) -> bool:
 
 
 def std_of(layer: Layer) -> float:
-    """Return the std over the inputs; the rms if there is only one input."""
+    """Return the std over the batch; the rms if there is only one input."""
     return layer.output[1] if layer.batched else layer.output[2]
 
 

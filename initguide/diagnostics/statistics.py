@@ -38,7 +38,7 @@ def size(y: Tensor) -> float | Tensor:
 
 
 def moments(y: Tensor, axis: int | None) -> Moments:
-    """Return mean, std over the inputs and root mean square.
+    """Return mean, std over the batch and root mean square.
 
     The std is taken over the inputs (the positions along `axis`) for each unit, and its square is
     averaged over the units. Without an axis it is NaN. The result is a tensor unless `y` is on a

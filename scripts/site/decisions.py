@@ -16,7 +16,8 @@ FAN_IN, FAN_OUT, BLOCKS = 64, 32, 9
 OUTPUT_BIAS = "0; unequal classes: log of their frequencies"
 FORGET_BIAS = "0; forget gate of an LSTM: log *T*"
 NOTE = """\
-In a convolution fan_in counts the places of the kernel too. *L* is the number of residual branches.
+LeCun has the std *g*/√fan_in, where *g* is the gain of the activation. In a convolution fan_in
+counts the places of the kernel too. *L* is the number of residual branches.
 *T* is the number of steps that an LSTM should remember; if you do not know it, use a bias of 1."""
 
 
@@ -47,7 +48,8 @@ def _decisions() -> list[Decision]:
     lstm = nn.LSTM(FAN_IN, FAN_OUT)
     return [
         Decision("before ReLU", before(nn.ReLU()), "0.weight"),
-        Decision("before GELU; SiLU", before(nn.GELU(), nn.SiLU()), "0.weight"),
+        Decision("before GELU", before(nn.GELU()), "0.weight"),
+        Decision("before SiLU", before(nn.SiLU()), "0.weight"),
         Decision("before tanh", before(nn.Tanh()), "0.weight"),
         Decision("before sigmoid (better: another activation)", before(nn.Sigmoid()), "0.weight"),
         Decision("before SELU", before(nn.SELU()), "0.weight"),
@@ -65,7 +67,7 @@ def _decisions() -> list[Decision]:
         Decision("RNN, GRU, LSTM: from the input", [lstm], "weight_ih_l0", FORGET_BIAS),
         Decision("RNN, GRU, LSTM: from the state", [lstm], "weight_hh_l0"),
         Decision("embedding", [nn.Embedding(FAN_IN, FAN_OUT)], "weight", "—"),
-        Decision("scale of LayerNorm, BatchNorm", [nn.LayerNorm(FAN_IN)], "weight"),
+        Decision("LayerNorm, BatchNorm", [nn.LayerNorm(FAN_IN)], "weight"),
     ]
 
 

@@ -182,7 +182,7 @@ export function mount(root) {
     const entries = [
       [key("dots", color, marker), `${titleOf(of)}, measured`],
       [key("theory", text), "theory"],
-      [key("std", color), "std over the inputs"],
+      [key("std", color), "std over the batch"],
       [key("band", color), range ? `range over ${range.draws} draws` : "range over draws"],
     ];
     if (change) entries.push([key("thin", lookOf(change.settings.init).color), `theory with ${change.words}`]);

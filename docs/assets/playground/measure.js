@@ -76,7 +76,7 @@ export function predict(settings) {
   return propagate(settings, sigmas(settings));
 }
 
-// Root mean square, and the std over the inputs: of each unit, squares averaged over units.
+// Root mean square, and the std over the batch: of each unit, squares averaged over units.
 function spread(mem, at, m, n) {
   const count = m * n;
   let square = 0;

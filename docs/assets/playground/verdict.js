@@ -42,7 +42,7 @@ export function judge(net, rows) {
 export function doubts(net, rows) {
   const { rms, std, dead } = rows.at(-1);
   const found = [];
-  if (std < 0.2 * rms) found.push(`the std over the inputs is ${number(std)} of an rms of ${number(rms)}`);
+  if (std < 0.2 * rms) found.push(`the std over the batch is ${number(std)} of an rms of ${number(rms)}`);
   if (dead > 0.25) found.push(`${percent(dead)} of the units are zero for every input`);
   return found.length ? `signal and gradient arrive. But at layer ${rows.length}: ${found.join(", and ")}` : "";
 }
@@ -96,7 +96,7 @@ function ignored(net, rows) {
   return [
     {
       kind: "input ignored",
-      words: `from layer ${start + 1} on all inputs give nearly the same: at layer ${hidden.length} the std over the inputs is ${number(hidden.at(-1).zStd)}, the rms ${number(hidden.at(-1).zRms)}`,
+      words: `from layer ${start + 1} on all inputs give nearly the same: at layer ${hidden.length} the std over the batch is ${number(hidden.at(-1).zStd)}, the rms ${number(hidden.at(-1).zRms)}`,
     },
   ];
 }
