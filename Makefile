@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: setup serve test build check bench bench-site picture
+.PHONY: setup serve test build check bench bench-site mutants picture
 
 setup: .venv/dev-ready
 
@@ -38,6 +38,11 @@ bench: setup
 
 bench-site: .venv/docs-ready
 	$(BIN)/python scripts/bench_site.py
+
+# For example `make mutants SEED=2 COUNT=20`; 100 changes take an hour or two.
+mutants: setup
+	$(BIN)/python -m pip install --quiet cosmic-ray
+	$(BIN)/python scripts/mutants.py --seed $(or $(SEED),0) --count $(or $(COUNT),100)
 
 picture: .venv/docs-ready
 	$(BIN)/python scripts/picture.py

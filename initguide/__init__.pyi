@@ -1,4 +1,5 @@
 from .diagnostics.audit import audit as audit
+from .diagnostics.coord_check import coord_check as coord_check
 from .diagnostics.kinds import FINDINGS as FINDINGS
 from .diagnostics.measure import measure as measure
 from .diagnostics.report import Finding as Finding

@@ -202,6 +202,9 @@ class Copies:
 
     def of_weak_reference(self, value: Any) -> Any:
         target = self.of(value())
+        if target is not None and isinstance(value, weakref.KeyedRef):
+            # An entry of a WeakValueDictionary. Its callback would clean the original.
+            return cast(Any, weakref.KeyedRef)(target, None, value.key)
         return value if target is None else type(value)(target)
 
     def of_weak_proxy(self, value: Any) -> Any:

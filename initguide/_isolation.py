@@ -1,4 +1,4 @@
-"""Run a forward so that nothing of the user's changes: neither the model nor what it reaches.
+"""Run a forward on private copies, so that the user's model and objects do not change.
 
 The model that runs is a private copy. A forward also reaches objects outside its model: globals,
 closures, default arguments, class attributes. While the copy is in use, these names hold private
@@ -64,7 +64,7 @@ def isolated(model: nn.Module, *, values: bool = True) -> Iterator[nn.Module]:
 
 @contextmanager
 def silence() -> Iterator[None]:
-    """Drop what is printed, logged and warned about."""
+    """Drop all output, log messages and warnings."""
     level = logging.root.manager.disable
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -1,7 +1,7 @@
-"""What takes the place of objects that have no ordinary copy: generators, files, tensors.
+"""Replacements for objects that have no ordinary copy: generators, files, large tensors.
 
-An object that holds nothing stands for a generator, which cannot be copied and must not be read. A
-tensor without memory stands for a large one.
+A generator cannot be copied and must not be read, so an object that raises takes its place. A large
+tensor is replaced by a tensor of the same shape that takes no memory.
 """
 
 import copy
@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-# Copies without values keep those of parameters and of other tensors with at most so many entries.
-# The slopes of an activation decide what it computes, and buffers may decide how a forward runs.
+# The largest parameter, and the largest other tensor, that keep their values in a copy without
+# values. An activation depends on its slopes, and a forward may branch on its buffers.
 SMALL, LARGE = 2**10, 2**24
 
 
@@ -24,7 +24,7 @@ class NotCopiedError(TypeError):
 
 
 class _Unreadable:
-    """Stands for a generator."""
+    """The replacement of a generator."""
 
     def __next__(self) -> Any:
         raise NotCopiedError("it reads a generator, which cannot be copied")
@@ -43,8 +43,8 @@ def iterator_like(
     Args:
         value: An iterator of a C type, or a generator.
         of: Returns the copy of an object.
-        when_filled: Takes the new iterator and its position, to set it when the copy of what it
-            iterates over has its content.
+        when_filled: Takes the new iterator and its position. It sets the position when the copied
+            container has its content.
     """
     try:
         with warnings.catch_warnings():
@@ -104,5 +104,5 @@ class _Bare:
 
 
 def without_finalizer(value: Any) -> None:
-    """Take the finalizer from an object without slots: it would act on what the original holds."""
+    """Take the finalizer from a copy without slots, because it would act on the original's data."""
     object.__setattr__(value, "__class__", nn.Module if isinstance(value, nn.Module) else _Bare)

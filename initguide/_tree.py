@@ -1,4 +1,4 @@
-"""Tensors in nested containers, and tensors that hold no real numbers."""
+"""Tensors in containers and objects, and tensors that hold no real numbers."""
 
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -10,33 +10,26 @@ from torch.nn.utils.rnn import PackedSequence
 
 
 def tensors(value: Any) -> list[Tensor]:
-    """Return the tensors in nested tuples, lists and dicts, in order."""
-    if isinstance(value, PackedSequence):
-        return [value.data]
-    if isinstance(value, Tensor):
-        return [value]
-    if isinstance(value, dict):
-        value = list(value.values())
-    return [t for each in value for t in tensors(each)] if isinstance(value, (tuple, list)) else []
-
-
-def all_tensors(value: Any) -> list[Tensor]:
     """Return the tensors in containers and in the attributes of objects of any class, in order.
 
-    Models return dataclasses, distributions and objects of their own; some read such objects.
+    Models return dataclasses, distributions and objects of other classes; some read such objects.
+    A tensor that occurs twice is returned twice.
     """
-    found: dict[int, Tensor] = {}
+    if isinstance(value, Tensor):
+        return [value]
+    found: list[Tensor] = []
     seen: set[int] = set()
     queue = [value]
     while queue:
         each = queue.pop()
+        if isinstance(each, Tensor):
+            found.append(each)
+            continue
         if id(each) in seen or isinstance(each, (str, bytes, int, float, complex, type)):
             continue
         seen.add(id(each))
         if isinstance(each, PackedSequence):
-            found[id(each.data)] = each.data
-        elif isinstance(each, Tensor):
-            found[id(each)] = each
+            found.append(each.data)
         elif isinstance(each, Mapping):
             queue += reversed(list(each.values()))
         elif isinstance(each, (tuple, list, set, frozenset, deque)):
@@ -45,7 +38,7 @@ def all_tensors(value: Any) -> list[Tensor]:
             slots = [s for kind in type(each).__mro__ for s in getattr(kind, "__slots__", ())]
             values = [*getattr(each, "__dict__", {}).values()]
             queue += reversed(values + [getattr(each, s) for s in slots if hasattr(each, s)])
-    return list(found.values())
+    return found
 
 
 def argument_tensors(
@@ -54,7 +47,7 @@ def argument_tensors(
     """Yield each tensor in a call's arguments with the argument's number or name."""
     arguments = [*enumerate(inputs), *((repr(name), value) for name, value in named.items())]
     for name, value in arguments:
-        for tensor in all_tensors(value):
+        for tensor in tensors(value):
             yield str(name), tensor
 
 

@@ -66,7 +66,7 @@ def key_of(nonlinearity: Nonlinearity) -> str | None:
     if isinstance(nonlinearity, str):
         return nonlinearity
     if not isinstance(nonlinearity, nn.Module):
-        # A function that was read from a graph knows what it computes.
+        # A function that was read from a graph has a key of its operations.
         return getattr(nonlinearity, "graph_key", None)
     if next(nonlinearity.parameters(), None) is not None:
         return None

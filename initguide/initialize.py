@@ -5,8 +5,9 @@ each parameter, its fans, the activation that follows and the standard deviation
 nothing. [initialize_][initguide.initialize_] draws the values.
 """
 
+import inspect
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from initguide.model.params import (
     private_parametrizations,
 )
 from initguide.model.plan import Plan
-from initguide.model.resolve import make_plan
+from initguide.model.resolve import check_decided, make_plan
 from initguide.model.rule import Rule
 from initguide.model.trained import trained_among
 from initguide.recipes.deliberate import with_deliberate_starts
@@ -41,6 +42,7 @@ def plan(
     *,
     example: Any = None,
     keep_deliberate: bool | None = None,
+    **options: Any,
 ) -> Plan:
     r"""Return what each parameter of a model will hold, and change nothing.
 
@@ -53,8 +55,8 @@ def plan(
     sums. A note names each operation that the trace does not know.
 
     A forward that branches on values, or loops until a value is reached, cannot run on proxies. The
-    notes say so. Then give an `example`: the copy runs on it once, and the plan shows what follows
-    in that run. This takes memory for a second set of parameters.
+    notes say so. Then give an `example`: the copy runs on it once, and the plan shows the
+    activations of that run. This takes memory for a second set of parameters.
 
     Names are those of the model itself, even where `DistributedDataParallel`, `DataParallel` or
     `torch.compile` wraps it or a part of it.
@@ -67,8 +69,9 @@ def plan(
     random draw leaves. Such are weights that are all zero, constant, or near an identity; biases
     that are constant but not zero, in order, or far to one side; and scales that are not one. A
     weight of zeros is kept only where the forward shows that it can learn and that the signal goes
-    around it. Dense random weights are drawn anew. On the meta device and in sharded tensors
-    nothing can be recognized, and the plan says so.
+    around it. Dense random weights are drawn anew. A parameter that the recipe does not know must
+    hold such values, and is kept. On the meta device and in sharded tensors nothing can be
+    recognized, and the plan says so.
 
     Args:
         model: Any module; it may be on the meta device.
@@ -78,6 +81,7 @@ def plan(
             keyword arguments, or one argument. None runs the forward on proxies.
         keep_deliberate: Whether recipes keep deliberate starts. If None, `"auto"` keeps them, and
             the recipes that name one method for everything do not. Your own rules never do.
+        **options: The options of the recipe, such as `n_layers` for those of code bases.
 
     Returns:
         A [Plan][initguide.Plan], which prints as a table.
@@ -110,21 +114,33 @@ def plan(
     check_model(model)
     model = unwrapped(model)
     with private_parametrizations(model):
-        return _plan(model, recipe, example, keep_deliberate)
+        return _plan(model, recipe, example, keep_deliberate, options)
 
 
-def _plan(model: nn.Module, recipe: Recipe, example: Any, keep_deliberate: bool | None) -> Plan:
-    # The gain of an activation of the user's own comes from calls of it.
+def _plan(
+    model: nn.Module,
+    recipe: Recipe,
+    example: Any,
+    keep_deliberate: bool | None,
+    options: dict[str, Any],
+) -> Plan:
+    keeping = KEEPING if keep_deliberate is None else RECIPES if keep_deliberate else ()
+    # The gain of an activation of the user's own comes from calls of it, and a parametrized weight
+    # is computed by the user's code.
     with isolated(model, values=example is not None) as private:
         traced = trace_private(model, private, example)
-        made = make_plan(params_of(model), _rules(recipe, model, traced), traced)
+        rules = _rules(recipe, model, traced, options)
+        # A parameter that no rule names may still hold a deliberate start.
+        may_keep = any(name in keeping for _, name in rules)
+        made = make_plan(params_of(model), rules, traced, leave_undecided=may_keep)
+        result = with_deliberate_starts(made, traced, keeping)
+        check_decided(result, traced)
     if all(entry.is_skipped for entry in made.entries):
         kinds = ", ".join(dict.fromkeys(type(module).__name__ for module in model.modules()))
         skipped = [f"{e.param.name!r}, which is {e.param.skip_reason}" for e in made.entries]
         got = f"only such as {skipped[0]}: give it a rule" if skipped else f"none in {kinds}"
         raise ValueError(f"model must have a parameter to initialize; got {got}")
-    keeping = KEEPING if keep_deliberate is None else RECIPES if keep_deliberate else ()
-    return with_deliberate_starts(made, traced, keeping)
+    return result
 
 
 @torch.no_grad()
@@ -136,6 +152,7 @@ def initialize_(
     example: Any = None,
     keep_deliberate: bool | None = None,
     overwrite_trained: bool = False,
+    **options: Any,
 ) -> Plan:
     r"""Initialize a whole model.
 
@@ -156,6 +173,7 @@ def initialize_(
         example: As in [plan][initguide.plan].
         keep_deliberate: As in [plan][initguide.plan].
         overwrite_trained: Whether to draw weights anew that look trained, without a warning.
+        **options: As in [plan][initguide.plan].
 
     Returns:
         The [Plan][initguide.Plan] that was carried out.
@@ -187,7 +205,7 @@ def initialize_(
     """
     if seed is not None and (isinstance(seed, bool) or not isinstance(seed, (int, np.integer))):
         raise TypeError(f"seed must be an integer; got {seed!r}")
-    made = plan(model, recipe, example=example, keep_deliberate=keep_deliberate)
+    made = plan(model, recipe, example=example, keep_deliberate=keep_deliberate, **options)
     made.check()
     if not overwrite_trained:
         _warn_of_trained(made)
@@ -229,20 +247,34 @@ def _drawn_seed() -> int:
     return seeds[0]
 
 
-def _rules(recipe: Recipe, model: nn.Module, traced: Trace) -> list[tuple[Rule, str]]:
+def _rules(
+    recipe: Recipe, model: nn.Module, traced: Trace, options: dict[str, Any]
+) -> list[tuple[Rule, str]]:
     """Return the rules in order, each with the name of its recipe; the caller's have none."""
     if isinstance(recipe, str):
         if recipe not in RECIPES:
             raise ValueError(f"recipe must be {one_of(RECIPES)}; got {recipe!r}")
-        return [(rule, recipe) for rule in RECIPES[recipe](model, traced)]
+        make = RECIPES[recipe]
+        if options and not _takes_options(make):
+            raise TypeError(f"recipe {recipe!r} has no options; got {next(iter(options))!r}")
+        return [(rule, recipe) for rule in make(model, traced, **options)]
     if not isinstance(recipe, Sequence):
         raise TypeError(f"recipe must be a name or a list of rules; got {recipe!r}")
+    named = [item for item in recipe if isinstance(item, str) and item in RECIPES]
+    taking = [name for name in named if _takes_options(RECIPES[name])]
+    if options and not taking:
+        raise TypeError(f"recipe must hold one with options; got {next(iter(options))!r}")
     rules: list[tuple[Rule, str]] = []
     for item in recipe:
         if isinstance(item, str):
-            rules += _rules(item, model, traced)
+            rules += _rules(item, model, traced, options if item in taking else {})
         elif isinstance(item, Rule):
             rules.append((item, ""))
         else:
             raise TypeError(f"recipe must hold rules and names of recipes; got {item!r}")
     return rules
+
+
+def _takes_options(make: Callable[..., list[Rule]]) -> bool:
+    kinds = [parameter.kind for parameter in inspect.signature(make).parameters.values()]
+    return inspect.Parameter.VAR_KEYWORD in kinds

@@ -173,8 +173,8 @@ ARCHITECTURES = {
     "torch's Transformer": (_transformer, _vectors),
 }
 
-# What "auto" names and does not know, and leaves to "keep".
-UNKNOWN = {
+# What "auto" does not know, and keeps because its values are no random draw.
+KEPT = {
     "RWKV": ["time_decay"],
     "BEiT": ["lambda_1", "lambda_2"],
 }

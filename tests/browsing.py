@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import redirects
 from playwright.sync_api import Browser, Playwright, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -93,4 +94,5 @@ def address(site: Path) -> Iterator[str]:
 def pages(site: Path) -> list[str]:
     found = sorted(path.parent.relative_to(site).as_posix() for path in site.rglob("index.html"))
     assert found, "the site has no pages"
-    return ["" if page == "." else f"{page}/" for page in found]
+    addresses = ["" if page == "." else f"{page}/" for page in found]
+    return [page for page in addresses if page not in redirects.MOVED]

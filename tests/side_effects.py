@@ -384,8 +384,10 @@ class HasWeakReferences(Base):
         self.target = KeyCache()
         self.reference, self.proxy = weakref.ref(self.target), weakref.proxy(self.target)
         self.weak = weakref.WeakKeyDictionary({self.target: [1]})
+        self.named = weakref.WeakValueDictionary({"cache": self.target})
 
     def effect(self, x):
+        self.named["cache"].update(x)
         self.reference().update(x)
         self.proxy.update(x)
         for value in self.weak.values():

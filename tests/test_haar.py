@@ -37,6 +37,17 @@ def test_orthogonal_is_orthonormal(shape, dtype, tolerance):
     assert (gram - torch.eye(len(gram))).abs().max() < tolerance
 
 
+@pytest.mark.parametrize("gain", [1.0, -0.5])
+@pytest.mark.parametrize("rows", [11, 40])
+def test_every_number_of_columns_fits_every_panel(rows, gain):
+    for columns in range(1, 12):
+        for width in range(1, columns + 3):
+            q = torch.full((rows, columns), math.nan, dtype=torch.float64)
+            haar_(q, torch.Tensor.normal_, gain, functools.partial(by_panels, width=width))
+            right = gain**2 * torch.eye(columns, dtype=torch.float64)
+            assert (q.T @ q - right).abs().max() < 1e-12, (columns, width)
+
+
 # Panels of one column, of a few columns and a narrower rest, and wider than the matrix.
 ALGORITHMS = {
     "qr": by_qr,

@@ -25,6 +25,7 @@ ORDER = (
     ("diagnostics", "testing"),
     ("plotting",),
     ("experiments", "frameworks"),
+    ("__main__",),
 )
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 # Imports inside a function that run against the order, each with its reason.

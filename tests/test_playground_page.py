@@ -71,16 +71,16 @@ def test_one_click_fixes_the_start_and_back_undoes_it(page: Page, address: str):
 
 
 def test_the_keyboard_moves_a_slider_and_the_address_keeps_it(page: Page, address: str):
-    page.goto(address + PAGE + "?activation=tanh&init=gain&gain=1.593&depth=20")
-    shows(page, "?activation=tanh&init=gain&gain=1.593&depth=20")
+    page.goto(address + PAGE + "?activation=tanh&init=gain&gain=1.593&depth=30")
+    shows(page, "?activation=tanh&init=gain&gain=1.593&depth=30")
     entries = page.evaluate("history.length")
     page.get_by_label("Depth").press("ArrowRight")
-    shows(page, "?activation=tanh&init=gain&gain=1.593&depth=21")
-    assert page.url.endswith("?activation=tanh&init=gain&gain=1.593&depth=21")
+    shows(page, "?activation=tanh&init=gain&gain=1.593&depth=31")
+    assert page.url.endswith("?activation=tanh&init=gain&gain=1.593&depth=31")
     # A step of a slider is no entry in the history.
     assert page.evaluate("history.length") == entries
     page.get_by_label("LayerNorm").press("Space")
-    shows(page, "?activation=tanh&init=gain&gain=1.593&depth=21&layerNorm=1")
+    shows(page, "?activation=tanh&init=gain&gain=1.593&depth=31&layerNorm=1")
 
 
 def test_an_address_that_makes_no_sense_is_the_default(page: Page, address: str):
@@ -201,7 +201,7 @@ def test_one_click_trains_three_networks_and_one_learns(page: Page, address: str
 def test_other_pages_load_nothing_of_it(page: Page, address: str):
     asked = []
     page.on("request", lambda request: asked.append(request.url))
-    page.goto(address)
+    page.goto(address + "guide/summary/")
     assert not [url for url in asked if "playground/" in url.removeprefix(address)]
 
 

@@ -5,6 +5,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import initguide as init
+from initguide.recipes.code_bases.rules import CODE_BASES
 
 
 class Basic(nn.Module):
@@ -427,10 +428,16 @@ BRANCHES = {
 NORMED = ("resnet", "mobilenet")
 
 
+CODE_BASE_NAMES = {record.name for record in CODE_BASES}
+
+
 def fits(name, recipe):
     """Whether a recipe is meant for such a model."""
     if recipe == "zero_gamma":
         return name in NORMED
+    if recipe in CODE_BASE_NAMES:
+        # Their models are in code_base_models.py.
+        return False
     return recipe not in ("gpt2", "fixup") or name in BRANCHES
 
 

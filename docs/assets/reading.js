@@ -1,10 +1,12 @@
 // Help for readers: a search that loads when it is used, figures that can be enlarged, the choice of
-// colours, links into tabs, and live playgrounds. It stands before the theme's own script, and so
-// runs before it.
+// colours, links into tabs, and live playgrounds. The build joins it with the theme's own
+// script, which runs after it.
+
+"use strict";
 
 {
   // The theme asks for the whole search index with every page, which is as heavy as the page itself.
-  // Hold that request until the search is used.
+  // Hold that request until the search is used, and the search's own worker too.
   const search = document.forms.namedItem("search");
   const used = new Promise((resolve) => {
     for (const event of ["focusin", "pointerenter"]) search.addEventListener(event, resolve);
@@ -19,6 +21,23 @@
     send(body) {
       if (this.held) used.then(() => super.send(body));
       else super.send(body);
+    }
+  };
+
+  const Started = Worker;
+  window.Worker = class extends EventTarget {
+    constructor(url, options) {
+      if (!/\/workers\/search\.[^/]*$/.test(url)) return new Started(url, options);
+      super();
+      this.started = used.then(() => {
+        const worker = new Started(url, options);
+        worker.onmessage = ({ data }) => this.dispatchEvent(new MessageEvent("message", { data }));
+        return worker;
+      });
+    }
+
+    postMessage(message) {
+      this.started.then((worker) => worker.postMessage(message));
     }
   };
 

@@ -1,12 +1,14 @@
 # %% [markdown]
 # # Rumelhart 1986: symmetry
 #
-# **From a constant, all 32 units of a layer learn the same weights, and the network stays far
-# behind; from zeros, ReLU networks do not move one weight, and sigmoid networks move all units as
-# one. From small random weights each unit learns its own.** The paper says so in half a sentence:
-# its weights start small and random, to break symmetry.
+# **From equal weights, all 32 units of a layer learn the same weights, and the network learns much
+# less than from random weights. From zeros, a ReLU network does not change any weight, and a
+# sigmoid network changes all units in the same way. From small random weights, each unit learns its
+# own weights.**
+#
+# The paper says so in half a sentence: its weights start small and random, to break symmetry.
 
-# %%
+# %% The code that draws this figure
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -14,15 +16,6 @@ from initguide import plotting
 from initguide.experiments.claims import rumelhart_1986, table
 
 rows = rumelhart_1986.run(seeds=range(5), nonlinearities=("relu", "sigmoid"), lr=0.3, steps=300)
-
-# %% [markdown]
-# ## What units with equal weights learn
-#
-# Units that see the same inputs through the same weights, and hand on through equal weights, get
-# the same gradient. So they stay equal after each step. Above is what the networks make of it,
-# below what the first layer has learned: one 8 by 8 picture of weights for each unit.
-
-# %%
 _, axes = plt.subplot_mosaic(
     [["curves"] * 3, list(rumelhart_1986.STARTS)], figsize=(6.8, 7.4), height_ratios=(1, 1.3)
 )
@@ -46,22 +39,27 @@ plotting.shared_legend([axes["curves"]])
 # <!-- figure: ReLU network: only random weights learn. Below, the incoming weights of all 32 units
 # after training (red above zero, blue below; seed 0): none, one picture 32 times, 32 pictures. -->
 #
+# ## Why equal units stay equal
+#
+# Two units get the same gradient if they have the same incoming weights and the same outgoing
+# weights. So they stay equal after each step.
+#
 # ## What we measured
 #
-# *Units apart* is the share of the first layer's weights, in norm, that is not the same in all
-# units: zero for copies.
+# *Units apart* is the norm of the part of the first layer's weights that differs between units,
+# divided by the norm of all of its weights. It is zero if all units are copies.
 
 # %%
 table(rumelhart_1986.CLAIM)
 
 # %% [markdown]
-# <!-- table: What the verdict in [the table of claims](index.md) is made of, over 5 seeds. Without
-# random weights the seed only orders the data. -->
+# <!-- table: The inequalities that decide the verdict in [the table of claims](index.md), over 5
+# seeds. Without random weights the seed decides only the order of the data. -->
 #
 # ## What it does not show
 #
-# - That zeros mean no gradient: a sigmoid gives out one half at zero, and so the layers begin to
-#   move, one after the other.
-# - That only random weights can tell units apart. Dropout and random biases do, if slowly: see
+# - That zeros mean no gradient. A sigmoid of zero is one half, so the layers of a sigmoid network
+#   begin to change, one after another.
+# - That only random weights make units differ. Dropout and random biases do so too, but slowly: see
 #   [zero and constant](../guide/methods/constant.md).
-# - That zero is wrong everywhere: biases and the last layer may start there.
+# - That zero is wrong everywhere. Biases and the last layer may start at zero.

@@ -1,13 +1,14 @@
 # %% [markdown]
 # # Xiao 2018: 100 plain convolutions
 #
-# **From delta-orthogonal kernels a plain tanh network of 100 convolutions knows more than half of
-# the digits that it has not seen after 100 steps. From Gaussian or flattened orthogonal kernels it
-# stays at chance. Fully connected networks of 200 layers begin to learn from orthogonal matrices,
-# and not from Gaussian ones.** No skip connections, no normalization. The paper goes on to 10,000
-# layers; we do not.
+# **From delta-orthogonal kernels, a tanh network of 100 convolutions reads more than half of the
+# held-out digits after 100 steps. From Gaussian or flattened orthogonal kernels it is still at
+# chance. Fully connected networks of 200 layers begin to learn from orthogonal matrices. From
+# Gaussian matrices they do not, in the same number of steps.**
+#
+# The networks have no skip connections and no normalization. The paper trains up to 10,000 layers.
 
-# %%
+# %% The code that draws this figure
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -15,15 +16,6 @@ from initguide import plotting
 from initguide.experiments.claims import table, xiao_2018
 
 rows = xiao_2018.run(seeds=range(5), depth=100, channels=8, steps=100)
-
-# %% [markdown]
-# ## Isometry, or signals lost on the way
-#
-# 100 convolutions of 3×3 with 8 channels, the first of stride 2, on maps of 4×4; batches of 16.
-# Below, 200 fully connected layers of 32 units, batches of 20. Plain gradient descent with learning
-# rate 0.01, all gains 1. The Gaussian's variance is 1/fan_in.
-
-# %%
 _, axes = plt.subplots(2, 1, figsize=(6.8, 6.4), sharey=True)
 titles = {"convolutions": "100 convolutions", "fully connected": "200 fully connected layers"}
 for ax, (network, title) in zip(axes, titles.items(), strict=True):
@@ -35,11 +27,22 @@ plotting.shared_legend(axes)
 
 # %% [markdown]
 # <!-- figure: Training loss of plain tanh networks. Delta-orthogonal convolutions and orthogonal
-# matrices learn; the others stay at chance. Mean and range over 5 seeds. -->
+# matrices learn; Gaussian and flattened orthogonal weights stay at chance. Mean and range over 5
+# seeds. -->
 #
-# A delta-orthogonal kernel is an orthogonal matrix at its centre and zero around it. Each layer
-# keeps all lengths, but for what the tanh takes. The other kernels are right on average only: most
-# directions fade, a few grow, and zero padding takes its part at the border.
+# ## The two networks
+#
+# The upper network has 100 convolutions of 3×3 with 8 channels. The first has stride 2, so the maps
+# have 4×4 pixels. The lower network has 200 fully connected layers of 32 units. Both train by plain
+# gradient descent at learning rate 0.01, on batches of 16 and 20 images. All gains are 1, and the
+# Gaussian weights have variance 1/fan_in.
+#
+# ## Why delta-orthogonal kernels work
+#
+# A delta-orthogonal kernel is an orthogonal matrix at its centre and zero around it. So each layer
+# keeps all lengths, except for the part that the tanh removes. The other kernels keep lengths only
+# on average. In 100 layers most directions fade and a few grow. The zero padding at the border
+# removes some of the signal too.
 # [The guide](../advanced/delta-orthogonal.md) derives it and draws the singular values.
 #
 # ## What we measured
@@ -55,9 +58,9 @@ table(xiao_2018.CLAIM)
 #
 # ## What it does not show
 #
-# - Depth without limit. It is 100 layers, of 8 channels.
-# - That depth pays: we did not train a shallower network.
-# - That Gaussian kernels cannot learn: it is one learning rate, and 100 steps.
+# - The depths of the paper. This network has 100 layers of 8 channels.
+# - That depth is useful. We did not train a shallower network.
+# - That Gaussian kernels cannot learn. We saw one learning rate and 100 steps.
 #
 # More: [Delta-orthogonal](../advanced/delta-orthogonal.md),
 # [Orthogonal](../guide/methods/orthogonal.md).

@@ -5,6 +5,7 @@ only worse. The values show it: a sample of $n$ weights shows its mean to $\sigm
 std to about $\sigma / \sqrt{2n}$, so a hundred weights are enough to see a factor of $\sqrt2$.
 """
 
+from glob import escape
 from typing import Any
 
 import torch
@@ -35,7 +36,9 @@ _PRINTED = ("parameter", "shape", "law", "std", "found", "finding")
 
 @torch.no_grad()
 @random_states_kept()
-def audit(model: nn.Module, recipe: Recipe = "auto", *, example: Any = None) -> Report:
+def audit(
+    model: nn.Module, recipe: Recipe = "auto", *, example: Any = None, **options: Any
+) -> Report:
     r"""Compare a model's parameters with the values that a recipe draws, and change nothing.
 
     $$z_{\text{mean}} = \frac{\bar w - \mu}{\sigma / \sqrt n}, \qquad
@@ -55,6 +58,7 @@ def audit(model: nn.Module, recipe: Recipe = "auto", *, example: Any = None) -> 
         model: Any module; it is not changed.
         recipe: As in [plan][initguide.plan].
         example: As in [plan][initguide.plan].
+        **options: As in [plan][initguide.plan].
 
     Returns:
         A [Report][initguide.Report]; print it, or call its `assert_ok` in a test. Its rows have
@@ -88,7 +92,7 @@ def audit(model: nn.Module, recipe: Recipe = "auto", *, example: Any = None) -> 
     check_model(model)
     # A finding may compare with the gain of an activation, which comes from calls of it.
     with private_parametrizations(model), isolated(model, values=False):
-        right = plan(model, recipe, example=example)
+        right = plan(model, recipe, example=example, **options)
         right.check()
         return _audit(unwrapped(model), right)
 
@@ -108,7 +112,7 @@ def _audit(model: nn.Module, right: Plan) -> Report:
         found = check_param(entry, values, defaults.get(entry.param.name), limits)
         found += _identical(entry, values, seen)
         findings += found
-        flat = values.flatten().double()
+        flat = values.flatten().to(torch.complex128 if values.is_complex() else torch.float64)
         rows.append(
             {
                 "parameter": entry.param.name,
@@ -117,7 +121,7 @@ def _audit(model: nn.Module, right: Plan) -> Report:
                 "std": entry.sampler.std,
                 "found": flat.std(correction=0).item() if flat.numel() else None,
                 "mean": entry.sampler.mean,
-                "found_mean": flat.mean().item() if flat.numel() else None,
+                "found_mean": flat.mean().real.item() if flat.numel() else None,
                 "finding": ", ".join(each.kind for each in found) or None,
             }
         )
@@ -157,8 +161,11 @@ def _identical(
 
 def _defaults(model: nn.Module) -> Plan:
     """Return what torch itself draws; for parameters without a default, nothing is known."""
-    rules = [*torch_defaults(model, Trace()), Rule("*", _unknown_)]
-    return make_plan(params_of(model), [(rule, "torch") for rule in rules], Trace())
+    params = params_of(model)
+    # The formulas are for real numbers.
+    others = [Rule(escape(p.name), _unknown_) for p in params if p.tensor.is_complex()]
+    rules = [*others, *torch_defaults(model, Trace()), Rule("*", _unknown_)]
+    return make_plan(params, [(rule, "torch") for rule in rules], Trace())
 
 
 def _unknown_(tensor: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Which layers feed which, recorded while the model runs.
 
 Each tensor of the run has a `Flow`: the layers whose outputs reach it without passing another
-layer. Sets of layers are bitmasks. Bit 0 stands for the inputs of the model, bit i + 1 for the
+layer. Sets of layers are bitmasks. Bit 0 means the inputs of the model, and bit i + 1 the
 layer with index i. So the forward itself shows which layers are heads, and which residual branches
 there are, also where it cannot be traced.
 """
@@ -40,7 +40,7 @@ class Flow:
 
 @dataclass
 class Flows:
-    """The flows of all tensors of a run, and what follows from them.
+    """The flows of all tensors of a run, and the graph of layers that they give.
 
     Attributes:
         known: The flow of each tensor that is still alive.
@@ -48,7 +48,7 @@ class Flows:
         ancestors: For each bit, all layers before it.
         branches: The residual branch of a layer, by its bit.
         ends: The layers that end a branch.
-        again: The layers that were called again with what was computed from their own output.
+        again: The layers that were called again with a tensor computed from their own output.
         followed: The layers that feed another layer.
     """
 

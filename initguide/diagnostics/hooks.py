@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from initguide._tree import all_tensors, tensors
+from initguide._tree import tensors
 from initguide.diagnostics.flows import INPUTS, Flow, Flows
 from initguide.diagnostics.statistics import equal_units, has_numbers, moments, norm, plain, size
 from initguide.diagnostics.weights import OwnWeight, is_zero, kind
@@ -33,7 +33,8 @@ class Layer:
         bit: Its position in the sets of layers of `Flows`.
         place: The activation that follows it.
         output: Mean, std over the batch and rms of the output.
-        input: The same of the input, for the first layer, after a norm, and where weights are zero.
+        input: The same of the input. It is measured for the first layer, after a norm, and where
+            the weights are zero.
         read: The rms of the input.
         units: The number of its units.
         entries: The number of entries of the output.
@@ -47,7 +48,7 @@ class Layer:
         fresh: Whether a norm came between it and the layer before.
         shuffled: Whether its channels become pixels.
         branch: The number of the residual branch that holds it, None outside.
-        ends: Whether its output is what a residual branch adds.
+        ends: Whether a residual branch adds its output to the stream.
         head: Whether the model returns its output, and no layer follows.
         passed_by: Whether a signal leads around it, within its branch.
         alone: Whether it is a whole residual branch.
@@ -166,7 +167,7 @@ def _leave(record: Recording, *_: Any) -> None:
 
 def start_from(record: Recording, inputs: Any) -> None:
     """Mark the tensors among the arguments of the model as its inputs."""
-    for tensor in all_tensors(inputs):
+    for tensor in tensors(inputs):
         record.flows.known[tensor] = Flow(INPUTS)
 
 
@@ -274,7 +275,7 @@ def axes(module: Any, y: Tensor, output: Any) -> tuple[int | None, int]:
 
 
 def place_in_branches(record: Recording, outputs: list[Tensor]) -> None:
-    """Set what is known only when the run is over: branches, and the heads."""
+    """Set the branches and the heads, which are known only when the run is over."""
     flows = record.flows
     returned = flows.join(outputs).sources
     members = Counter(flows.branches.values())

@@ -23,6 +23,7 @@ class Kind(NamedTuple):
 
 _MEASURE, _AUDIT, _CHECK = ("measure",), ("audit",), ("check_initializer",)
 _BOTH = _AUDIT + _CHECK
+_COORDINATES = ("coord_check",)
 
 # Of each function, causes come before their effects.
 FINDINGS: dict[str, Kind] = {
@@ -240,6 +241,18 @@ FINDINGS: dict[str, Kind] = {
         _BOTH, "guide/methods/random.md", "draw from a uniform distribution, of bound sqrt(3) * std"
     ),
     "wrong distribution": Kind(_BOTH, "guide/methods/random.md", "compare the histograms"),
+    "signal grows": Kind(
+        _COORDINATES, "how-to/coordinate-check.md", "draw with a std of about 1/sqrt(fan_in)"
+    ),
+    "update grows": Kind(
+        _COORDINATES, "how-to/coordinate-check.md", "lower the learning rate as the width grows"
+    ),
+    "update shrinks": Kind(
+        _COORDINATES,
+        "how-to/coordinate-check.md",
+        "raise the learning rate or a multiplier",
+        "warning",
+    ),
 }
 """The kinds of findings, each with `found_by`, `page`, `hint` and `severity`.
 

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Iterator
 
+from torch import nn
+
 from initguide.diagnostics.flows import Flows
 from initguide.diagnostics.hooks import Layer
 from initguide.diagnostics.messages import more, name_of, remedy, scale, std_of
@@ -67,12 +69,18 @@ def cloned(layers: list[Layer]) -> Iterator[Finding]:
     for index, layer in enumerate(layers):
         twin = next((each for each in layers[:index] if same(each.weights, layer.weights)), None)
         is_own = isinstance(layer.module, OwnWeight) and layer.module.role != "weight"
-        if twin is not None and drawn(layer.weights) and not is_own:
+        # Two frozen tables, such as waves of positions, may be equal by design.
+        learns = isinstance(layer.module, OwnWeight) or _learns(layer.module)
+        if twin is not None and drawn(layer.weights) and not is_own and learns:
             pairs.append((layer, twin))
     if pairs:
         layer, twin = pairs[0]
         message = f"the weights are those of {name_of(twin)}, bit for bit{more(pairs)}"
         yield finding("cloned layers", message, where=name_of(layer))
+
+
+def _learns(module: nn.Module) -> bool:
+    return any(parameter.requires_grad for parameter in module.parameters())
 
 
 def zero(layers: list[Layer], flows: Flows) -> Iterator[Finding]:

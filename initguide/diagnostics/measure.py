@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from initguide._checks import check_memory, check_model
 from initguide._state import naming_the_layer, side_effects_undone
 from initguide._torch_internals import run_eagerly, unwrapped
-from initguide._tree import all_tensors, argument_tensors
+from initguide._tree import argument_tensors, tensors
 from initguide.diagnostics import depth_checks, layer_checks, own_checks
 from initguide.diagnostics.hooks import (
     Layer,
@@ -183,7 +183,7 @@ def _run(
         if not record.layers:
             held = [name for name, _ in _layers(model)] or "a model without layers"
             raise ValueError(f"the batch must reach a layer; got {held}")
-        place_in_branches(record, all_tensors(output))
+        place_in_branches(record, tensors(output))
         if loss is None:
             return None
         record.of_loss = True
@@ -196,15 +196,14 @@ def _run(
         if value.is_complex():
             raise ValueError(f"loss must return a real number; got {value.dtype}")
         # Weight gradients are not needed here: stop at the layers that no other layer precedes.
-        held = {name for name, _ in record.seen.items() if isinstance(name, str)} | {
-            name for name, module in model.named_modules() if module in record.seen
-        }
+        held = {each for each in record.seen if isinstance(each, str)}
+        held |= {name for name, module in model.named_modules() if module in record.seen}
         others = [
             p
             for name, p in model.named_parameters()
             if p.requires_grad and not held & {name, name.rpartition(".")[0]}
         ]
-        leaves = [t for t in all_tensors([inputs, named]) if t.requires_grad]
+        leaves = [t for t in tensors([inputs, named]) if t.requires_grad]
         sources = [*record.roots, *others, *leaves]
         if not (value.requires_grad and sources):
             raise ValueError(
@@ -271,7 +270,7 @@ def _check(
 
 
 def _notes(model: nn.Module, record: Recording) -> list[str]:
-    """Return what was not measured."""
+    """Return remarks on layers and parameters that were not measured."""
     # Attention never calls its own projection.
     met = {m.out_proj for m in model.modules() if isinstance(m, nn.MultiheadAttention)}
     met |= {module for module in record.seen if isinstance(module, nn.Module)}

@@ -99,7 +99,7 @@ def std_of(layer: Layer) -> float:
 
 
 def read_by(layer: Layer) -> float | None:
-    """Return the rms of what a layer reads."""
+    """Return the rms of a layer's input."""
     return layer.input[2] if layer.input else layer.read
 
 

@@ -16,7 +16,7 @@ def not_orthogonal(
     Args:
         values: The weight.
         std: The right std.
-        blocks: The number of its parts, each of which must be orthogonal.
+        blocks: The number of its parts; each part must be orthogonal.
         rows: The number of its rows with the padding row, if that is not among `values`.
     """
     padded = rows == len(values) + 1

@@ -1,4 +1,4 @@
-"""Faults of one layer compared with what it reads, with its siblings, or with a uniform guess."""
+"""Faults of one layer compared with its input, with its siblings, or with a uniform guess."""
 
 import math
 from collections import defaultdict
@@ -14,7 +14,7 @@ from initguide.diagnostics.weights import OwnWeight
 # By how much the loss may exceed that of a uniform guess: the right class then has a probability
 # e³ = 20 times too low. Logits of rms 1 exceed it by about 0.5, and logits of rms 2 by about 2.
 EXCESS = 3.0
-# The gain of a head whose outputs are too large, whatever the loss is.
+# The gain of a head whose outputs are too large for any loss.
 HEAD = 10.0
 # By how much one factor, or one table that is added, may change the size of the signal. The
 # temperature of CLIP is a factor of 14.
@@ -38,10 +38,8 @@ def outputs(record: Recording) -> Iterator[Finding]:
         fan_in = layer.weights.fan_in
         if not (layer.head and fan_in) or layer.is_table:
             continue
-        gain, spread = (
-            layer.weights.rms * math.sqrt(fan_in),
-            layer.output[1 if layer.batched else 2],
-        )
+        gain = layer.weights.rms * math.sqrt(fan_in)
+        spread = layer.output[1 if layer.batched else 2]
         if gain > HEAD and spread > HEAD:
             message = f"the outputs of the model have rms {layer.output[2]:.3g}"
             yield finding("large outputs", message, where=name_of(layer), hint=_draw(layer))
@@ -115,7 +113,7 @@ def siblings(layers: list[Layer]) -> Iterator[Finding]:
 def unscaled_branches(layers: list[Layer]) -> Iterator[Finding]:
     """Find branches that lack the factor 1 / sqrt(branches) that the others have."""
     ends = [e for e in layers if e.ends and e.weights.last_rms and e.weights.fan_in]
-    # A router scales what a branch adds, and does not end it.
+    # A router scales the sum that a branch adds, and does not end the branch.
     width = mode([e.units for e in ends] or [0])
     ends = [e for e in ends if not e.is_table and e.units == width]
     count = len({layer.branch for layer in ends})

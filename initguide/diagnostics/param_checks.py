@@ -30,8 +30,10 @@ def check_param(
         default: The entry of torch's own default, where that is known.
         limits: The largest differences that chance explains.
     """
-    if values.numel() == 0 or values.is_complex():
+    if values.numel() == 0:
         return []
+    if values.is_complex():
+        return _complex(entry, values)
     found, rows = _memory(entry, values), len(values) if values.ndim else 1
     if not found and entry.padding_row is not None:
         if values[entry.padding_row].any():
@@ -57,6 +59,16 @@ def check_param(
         found = _default(entry, flat, default, limits) if kind == "not orthogonal" else []
         return found or ([_finding(entry, kind, message)] if kind else [])
     return _lines(entry, values) or _random(entry, spread, flat, default, limits)
+
+
+def _complex(entry: ParamPlan, values: Tensor) -> list[Finding]:
+    """Find complex values that are not finite or all equal; their distribution is not checked."""
+    found, flat = _memory(entry, torch.view_as_real(values)), values.flatten()
+    is_drawn = not entry.sampler.keeps_values and entry.sampler.std != 0
+    if found or not is_drawn or len(flat) == 1 or (flat != flat[0]).any():
+        return found
+    message = f"all {len(flat)} values are {flat[0].item():.3g}; they must be random"
+    return [_finding(entry, "constant", message)]
 
 
 def _kept(entry: ParamPlan, flat: Tensor) -> list[Finding]:

@@ -1,4 +1,4 @@
-"""Watch what the forward calls between its layers: activations, own parameters, the loss.
+"""Watch the functions that run between layers: activations, own parameters, the loss.
 
 A `TorchFunctionMode` sees each function of torch that the forward calls, in modules of torch and
 in those of other libraries. Calls inside a layer or a norm are left out, because the layer is
@@ -20,6 +20,7 @@ from initguide.diagnostics.flows import Flow
 from initguide.diagnostics.hooks import Layer, Recording, add_layer, axes, normalize
 from initguide.diagnostics.statistics import counts, has_numbers, plain
 from initguide.diagnostics.weights import OwnWeight, fan_in_of
+from initguide.graph.operations import FACTORS, MATRIX_PRODUCTS, MOVES, TRANSPOSES
 
 # The outputs between which the slope is above a twentieth of its largest value. A piecewise linear
 # activation has no slope beyond its ends.
@@ -32,9 +33,8 @@ _STEEP = {
 _RECTIFIERS = ("relu", "relu6")
 _RECORDED = {*_STEEP, *_RECTIFIERS, "hardtanh"}
 _SUMS = {"add", "iadd", "radd"}
-_FACTORS = {"mul", "imul", "rmul", "multiply", "div", "truediv", "itruediv"}
-_PRODUCTS = {"linear", "matmul", "rmatmul", "imatmul", "mm", "bmm", "mv", "addmm", "baddbmm"}
-_PRODUCTS |= {"einsum", "tensordot", "bilinear", "grouped_mm"}
+_PRODUCTS = {*MATRIX_PRODUCTS, "linear", "rmatmul", "imatmul", "mv", "addmm", "baddbmm"}
+_PRODUCTS |= {"tensordot", "bilinear"}
 _LOOKUPS = {"embedding", "embedding_bag", "getitem", "index_select", "gather", "take_along_dim"}
 _JOINS = {"cat", "concat", "stack", "where", "setitem", "masked_fill", "index_put"}
 # A parameter may also shift the signal, join it, or be the slope of an activation.
@@ -43,24 +43,12 @@ _NORMS = {"layer_norm", "batch_norm", "group_norm", "instance_norm", "rms_norm",
 _SIZES = {"rsqrt", "sqrt", "std", "norm", "vector_norm"}
 _FACTORIES = {f"{name}_like" for name in ("zeros", "ones", "empty", "full", "rand", "randn")}
 _FACTORIES |= {f"new_{name}" for name in ("zeros", "ones", "empty", "full", "tensor")}
-# What leaves the meaning of a step or an exponent as it is.
-_MOVES = {"getitem", "unsqueeze", "squeeze", "transpose", "view", "reshape", "permute", "expand"}
-_MOVES |= {
-    "to",
-    "float",
-    "type",
-    "contiguous",
-    "clamp",
-    "neg",
-    "chunk",
-    "split",
-    "unbind",
-    "type_as",
-}
+# Operations that keep the meaning of a step or an exponent.
+_KEEPING = {*MOVES, *TRANSPOSES, "clamp"}
 
 
 class ClassLoss(NamedTuple):
-    """The loss of a classification, and what a uniform guess would give.
+    """The loss of a classification, and the loss of a uniform guess.
 
     Attributes:
         sources: The layers that give the logits.
@@ -96,7 +84,7 @@ def _record(record: Recording, name: str, args: Any, kwargs: Any, output: Any) -
     result = args[0] if name == "setitem" else output
     if isinstance(result, torch.Size) or not isinstance(result, (Tensor, tuple, list)):
         return
-    made = [result] if isinstance(result, Tensor) else tensors(result)
+    made = tensors(result)
     given = tensors([args, kwargs])
     flow = record.flows.join(given)
     if record.of_loss or name in ("cross_entropy", "nll_loss"):
@@ -104,7 +92,7 @@ def _record(record: Recording, name: str, args: Any, kwargs: Any, output: Any) -
     if name in _FACTORIES:
         flow = Flow()
     elif made and not record.of_loss:
-        divides = name in _FACTORS and any(record.flows.of(t).meaning == "size" for t in given)
+        divides = name in FACTORS and any(record.flows.of(t).meaning == "size" for t in given)
         if name in _NORMS or divides:
             normalize(record, given, made)
             record.met.update(name for name, _ in _own(record, given))
@@ -123,7 +111,7 @@ def _record(record: Recording, name: str, args: Any, kwargs: Any, output: Any) -
 
 
 def _own(record: Recording, given: list[Tensor]) -> list[tuple[str, Tensor]]:
-    """Return the parameters among the arguments, and what was computed from them alone."""
+    """Return the arguments that are parameters or were computed from parameters alone."""
     return [(name, each) for each in given for name in record.flows.of(each).parameters]
 
 
@@ -166,7 +154,7 @@ def _role(name: str, tensor: Tensor) -> str | None:
         return "weight"
     if name in _LOOKUPS:
         return "table"
-    if name in _FACTORS:
+    if name in FACTORS:
         return "scale"
     if name in _SUMS:
         # A matrix that is added is a table, such as that of the positions; a vector is a bias.
@@ -175,20 +163,20 @@ def _role(name: str, tensor: Tensor) -> str | None:
 
 
 def _meaning(record: Recording, name: str, flow: Flow, given: list[Tensor], made: Tensor) -> Flow:
-    """Follow sizes, and the step of a state-space model; measure what a step keeps of the state."""
+    """Follow sizes and the steps of a state-space model, and measure its decays."""
     if not flow.sources:
         return flow
     if name in _SIZES:
         return replace(flow, meaning="size")
     if name == "softplus":
         return replace(flow, meaning="step", step=(flow.sources, made.detach().mean()))
-    if name in _FACTORS:
+    if name in FACTORS:
         scaled = flow.meaning == "step" and any(record.flows.of(t).parameters for t in given)
         return replace(flow, meaning="exponent" if scaled else "")
     if name == "exp" and flow.meaning == "exponent" and flow.step:
         record.decays.append((flow.shift, *flow.step, made.detach().flatten().median()))
     is_sum = name in _SUMS and flow.meaning == "size"
-    return flow if name in _MOVES or is_sum else replace(flow, meaning="")
+    return flow if name in _KEEPING or is_sum else replace(flow, meaning="")
 
 
 def _loss(
@@ -209,7 +197,7 @@ def _loss(
         axis = args[1] if len(args) > 1 else kwargs.get("dim", -1)
         if not isinstance(axis, int):
             return
-        # The mean loss of a class drawn at random, whatever the targets are.
+        # The mean loss of a class drawn at random. The targets are not known here.
         of_class = logits.detach().float().mean() if name == "logsumexp" else 0.0
         value = value.float().mean().abs() if name == "log_softmax" else value.mean() - of_class
     elif name == "binary_cross_entropy_with_logits" and kwargs.get("reduction") != "sum":

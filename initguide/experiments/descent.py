@@ -84,7 +84,7 @@ def descend(
             for name, parameter in parameters.items():
                 change = gradients[name]
                 if betas is not None:
-                    change = _adam(change, *moments[name], betas, step)
+                    change = adam_direction(change, *moments[name], betas, step)
                 rate = rates[name]
                 if warmup is not None:
                     rate = rate * (step / warmup_steps).clamp(max=1).view_as(rate)
@@ -95,7 +95,7 @@ def descend(
     return torch.stack(losses)
 
 
-def _adam(
+def adam_direction(
     gradient: Tensor, first: Tensor, second: Tensor, betas: tuple[float, float], step: int
 ) -> Tensor:
     """Return Adam's direction, and update the running means of both moments."""

@@ -5,10 +5,12 @@ The weights of `n` networks are stacked, so each $W$ has the shape `(n, out, in)
 $$h_t = f(W_{ih} x_t + b + W_{hh} h_{t-1}), \qquad y_t = W_o h_t + b_o$$
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
+
+from initguide.experiments.descent import adam_direction
 
 Parameters = dict[str, Tensor]
 Batch = tuple[Tensor, Tensor]
@@ -103,7 +105,7 @@ def fit_recurrent(
     losses_of: Callable[[Parameters, Batch], Tensor],
     batches: Iterator[Batch],
     *,
-    lr: float,
+    lr: float | Sequence[float],
     steps: int,
 ) -> Tensor:
     """Train stacked networks by Adam; the gradient of each is clipped to a norm of 1.
@@ -112,24 +114,26 @@ def fit_recurrent(
         parameters: Stacked weights by name, changed in place.
         losses_of: A function of the parameters and a batch that returns the loss of each network.
         batches: Inputs of shape `(n, batch, ...)` and targets.
-        lr: The learning rate.
+        lr: The learning rate, or one learning rate per network.
         steps: The number of updates.
 
     Returns:
         The losses before each step, shape `(steps, n)`.
     """
     tensors = [parameter.requires_grad_() for parameter in parameters.values()]
-    optimizer = torch.optim.Adam(tensors, lr=lr)
+    moments = [(torch.zeros_like(one), torch.zeros_like(one)) for one in tensors]
+    rates = torch.as_tensor(lr).view(-1, 1, 1)
     losses: list[Tensor] = []
-    for _ in range(steps):
+    for step in range(1, steps + 1):
         with torch.enable_grad():
             now = losses_of(parameters, next(batches))
             gradients = torch.autograd.grad(now.sum(), tensors)
         norms = sum(gradient.square().sum((1, 2), keepdim=True) for gradient in gradients)
         scale = torch.as_tensor(norms).sqrt().clamp(min=1.0)
-        for parameter, gradient in zip(tensors, gradients, strict=True):
-            parameter.grad = gradient / scale
-        optimizer.step()
+        with torch.no_grad():
+            for parameter, gradient, pair in zip(tensors, gradients, moments, strict=True):
+                direction = adam_direction(gradient / scale, *pair, (0.9, 0.999), step)
+                parameter -= rates * direction
         losses.append(now.detach())
     return torch.stack(losses)
 

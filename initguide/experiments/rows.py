@@ -40,3 +40,15 @@ def loss_curves(runs: Sequence[Mapping[str, Any]], losses: Tensor, every: int = 
             for i in range(len(runs))
         ),
     )
+
+
+def final_losses(runs: Sequence[Mapping[str, Any]], losses: Tensor, last: int) -> Rows:
+    """Return one row per run: its settings, and `loss`, the mean over the last steps.
+
+    Args:
+        runs: The settings of each run.
+        losses: The loss of each run in each step, shape `(steps, runs)`.
+        last: The number of steps that count. A run that diverged has the loss nan or inf.
+    """
+    means = losses[-last:].mean(0).tolist()
+    return [{**run, "loss": mean} for run, mean in zip(runs, means, strict=True)]

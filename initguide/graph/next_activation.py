@@ -94,7 +94,7 @@ def _is_output(label: str, value: Any) -> bool:
 
 
 def _downstream(node: fx.Node, view: ModelGraph) -> Iterator[tuple[tuple[str, ...], str, str, Any]]:
-    """Yield path, kind, label and function of what a layer's output meets first.
+    """Yield path, kind, label and function of the operations that read a layer's output first.
 
     What passes the signal on is followed. The search ends where a residual branch starts with a
     norm, and at a norm after a residual sum: that signal is the residual stream, which needs no

@@ -4,7 +4,6 @@ The operations that depend on one signal alone, entry by entry, are run on numbe
 matter how a forward writes its activation. A gated function is one of two halves of the signal.
 """
 
-import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +11,7 @@ import torch
 from torch import fx, nn
 from torch.fx.node import map_arg
 
+from initguide._copies import private_copy
 from initguide.activations import FUNCTIONS, Nonlinearity, key_of
 from initguide.graph.classify import activation_of_call, is_elementwise
 from initguide.graph.graph_function import (
@@ -233,7 +233,7 @@ def _compiled(nodes: tuple[fx.Node, ...], roots: list[fx.Node], view: ModelGraph
         if isinstance(module, nn.PReLU):
             target = FUNCTIONS["prelu"]
         elif module is not None:
-            target = copy.deepcopy(module).double().eval()
+            target = private_copy(module).double().eval()
         steps.append((target, args, kwargs))
     is_keyed = all(keys)
     return GraphFunction(len(roots), tuple(steps), "; ".join(map(str, keys)) if is_keyed else None)

@@ -9,25 +9,28 @@ from initguide.graph.model_graph import ModelGraph, model_graph
 from initguide.graph.next_activation import layer_info
 from initguide.graph.param_roles import Role
 from initguide.graph.residual import Branch, find_branches
+from initguide.graph.stream_tables import tables_read_back
 
 
 @dataclass
 class GraphFacts:
-    """What the graph of one forward tells, with names as in the module of that forward.
+    """The facts that the graph of one forward shows, with names as in its module.
 
     Attributes:
         layers: The layers and norms by name; a weight outside any layer by its own name.
         roles: The roles of the parameters that the forward reads itself.
         branches: The residual branches, inner ones before outer ones.
+        tables_read_back: The tables whose vectors a tied head reads from the stream at full size.
     """
 
     layers: dict[str, LayerInfo] = field(default_factory=dict)
     roles: dict[str, Role] = field(default_factory=dict)
     branches: list[Branch] = field(default_factory=list)
+    tables_read_back: set[str] = field(default_factory=set)
 
 
 def read_graph(graph: fx.Graph, root: nn.Module, *, whole_model: bool) -> GraphFacts:
-    """Return what the graph of a module's forward tells.
+    """Return the facts that the graph of a module's forward shows.
 
     Args:
         graph: The graph.
@@ -40,6 +43,7 @@ def read_graph(graph: fx.Graph, root: nn.Module, *, whole_model: bool) -> GraphF
     view.normed_sources |= {branch.source for branch in result.branches if branch.is_normed}
     view.skips |= {node for branch in result.branches for node in branch.skips}
     view.sums |= {branch.total for branch in result.branches}
+    result.tables_read_back = tables_read_back(view)
     called = {str(node.target) for node in graph.nodes if node.op == "call_module"}
     for node in graph.nodes:
         names = [name for name in view.names(node) if not _has_own_use(name, called, view)]

@@ -1,6 +1,6 @@
 """Record the graph of a forward that runs on a batch, in the form that a trace on proxies has.
 
-Some forwards need data: they branch on a value, or count what a tensor holds. On a batch they run
+Some forwards need data: they branch on a value, or count the entries of a mask. On a batch they run
 as they are, and each call of a torch function is recorded.
 """
 
@@ -95,7 +95,7 @@ class _Recorder(TorchFunctionMode):
         kwargs = kwargs or {}
         if self.is_paused:
             return func(*args, **kwargs)
-        # An operation in place changes what its argument stands for.
+        # Before the call, because an operation in place gives its argument another node.
         before = self.stored(args), self.stored(kwargs)
         result = func(*args, **kwargs)
         name = func.__name__
@@ -131,7 +131,7 @@ class _Recorder(TorchFunctionMode):
             self.attach(result, node)
 
     def add_constant(self, value: Any, name: str) -> None:
-        """Add tensors that depend neither on the input nor on a parameter."""
+        """Add tensors that are constant: they depend on no input and on no parameter."""
         node = self.graph.create_node("get_attr", name)
         node.meta["value"] = value
         self.constants.add(node)

@@ -106,8 +106,8 @@ def _residual_sum(
             source = sources[source]
             continue
         skips += [source] if source in view.layers else []
-        # A skip holds at most one layer, which changes the size. Neither a part of a tuple
-        # nor a tensor of zeros is a skip.
+        # A skip holds at most one layer, which changes the size. A part of a tuple is no skip, and
+        # a tensor of zeros is none either.
         is_part = source.target is operator.getitem and isinstance(source.args[1], int)
         is_fresh = operation_name(source) in WITHOUT_SIGNAL
         if len(skips) > 1 or is_part or is_fresh or len(source.all_input_nodes) != 1:

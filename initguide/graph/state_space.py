@@ -1,7 +1,7 @@
-"""Parameters of state-space layers, known by what the forward computes with them.
+"""Recognize the parameters of state-space layers by how the forward uses them.
 
-Such a layer has a step size, the softplus of a signal plus a bias, and a decay, minus the
-exponential of a parameter, which is multiplied by the step size.
+A state-space layer has a step size and a decay. The step size is the softplus of a signal plus a
+bias. The decay is minus the exponential of a parameter, and the step size multiplies it.
 """
 
 from collections.abc import Collection

@@ -46,12 +46,14 @@ class Trace:
         branch_count: The number of residual branches.
         roles: The roles of parameters that the forward reads itself, by their names.
         graphs: The graphs of the model or of its parts, each with the prefix of its names.
+        tables_read_back: The tables whose vectors a tied head reads from the stream at full size.
     """
 
     layers: dict[str, LayerInfo] = field(default_factory=dict)
     branch_count: int = 0
     roles: dict[str, Role] = field(default_factory=dict)
     graphs: list[tuple[str, fx.Graph]] = field(default_factory=list)
+    tables_read_back: set[str] = field(default_factory=set)
 
     def layer(self, name: str) -> LayerInfo:
         """Return the information on a layer."""
@@ -188,6 +190,7 @@ def _trace_graph(graph: fx.Graph, module: nn.Module, name: str, result: Trace) -
         result.layers.setdefault(prefix + key, info)
     for key, role in facts.roles.items():
         result.roles.setdefault(prefix + key, role)
+    result.tables_read_back |= {prefix + key for key in facts.tables_read_back}
     for branch in facts.branches:
         # The members of an inner branch do not belong to the outer one.
         members = [m for m in branch.members if _is_outside_branches(prefix + m, result)]

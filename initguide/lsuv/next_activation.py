@@ -5,7 +5,6 @@ every scale, or a sum with another signal. Then the output of the activation doe
 layer's scale alone, and the layer is measured before the activation.
 """
 
-import copy
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from torch import nn
 from torch.nn import functional as F
 
+from initguide._copies import private_copy
 from initguide._sharding import is_sharded
 from initguide.activations import FUNCTIONS, LINEAR
 from initguide.graph.layer_info import LayerInfo
@@ -67,7 +67,7 @@ def _next_activation(model: nn.Module, info: LayerInfo) -> NextActivation:
     elif isinstance(value, nn.Module):
         if any(is_sharded(p) for p in value.parameters()):
             reason = f"{info.label} has sharded parameters"
-        value = copy.deepcopy(value).eval()
+        value = private_copy(value).eval()
     if reason:
         return NextActivation(note=f"measured at the output: {reason}")
     function = FUNCTIONS[value] if isinstance(value, str) else value

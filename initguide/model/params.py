@@ -40,9 +40,8 @@ class Param:
         _, module, key = self.holders[0]
         if not self.is_parametrized:
             return getattr(module, key)
-        private = private_copy(module)
-        with parametrizations_in_eval_mode(private):
-            return getattr(private, key)
+        with private_parametrizations(module):
+            return getattr(module, key)
 
 
 @contextmanager

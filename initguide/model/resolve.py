@@ -13,7 +13,10 @@ from initguide.graph.trace import Trace
 from initguide.model.params import Param, full_name
 from initguide.model.plan import ParamPlan, Plan
 from initguide.model.rule import Rule
-from initguide.model.samplers import keep_, make_sampler
+from initguide.model.samplers import KEEP, keep_, make_sampler
+
+# In the place of a recipe's name: no rule matches, and only the values can decide.
+UNDECIDED = "undecided"
 
 
 class _Match(NamedTuple):
@@ -26,7 +29,13 @@ class _Match(NamedTuple):
     name: str
 
 
-def make_plan(params: Sequence[Param], rules: Sequence[tuple[Rule, str]], trace: Trace) -> Plan:
+def make_plan(
+    params: Sequence[Param],
+    rules: Sequence[tuple[Rule, str]],
+    trace: Trace,
+    *,
+    leave_undecided: bool = False,
+) -> Plan:
     """Return the plan for some parameters and buffers.
 
     Args:
@@ -35,6 +44,7 @@ def make_plan(params: Sequence[Param], rules: Sequence[tuple[Rule, str]], trace:
             the caller. Those of the caller apply to frozen parameters as well, and each must match
             a parameter.
         trace: The trace of the model.
+        leave_undecided: Whether a parameter without a rule gets the entry UNDECIDED.
 
     Raises:
         ValueError: A parameter has no rule, a rule of the caller matches nothing, or a method does
@@ -53,7 +63,9 @@ def make_plan(params: Sequence[Param], rules: Sequence[tuple[Rule, str]], trace:
             recipe = recipes.get(id(match.rule), "")
             entries.append(_param_plan(param, match, trace, recipe))
         elif param.is_parameter or param.tensor.is_meta:
-            without_rule.append(param.name)
+            layer = _class_name(param.holders[0][1])
+            entry = ParamPlan(param, layer, None, "", KEEP, None, "", UNDECIDED)
+            (entries if leave_undecided else without_rule).append(entry)
     if without_rule:
         raise ValueError(_without_rule_message(without_rule, trace))
     idle = [rule for rule, recipe in rules if not recipe and id(rule) not in used]
@@ -62,7 +74,15 @@ def make_plan(params: Sequence[Param], rules: Sequence[tuple[Rule, str]], trace:
     return Plan(tuple(entries))
 
 
-def _without_rule_message(names: list[str], trace: Trace) -> str:
+def check_decided(made: Plan, trace: Trace) -> None:
+    """Raise ValueError if the plan has an undecided entry."""
+    undecided = [entry for entry in made.entries if entry.recipe == UNDECIDED and not entry.kept]
+    if undecided:
+        raise ValueError(_without_rule_message(undecided, trace))
+
+
+def _without_rule_message(entries: list[ParamPlan], trace: Trace) -> str:
+    names = [entry.param.name for entry in entries]
     listed = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
     roles = [trace.roles.get(name) for name in names[:5]]
     operations = dict.fromkeys(role.operation for role in roles if role and role.operation)
@@ -111,7 +131,7 @@ def _param_plan(param: Param, match: _Match, trace: Trace, recipe: str) -> Param
         sampler = make_sampler(rule.law, tensor, fans_of, block_count, rule.times, options)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{rule!r} must fit {param.name!r}; got: {error}") from error
-    # Only the table of an embedding has such a row, whatever else its holder holds.
+    # Only the table of an embedding has a padding row. Other parameters of its module have none.
     tables = [m for _, m, _ in param.holders if isinstance(m, (nn.Embedding, nn.EmbeddingBag))]
     padding_row = next((m.padding_idx for m in tables if m.padding_idx is not None), None)
     if sampler.keeps_values:

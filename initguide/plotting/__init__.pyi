@@ -1,5 +1,6 @@
 from .curves import curves as curves
 from .curves import gradients as gradients
+from .curves import rates as rates
 from .curves import signals as signals
 from .diagrams import network as network
 from .panels import histograms as histograms

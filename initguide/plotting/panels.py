@@ -186,12 +186,19 @@ def _on_one_scale(
         sharey=True,
         layout="constrained",
     )
+    # The notes of neighbouring panels need a gap.
+    axes[0, 0].figure.get_layout_engine().set(wspace=0.08)
     # A normal distribution with std 0.5 touches the upper edge.
     top = 0.8 * 2 * limit / bins
     colours = colours_of(list(tables))
     for panels, (name, table) in zip(axes, tables.items(), strict=True):
         panels[0].set_ylabel(
-            name.replace(" ", "\n", 1), rotation=0, ha="right", va="center", color=colours[name]
+            name.replace(" ", "\n", 1),
+            rotation=0,
+            ha="right",
+            va="center",
+            labelpad=10,
+            color=colours[name],
         )
         for ax, layer in zip(panels, layers, strict=True):
             row = table[layer]

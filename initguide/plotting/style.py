@@ -30,6 +30,7 @@ COLORS: dict[str, str] = {
     "Delta-orthogonal": "#a5911e",
     "Identity": "#9b6e5a",
     "Dirac": "#9b6e5a",
+    "ICNR": "#a56efa",
     "Gaussian, 1/n": "#289bcd",
     "U(±1/√n)": "#7d7382",
     "Xavier, gain 4": "#a5911e",

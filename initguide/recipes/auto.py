@@ -1,5 +1,6 @@
 """The recipe "auto": the method of each weight follows from the activation after its layer."""
 
+import math
 from glob import escape
 
 from torch import nn
@@ -45,6 +46,7 @@ def auto(model: nn.Module, trace: Trace) -> list[Rule]:
     ]
     beside_heads = _tables_beside_heads(model, trace)
     return [
+        # Before the rules for layers, because a tied weight is also the weight of a layer.
         *(rule for rule in beside_heads if rule.note),
         *custom_param_rules(model, trace, dict.fromkeys(ends, small), gain="unit"),
         *GATE_RULES,
@@ -72,18 +74,37 @@ def _tables_beside_heads(model: nn.Module, trace: Trace) -> list[Rule]:
 
     The weight of a table may also be the head's, as a tied weight or because the forward multiplies
     by it. Positions are added to the vectors of such a table, and a table of positions with unit
-    scale would be far larger than they are.
+    scale would be far larger than they are. If a norm or a factor brings the vectors to unit scale
+    at the start of the stream, the head reads them back, and the scale is smaller still.
     """
     tables = {n: m for n, m in model.named_modules() if isinstance(m, nn.Embedding)}
     multiplied = {n for n, role in trace.roles.items() if role.kind == "weight"}
     heads = {id(m.weight) for m in model.modules() if isinstance(m, nn.Linear)}
     heads |= {id(p) for n, p in model.named_parameters(remove_duplicate=False) if n in multiplied}
-    widths = {m.embedding_dim for m in tables.values() if id(m.weight) in heads}
+    read_back = {id(tables[n].weight) for n in trace.tables_read_back if n in tables}
+    stds: dict[int, float] = {}
+    for table in tables.values():
+        if id(table.weight) in heads:
+            width = table.embedding_dim
+            std = _tied_std(table) if id(table.weight) in read_back else width**-0.5
+            stds[width] = min(std, stds.get(width, std))
     rules = []
     for name, table in tables.items():
-        if table.embedding_dim in widths:
-            rule = Rule(f"{escape(name)}.weight", "normal_", std=table.embedding_dim**-0.5)
-            if f"{name}.weight" in multiplied:
+        if table.embedding_dim in stds:
+            rule = Rule(f"{escape(name)}.weight", "normal_", std=stds[table.embedding_dim])
+            if id(table.weight) in read_back:
+                rule.note = "the head reads it back from the stream"
+            elif f"{name}.weight" in multiplied:
                 rule.note = "the forward also multiplies by it, as a head does"
             rules.append(rule)
     return rules
+
+
+def _tied_std(table: nn.Embedding) -> float:
+    r"""Return the std of a tied table whose vectors enter the stream at unit scale.
+
+    The head then gives a token's own vector $e$ the logit $\sqrt{d}\,|e| = d \sigma$. Below the
+    logarithm of the number of words, it adds little to the first loss.
+    """
+    width, words = table.embedding_dim, table.num_embeddings
+    return min(width**-0.5, max(math.log(words) - 1, 1) / width)

@@ -38,7 +38,7 @@ def custom_param_rules(
     model: nn.Module,
     trace: Trace,
     times: Mapping[str, float] = MappingProxyType({}),
-    law: str = "lecun_normal_",
+    method: str = "lecun_normal_",
     **options: Any,
 ) -> list[Rule]:
     """Return a rule for each parameter whose role the trace found, with a note of that role.
@@ -47,7 +47,7 @@ def custom_param_rules(
         model: The model.
         trace: Its trace.
         times: Factors for the weights that end a residual branch, by name.
-        law: The method that draws weights.
+        method: The name of the method that draws weights.
         **options: The options of that method.
     """
     rules = [
@@ -63,14 +63,10 @@ def custom_param_rules(
             if role is None or role.kind == "unknown" or is_lazy(tensor):
                 continue
             if role.kind == "time step" or not (is_torch or isinstance(module, _KNOWN_LAYERS)):
-                weight = Rule(escape(name), law, times=_factor(times.get(name, 1), role), **options)
+                factor = times.get(name, 1) / abs(role.factor)
+                weight = Rule(escape(name), method, times=factor, **options)
                 rules.append(_rule(name, tensor, role, weight))
     return rules
-
-
-def _factor(times: float, role: Role) -> float:
-    """Return the factor for a weight that the forward multiplies by a constant."""
-    return times / abs(role.factor)
 
 
 def _rule(name: str, tensor: Tensor, role: Role, weight: Rule) -> Rule:

@@ -29,6 +29,7 @@ from initguide.model.patterns import (
     pattern,
 )
 from initguide.model.plan import ParamPlan, Plan
+from initguide.model.resolve import UNDECIDED
 from initguide.model.samplers import KEEP
 from initguide.model.trained import trained_among
 from initguide.recipes.torch_defaults import default_bound
@@ -47,6 +48,7 @@ def with_deliberate_starts(made: Plan, trace: Trace, recipes: Container[str]) ->
         recipes: The names of the recipes.
     """
     entries = [e for e in made.entries if e.recipe in recipes and _may_be_kept(e)]
+    entries += [e for e in made.entries if e.recipe == UNDECIDED and e.param.is_parameter]
     parts = {
         entry.param.name: part_of(entry.param.tensor, entry.padding_row)
         for entry in entries
@@ -76,7 +78,7 @@ def _kept(entry: ParamPlan, reason: str) -> ParamPlan:
 def _is_written(entries: list[ParamPlan], parts: dict[str, Part]) -> bool:
     """Return whether the model holds values, and not memory that was only reserved.
 
-    After `to_empty`, memory holds zeros or what was there before.
+    After `to_empty`, memory holds zeros or earlier values.
     """
     if any(looks_unwritten(parts[e.param.name], e.param.tensor.dtype) for e in entries):
         return False
@@ -98,7 +100,10 @@ def _reasons(entries: list[ParamPlan], parts: dict[str, Part], trace: Trace) -> 
         if not entry.sampler.std and (part == entry.sampler.mean).all():
             continue
         reason = pattern(entry.param.tensor, part)
-        if not entry.sampler.std:
+        if entry.recipe == UNDECIDED:
+            # One number outside any layer was chosen by the author.
+            reason = reason or (f"all {part.flat[0]:.4g}" if part.size == 1 else "")
+        elif not entry.sampler.std:
             reason = _of_fixed(entry, part, reason)
         if reason:
             found[entry.param.name] = reason

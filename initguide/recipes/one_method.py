@@ -19,7 +19,7 @@ from initguide.recipes.custom_params import custom_param_rules
 def xavier(model: nn.Module, trace: Trace) -> list[Rule]:
     """Return the rules: Xavier's uniform method with the gain 1, for any activation."""
     weights = [Rule("*weight", "xavier_uniform_", on=LINEAR_LAYERS)]
-    custom = custom_param_rules(model, trace, law="xavier_uniform_")
+    custom = custom_param_rules(model, trace, method="xavier_uniform_")
     return [*custom, *GATE_RULES, *ATTENTION_RULES, *weights, *TABLE_RULES, *NORM_AND_BIAS_RULES]
 
 

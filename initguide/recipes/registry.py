@@ -2,16 +2,14 @@
 
 from collections.abc import Callable
 
-from torch import nn
-
-from initguide.graph.trace import Trace
 from initguide.model.rule import Rule
 from initguide.recipes.auto import auto
+from initguide.recipes.code_bases.rules import code_base_recipes
 from initguide.recipes.one_method import kaiming, keep, orthogonal, xavier
 from initguide.recipes.residual import fixup, gpt2, zero_gamma
 from initguide.recipes.torch_defaults import torch_defaults
 
-RECIPES: dict[str, Callable[[nn.Module, Trace], list[Rule]]] = {
+RECIPES: dict[str, Callable[..., list[Rule]]] = {
     "auto": auto,
     "torch": torch_defaults,
     "xavier": xavier,
@@ -21,10 +19,11 @@ RECIPES: dict[str, Callable[[nn.Module, Trace], list[Rule]]] = {
     "gpt2": gpt2,
     "fixup": fixup,
     "keep": keep,
+    **code_base_recipes(),
 }
 """The recipes by name, for [plan][initguide.plan] and [initialize_][initguide.initialize_].
 
-Each is a function that returns the rules for a model and its trace.
+Each is a function that returns the rules for a model and its trace. Some take options.
 
 - `"auto"`: He, Xavier or LeCun, by the activation that follows the layer. The last layer of each
   residual branch without a norm is scaled by one over the square root of their number.
@@ -34,4 +33,6 @@ Each is a function that returns the rules for a model and its trace.
 - `"gpt2"`: std 0.02, and less at the end of each residual branch.
 - `"fixup"`: residual networks without norms; the last layer of each branch and the head at zero.
 - `"keep"`: leaves unchanged all parameters that no earlier rule matches.
+- `"torchtitan-llama3"`, `"megatron"`, `"gpt-neox"`, `"mamba"`, `"dit"` and others: what published
+  code bases draw. All take `n_layers`, the number of blocks, if the trace does not find it.
 """

@@ -11,6 +11,7 @@ What a page may hold, beyond plain Markdown:
   states only numbers which code has computed. A number is written as in tables; an f-string gives
   another form: `{{ f"{loss:.2f}" }}`. Inside code and formulas the braces are left alone.
 - `code: tested` in a page's front matter leaves its code to the tests: the site only shows it.
+- An image must have a text for readers who do not see it.
 - `<!-- generated: name argument -->` is Markdown made from the package's records: see records.py.
 """
 
@@ -44,7 +45,7 @@ class Caption(NamedTuple):
     indent: str
 
 
-Part = str | Step | Fence | Caption
+Part = str | Step | Fence | Caption | Problem
 
 
 class Page(NamedTuple):
@@ -66,6 +67,7 @@ _TOKEN = re.compile(
     | \$\$ .+? \$\$ | \$(?![\s$]) (?:\\.|[^\\$\n]|\n(?!\s*\n))+? (?<!\s)\$(?!\d)
     | (?P<indent>^[ \t]*|) <!--\s* (?P<kind>figure|table|generated): \s*(?P<said>.*?)\s* -->
     | \{\{\s* (?P<expression>.+?) \s*\}\}
+    | (?P<image> !\[\s*\][(\[] | <img\b(?![^>]*\salt=(?:"\s*[^\s"]|'\s*[^\s']))[^>]*> )
     """,
     re.DOTALL | re.MULTILINE | re.VERBOSE,
 )
@@ -126,8 +128,13 @@ def weave(parts: Sequence[Part], outputs: Sequence[Output], name: str, base: str
     pending: dict[str, str] | None = {}
     line = 0
     for part in parts:
+        if isinstance(part, Problem):
+            problems.append(part)
+            continue
         if isinstance(part, Caption):
             caption = " ".join(filled(part.text, given).split())
+            if not caption:
+                problems.append(Problem(part.line, f"a {part.kind} caption must not be empty"))
             value = pending.pop(part.kind, None) if pending is not None else ""
             if value is None:
                 message = f"a {part.kind} caption must stand right below the fence that gives one"
@@ -176,16 +183,21 @@ def fenced(text: str, language: str) -> str:
     return f"{ticks}{language}\n{text.rstrip()}\n{ticks}"
 
 
-def _tokens(text: str, line: int) -> Iterator[str | Step | Caption]:
+def _tokens(text: str, line: int) -> Iterator[str | Step | Caption | Problem]:
     end = 0
     for found in _TOKEN.finditer(text):
-        if not found["kind"] and not found["expression"]:
+        if not found["kind"] and not found["expression"] and not found["image"]:
             continue
         yield text[end : found.start()]
+        if found["image"]:
+            at = line + text.count("\n", 0, found.start())
+            yield Problem(at, "an image must have a text for readers who do not see it")
+            end = found.start()
+            continue
         end = found.end()
         at = line + text.count("\n", 0, found.start("said" if found["kind"] else "expression"))
         if found["kind"] in ("figure", "table"):
-            said = [part for part in _tokens(found["said"], at) if not isinstance(part, Caption)]
+            said = [part for part in _tokens(found["said"], at) if isinstance(part, str | Step)]
             yield Caption(found["kind"], said, at, found["indent"])
         elif found["kind"]:
             yield Step("generated", found["said"], at, found["indent"])

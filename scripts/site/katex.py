@@ -94,10 +94,11 @@ def render(formulas: Iterable[Formula]) -> dict[Formula, Rendered | Rejected]:
 def assets() -> dict[str, str | bytes]:
     """Return KaTeX's stylesheet, fonts and licence by file name.
 
-    The stylesheet names older formats of each font too, which no browser asks for that reads woff2.
+    KaTeX's own stylesheet names older formats of each font too. Every browser of today reads woff2.
     """
+    style = (PACKAGE / "dist" / "katex.min.css").read_text(encoding="utf-8")
     return {
-        "katex.min.css": (PACKAGE / "dist" / "katex.min.css").read_text(encoding="utf-8"),
+        "katex.min.css": re.sub(r',url\([^)]+\.(?:woff|ttf)\) format\("\w+"\)', "", style),
         "LICENSE.txt": (PACKAGE / "LICENSE").read_text(encoding="utf-8"),
         **{
             f"fonts/{font.name}": font.read_bytes()

@@ -7,7 +7,7 @@ from typing import Any
 
 import figures
 from fences import Caption, Fence, Part, filled
-from steps import Output, Step
+from steps import Output, Problem, Step
 
 _MARKER = "# %%"
 _TEXT = "# %% [markdown]"
@@ -16,20 +16,28 @@ _REFERENCE = re.compile(r"(?<!!)\[([^\]]+)\](?:\[[^\]]*\]|\((?!https?:)[^)\s]+\)
 
 
 def markdown(script: str) -> str:
-    """Return a script as Markdown, each line where it was; ValueError if there are no cells."""
+    """Return a script as Markdown, each line where it was; ValueError if there are no cells.
+
+    A code cell with a title, `# %% The code of the figure`, is folded under that title.
+    """
     if not script.startswith(_TEXT):
         raise ValueError(f"an example must open with a '{_TEXT}' cell")
     ticks = "`" * max([3, *(len(run) + 1 for run in re.findall(r"`{3,}", script))])
     lines: list[str] = []
-    in_code = False
+    in_code, indent = False, ""
     for line in [*script.splitlines(), "", _MARKER]:
         if line.startswith(_MARKER):
             if in_code:
-                _close(lines, ticks)
+                _close(lines, indent + ticks)
             in_code = line.rstrip() != _TEXT
-            lines.append(f"{ticks}python {{cell}}" if in_code else "")
+            title = line.removeprefix(_MARKER).strip() if in_code else ""
+            indent = "    " if title else ""
+            if title:
+                # The blank line before the cell.
+                lines[-1] = f'??? code "{title}"'
+            lines.append(f"{indent}{ticks}python {{cell}}" if in_code else "")
         elif in_code:
-            lines.append(line)
+            lines.append(indent + line if line else "")
         else:
             lines.append(line.removeprefix("#").removeprefix(" "))
     return "\n".join(lines[:-1]) + "\n"
@@ -80,7 +88,7 @@ def _cells(parts: Sequence[Part], given: Iterator[Output]) -> Iterator[dict[str,
                 next(given, None)
         elif isinstance(part, Caption):
             text += f"*{' '.join(filled(part.text, given).split())}*\n"
-        else:
+        elif not isinstance(part, Problem):
             text += filled([part], given)
     if text.strip():
         yield _text_cell(text)

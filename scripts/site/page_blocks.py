@@ -21,7 +21,17 @@ _BUTTON = (
 # Plain names and punctuation have the colour of the block, and are most of its spans.
 _PLAIN = re.compile(r'<span class="(?:n|p|w)">([^<]*)</span>')
 _EMPTY_HEAD = re.compile(r"<th(| [^>]*)></th>")
-_SOURCE = '<details class="mkdocstrings-source"'
+# The theme names the list of a section after a label that is empty if the section has a page of its
+# own. The title of the list is the name in all sections.
+_SECTION = re.compile(
+    r'aria-labelledby="\w+"( aria-expanded="\w+">\s*<label class="md-nav__title") for="(\w+)"'
+)
+_SOURCE = re.compile(r'<details class="mkdocstrings-source".*?</details>', re.DOTALL)
+# What a function's source does not need: line numbers, and the docstring, which the page shows
+# above it.
+_SPARE = re.compile(
+    r'<td class="linenos">.*?</td>|(?:<span class="sd">[^<]*</span>\n?)+', re.DOTALL
+)
 _TABLE = re.compile(r"<table>.*?</table>", re.DOTALL)
 
 
@@ -32,9 +42,20 @@ def on_env(env: Environment, config: MkDocsConfig, files: Files) -> None:
 
 def on_page_content(html: str, **_: object) -> str:
     """Return the page with a copy button on each code block, and each table in a box."""
-    # The search finds a function by its description; the words of its code would hide that.
-    html = html.replace(_SOURCE, f"{_SOURCE} data-search-exclude")
-    return boxed(with_buttons(html))
+    return boxed(with_buttons(_SOURCE.sub(_short, html)))
+
+
+def on_post_page(output: str, **_: object) -> str:
+    """Return the page with a name for each list of its navigation."""
+    return _SECTION.sub(r'aria-labelledby="\2_title"\1 id="\2_title" for="\2"', output)
+
+
+def _short(source: re.Match[str]) -> str:
+    """Return a function's source, short and hidden from the search.
+
+    The search finds a function by its description; the words of its code would hide that.
+    """
+    return _SPARE.sub("", source[0]).replace("<details", "<details data-search-exclude", 1)
 
 
 def with_buttons(html: str) -> str:

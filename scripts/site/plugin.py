@@ -16,6 +16,7 @@ import places
 import playground
 import policy
 import printing
+import redirects
 import references
 import rendering
 import search_words
@@ -69,7 +70,7 @@ STAGES: dict[str, tuple[Callable, ...]] = {
         formulas.on_page_context,
         printing.on_page_context,
     ),
-    "on_post_page": (playground.on_post_page,),
+    "on_post_page": (page_blocks.on_post_page, playground.on_post_page),
     # The policy reads every page that the others have written.
     "on_post_build": (
         style.on_post_build,
@@ -77,6 +78,7 @@ STAGES: dict[str, tuple[Callable, ...]] = {
         take_home.on_post_build,
         playground.on_post_build,
         not_found.on_post_build,
+        redirects.on_post_build,
         policy.on_post_build,
         rendering.on_post_build,
     ),

@@ -1,4 +1,4 @@
-"""Markdown made from the records: overview, facts, decisions, bibliography, claims, defaults."""
+"""Markdown made from the records: overview, facts, decisions, code bases, claims and others."""
 
 import inspect
 import pkgutil
@@ -6,12 +6,13 @@ import posixpath
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import code_bases
 import decisions
 import defaults
 import tables
 
 if TYPE_CHECKING:
-    from initguide.experiments.claims import CheckResult
+    from initguide.experiments.claims import CheckResult, Claim
     from initguide.methods.record import Method
     from initguide.papers import Paper
 
@@ -101,20 +102,35 @@ def _bibliography(page: str) -> str:
 
 
 def _claims(page: str) -> str:
-    from initguide.experiments.claims import CLAIMS, evaluate, verdict
+    from initguide.experiments.claims import CLAIMS
+
+    parts = {
+        "Claims about training": [claim for claim in CLAIMS if not claim.theory],
+        "Checks of theory, without training": [claim for claim in CLAIMS if claim.theory],
+    }
+    return "\n\n".join(
+        f"**{title}**\n\n"
+        + tables.of_cells(
+            ["Headline", "Verdict", "First result"], [_claim(one, page) for one in some]
+        )
+        for title, some in parts.items()
+    )
+
+
+def _claim(claim: "Claim", page: str) -> list[str]:
+    """Return a claim's cells: headline, coloured verdict, one number with folded details."""
+    from initguide.experiments.claims import evaluate, verdict
     from initguide.papers import PAPERS
 
-    rows = []
-    for claim in CLAIMS:
-        results = evaluate(claim)
-        rows.append(
-            [
-                f"{_cite(PAPERS[claim.paper], page)}: {claim.headline}",
-                "<br>".join((f"*{claim.setup}*", *map(_result, results))),
-                f"[**{verdict(results)}**]({_link(claim.page, page)})",
-            ]
-        )
-    return tables.of_cells(["The headline", "What we ran, and the result", "Verdict"], rows)
+    results = evaluate(claim)
+    said = verdict(results)
+    details = "<br>".join((f"*{claim.setup}*", *map(_result, results)))
+    first = tables.number(results[0].mean).replace("-", "\u2212")
+    return [
+        f"{_cite(PAPERS[claim.paper], page)}: {claim.headline}",
+        f"[**{said}**]({_link(claim.page, page)}){{ .{said.replace(' ', '-')} }}",
+        f"<details><summary>{first}</summary>{details}</details>",
+    ]
 
 
 def _result(result: "CheckResult") -> str:
@@ -153,6 +169,8 @@ BLOCKS: dict[str, Callable[[str], str]] = {
     "decisions": _decisions,
     "bibliography": _bibliography,
     "claims": _claims,
+    "code bases": lambda _: code_bases.stds(),
+    "code base formulas": lambda _: code_bases.formulas(),
     "defaults overview": lambda _: defaults.overview(),
     "defaults": lambda _: defaults.layers(),
     "versions": lambda _: defaults.versions(),

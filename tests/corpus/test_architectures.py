@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from architectures import ARCHITECTURES, FINDINGS, LARGEST, SILENT, UNKNOWN, UNSCALABLE
+from architectures import ARCHITECTURES, FINDINGS, KEPT, LARGEST, SILENT, UNSCALABLE
 from torch import nn
 
 import initguide as init
@@ -19,10 +19,6 @@ def built(request):
         torch.manual_seed(0)
         model = build().train()
     return request.param, model, batch()
-
-
-def recipe(name):
-    return ["auto", "keep"] if name in UNKNOWN else "auto"
 
 
 def tensors(output):
@@ -64,16 +60,11 @@ def assert_unchanged(before, after, parameters=True):
             assert torch.equal(value, after[0][name]), name
 
 
-def test_the_plan_covers_every_parameter_or_names_it(built):
+def test_the_plan_covers_every_parameter(built):
     name, model, _ = built
     before = state(model)
-    if name in UNKNOWN:
-        with pytest.raises(ValueError, match="each parameter must have a rule") as error:
-            init.plan(model)
-        named = str(error.value).partition(":")[0]
-        assert all(key in named for key in UNKNOWN[name])
-        assert "'keep' after it" in str(error.value)
-    rows = {row["parameter"]: row for row in init.plan(model, recipe(name)).rows}
+    made = init.plan(model)
+    rows = {row["parameter"]: row for row in made.rows}
     held = {id(p): n for n, p in model.named_parameters()}
     parametrized = {n for n in held.values() if ".parametrizations." in n}
     assert set(held.values()) - parametrized <= set(rows)
@@ -81,16 +72,17 @@ def test_the_plan_covers_every_parameter_or_names_it(built):
     frozen = {n for n, p in model.named_parameters() if not p.requires_grad}
     kept = {parameter for parameter, row in rows.items() if row["law"] == "keep_"}
     assert frozen <= kept
-    # A scale in logarithms keeps its value.
-    unknown = [*UNKNOWN.get(name, []), "logit_scale"]
-    assert all(any(part in parameter for part in unknown) for parameter in kept - frozen)
+    assert all(any(part in parameter for parameter in kept) for part in KEPT.get(name, []))
+    # Deliberate starts are kept with a reason, and a scale in logarithms keeps its value.
+    kept -= {entry.param.name for entry in made.entries if entry.kept}
+    assert all("logit_scale" in parameter for parameter in kept - frozen)
     assert_unchanged(before, state(model))
 
 
 def test_the_drawn_std_is_the_planned_one(built):
-    name, model, _ = built
+    _, model, _ = built
     random = torch.get_rng_state()
-    done = init.initialize_(model, recipe(name), seed=0)
+    done = init.initialize_(model, seed=0)
     assert torch.equal(torch.get_rng_state(), random)
     for entry in done.entries:
         if entry.sampler.std and entry.param.tensor.numel() >= 1000:
@@ -98,12 +90,12 @@ def test_the_drawn_std_is_the_planned_one(built):
             # Four standard errors of the std of a normal sample, and a row of padding.
             slack = 4 / (2 * entry.param.tensor.numel()) ** 0.5 + 0.01
             assert std == pytest.approx(entry.sampler.std, rel=slack), entry.param.name
-    init.audit(model, recipe(name)).assert_ok()
+    init.audit(model).assert_ok()
 
 
 def test_no_signal_vanishes_or_explodes(built):
     name, model, batch = built
-    init.initialize_(model, recipe(name), seed=0)
+    init.initialize_(model, seed=0)
     before = state(model)
     report = init.measure(model, loss=loss, **batch)
     assert_unchanged(before, state(model))
@@ -122,7 +114,7 @@ def test_no_signal_vanishes_or_explodes(built):
 def test_lsuv_brings_layers_to_unit_std(built):
     name, model, batch = built
     copied = copy.deepcopy(model)
-    init.initialize_(copied, recipe(name), seed=0)
+    init.initialize_(copied, seed=0)
     before = state(copied)
     source = torch.Generator().manual_seed(0)
     if name in UNSCALABLE:
@@ -147,10 +139,10 @@ NEEDS_DATA = ("BEiT", "DETR", "wav2vec 2.0")
 def test_a_plan_on_a_batch_is_that_on_proxies(built):
     name, model, batch = built
     before = state(model)
-    on_batch = init.plan(model, recipe(name), example=batch).rows
+    on_batch = init.plan(model, example=batch).rows
     assert_unchanged(before, state(model))
     if name not in NEEDS_DATA:
-        assert on_batch == init.plan(model, recipe(name)).rows
+        assert on_batch == init.plan(model).rows
 
 
 def test_residual_branches_and_activations_are_found():
@@ -213,7 +205,8 @@ class Experts(nn.Module):
 
 def test_custom_layers_are_recognized_by_what_they_compute():
     model = nn.Sequential(InOutLinear(400, 100), nn.ReLU(), FromZero(100), nn.Linear(100, 10))
-    rows = {row["parameter"]: row for row in init.initialize_(model, seed=0).rows}
+    made = init.initialize_(model, seed=0, keep_deliberate=False)
+    rows = {row["parameter"]: row for row in made.rows}
     # He's number by hand: sqrt(2 / 400).
     assert rows["0.weight"]["std"] == pytest.approx(0.0707107, rel=1e-5)
     assert (rows["0.weight"]["fan_in"], rows["2.g"]["mean"]) == (400, 0.0)
@@ -240,7 +233,7 @@ def test_parameters_outside_layers_get_a_role_from_the_forward():
             self.places = nn.Parameter(torch.zeros(1, 9, 32))
             self.factor = nn.Parameter(torch.full((32,), 1e-6))
             self.shift = nn.Parameter(torch.ones(32))
-            self.rate = nn.Parameter(torch.ones(32))
+            self.rate = nn.Parameter(torch.randn(32))
 
         def forward(self, x):
             x = torch.cat([self.token.expand(len(x), -1, -1), x], 1) + self.places

@@ -526,3 +526,24 @@ def test_hundreds_of_small_layers_raise_no_alarm(shape, recipe):
         init.initialize_(model, recipe, seed=seed)
         alarms = [each for each in audit(model, recipe).findings if each.kind != "identical"]
         assert alarms == []
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: nn.Linear(64, 64, dtype=torch.cfloat),
+        lambda: nn.Conv1d(32, 256, 3, dtype=torch.cdouble),
+    ],
+)
+def test_complex_weights_are_checked_for_equal_values(build):
+    model = build()
+    init.initialize_(model, seed=0)
+    init.audit(model).assert_ok()
+    with torch.no_grad():
+        model.weight.zero_()
+    (found,) = init.audit(model).findings
+    assert (found.kind, found.where) == ("constant", "weight")
+    with torch.no_grad():
+        model.weight[0] = math.nan
+    (found,) = init.audit(model).findings
+    assert found.kind == "not finite"

@@ -136,3 +136,26 @@ def test_a_sound_layer_after_dead_units_is_not_called_symmetric():
     init.constant_(model[10].weight, 0.1)
     found = [(each.kind, each.where) for each in measure(model, vectors(0)).findings]
     assert found == [("dead units", "4"), ("symmetric units", "10")]
+
+
+class TwoTables(nn.Module):
+    """Two tables with equal rows, side by side."""
+
+    def __init__(self, rows, width, *, learns):
+        super().__init__()
+        self.left, self.right = nn.Embedding(rows, width), nn.Embedding(rows, width)
+        self.right.weight.data.copy_(self.left.weight)
+        self.left.requires_grad_(learns)
+        self.right.requires_grad_(learns)
+        self.head = nn.Linear(2 * width, 10)
+
+    def forward(self, left, right):
+        return self.head(torch.cat([self.left(left), self.right(right)], -1))
+
+
+@pytest.mark.parametrize(("rows", "width"), [(64, 256), (40, 300)])
+def test_equal_tables_are_a_fault_only_if_they_learn(rows, width):
+    places = torch.arange(rows)
+    for learns, kinds in ((True, ["cloned layers"]), (False, [])):
+        report = init.measure(TwoTables(rows, width, learns=learns), places, places)
+        assert [finding.kind for finding in report.findings] == kinds

@@ -44,10 +44,22 @@ def checked(*, ok):
 
 
 # Each: a function that makes a report, and the kinds and places of its findings.
+def coordinates(ok):
+    """A layer whose weights do not depend on the width, or are the width itself."""
+
+    def make(width):
+        model = nn.Sequential(nn.Linear(8, 4))
+        init.constant_(model[0].weight, 1.0 if ok else float(width))
+        return model
+
+    return init.coord_check(make, [8, 16], torch.ones(4, 8), lambda y: y.mean())
+
+
 REPORTS = {
     "measure": (measured, [("signal vanishes", "0"), ("gradient vanishes", "38")]),
     "audit": (audited, [("wrong values", "0.bias"), ("std wrong", "2.weight")]),
     "check_initializer": (checked, [("fans swapped", "kaiming_normal_")]),
+    "coord_check": (coordinates, [("signal grows", "0")]),
 }
 
 

@@ -82,11 +82,12 @@ def test_training_is_adam_on_each_clipped_gradient():
         return scale * (parameters["w"] - batch[0]).square().sum((1, 2))
 
     stack = {"w": start.clone()}
-    ours = fit_recurrent(stack, losses_of, iter([(t, t) for t in targets]), lr=0.1, steps=4)
+    rates = [0.1, 0.02, 0.05, 0.1]
+    ours = fit_recurrent(stack, losses_of, iter([(t, t) for t in targets]), lr=rates, steps=4)
     assert ours.shape == (4, 4)
     for i in range(4):
         weight = nn.Parameter(start[i].clone())
-        optimizer, losses = torch.optim.Adam([weight], lr=0.1), []
+        optimizer, losses = torch.optim.Adam([weight], lr=rates[i]), []
         for target in targets:
             loss = scale[i] * (weight - target[i]).square().sum()
             optimizer.zero_grad()

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from initguide.experiments.rows import grid, join, loss_curves
+from initguide.experiments.rows import final_losses, grid, join, loss_curves
 
 
 def test_loss_curves_are_means_of_a_few_steps():
@@ -35,3 +35,11 @@ def test_join_adds_the_settings_of_a_run_to_each_of_its_rows():
     ]
     with pytest.raises(ValueError, match="shorter"):
         join(runs, curves[:1])
+
+
+def test_final_losses_are_means_of_the_last_steps_and_a_lost_run_stays_lost():
+    losses = torch.tensor([[9.0, 1.0], [2.0, 1.0], [4.0, float("inf")]])
+    assert final_losses([{"seed": 4}, {"seed": 5}], losses, last=2) == [
+        {"seed": 4, "loss": 3.0},
+        {"seed": 5, "loss": float("inf")},
+    ]

@@ -258,8 +258,8 @@ def test_the_recorded_activation_records_no_more():
 
 
 def test_the_forward_of_an_instance_counts():
-    model = nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.ReLU())
-    layer = model[0]
-    model.forward = lambda x: torch.tanh(layer(x))
+    model = nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.ReLU(), nn.Linear(WIDTH, WIDTH))
+    first, _, last = model
+    model.forward = lambda x: last(torch.tanh(first(x)))
     assert before(model)["0.weight"] == "tanh"
     assert before(model, example=batch(2, WIDTH))["0.weight"] == "tanh"

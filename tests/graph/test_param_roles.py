@@ -110,7 +110,8 @@ NOISES = {
 @pytest.mark.parametrize("noise", NOISES.values(), ids=NOISES)
 def test_the_scale_of_noise_is_small_and_its_mean_is_a_weight(noise):
     model = nn.Sequential(Noisy(400, 256, noise), nn.ReLU(), Noisy(256, 6, noise))
-    plan = {row["parameter"]: row for row in init.initialize_(model, seed=0).rows}
+    made = init.initialize_(model, seed=0, keep_deliberate=False)
+    plan = {row["parameter"]: row for row in made.rows}
     assert plan["0.mu_w"]["std"] == pytest.approx(math.sqrt(2 / 400))
     assert plan["2.mu_w"]["std"] == pytest.approx(1 / 16)
     first, second = model[0], model[2]
@@ -257,7 +258,8 @@ def in_steps(values):
 @pytest.mark.parametrize("states", [16, 64])
 def test_a_state_space_layer_starts_as_published(own_bias, states):
     model = StateSpace(states=states, own_bias=own_bias)
-    plan = {row["parameter"]: row for row in init.initialize_(model, seed=0).rows}
+    made = init.initialize_(model, seed=0, keep_deliberate=False)
+    plan = {row["parameter"]: row for row in made.rows}
     bias = model.step_shift if own_bias else model.step.bias
     assert in_steps(bias)
     assert "the bias of a step size" in plan["step_shift" if own_bias else "step.bias"]["note"]
@@ -280,7 +282,7 @@ def test_the_stream_over_24_state_space_layers_grows_at_most_twice():
 @pytest.mark.parametrize("heads", [32, 200])
 def test_a_decay_per_head_is_uniform(heads):
     model = Heads(heads)
-    init.initialize_(model, seed=0)
+    init.initialize_(model, seed=0, keep_deliberate=False)
     rates = model.A_log.detach().exp()
     assert in_steps(model.dt_bias)
     assert 1 <= rates.min() < 3

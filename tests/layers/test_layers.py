@@ -145,8 +145,30 @@ def test_the_prior_is_predicted(counts):
     assert init.class_prior_bias_(tensor, counts) is tensor
 
 
-def test_a_share_is_predicted_by_a_sigmoid():
-    np.testing.assert_allclose(special.expit(init.class_prior_bias(0.03)), [0.03])
+@pytest.mark.parametrize("share", [1e-12, 0.03, 0.5, 0.999])
+@pytest.mark.parametrize("kind", [float, torch.tensor, np.array, lambda share: [share]])
+def test_a_share_is_predicted_by_a_sigmoid(share, kind):
+    share = torch.tensor(share).item() if kind is torch.tensor else share
+    bias = init.class_prior_bias(kind(share))
+    np.testing.assert_allclose(bias, [special.logit(share)], rtol=1e-12, atol=1e-12)
+    head = init.class_prior_bias_(nn.Linear(256, 1), kind(share))
+    assert head.bias.sigmoid().item() == pytest.approx(share, rel=1e-5)
+
+
+@pytest.mark.parametrize("count", [2, 300])
+def test_the_odds_of_two_classes_are_those_of_their_counts(count):
+    counts = np.arange(1, count + 1)
+    bias = init.class_prior_bias(counts)
+    np.testing.assert_allclose(bias[1:] - bias[0], np.log(counts[1:]))
+    assert special.logsumexp(bias) == pytest.approx(0, abs=1e-12)
+    # The sum of such counts is infinite.
+    np.testing.assert_allclose(init.class_prior_bias(counts * 1e305), bias)
+
+
+@pytest.mark.parametrize("counts", [0.0, 1.0, -0.1, math.nan, [3.0], [], [2, -1], [1, math.inf]])
+def test_no_prior_has_an_infinite_bias(counts):
+    with pytest.raises(ValueError, match=r"counts must|share of positives must"):
+        init.class_prior_bias(counts)
 
 
 ERRORS = [

@@ -2,6 +2,8 @@
 
 import itertools
 import re
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,6 +16,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 import initguide as init
 from initguide.model import seeding
+
+sys.path.append(str(Path(__file__).parents[1]))
+from code_base_models import FAMILIES, make
 
 OPTIONS = {
     "constant_": {"val": 0.5},
@@ -77,7 +82,7 @@ def check_tensors(mesh):
 def check_models(mesh):
     """Each recipe fills a sharded model from the meta device as it fills a model in one process."""
     # New memory holds no values to keep.
-    for recipe in [name for name in init.RECIPES if name != "keep"]:
+    for recipe in [n for n in init.RECIPES if n != "keep" and n not in FAMILIES]:
         plain = Model()
         init.initialize_(plain, recipe, seed=7)
         with torch.device("meta"):
@@ -92,6 +97,21 @@ def check_models(mesh):
             full = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
             assert torch.equal(full, expected[name]), (recipe, name)
         assert peak <= 1, (recipe, peak)
+
+
+def check_code_bases(mesh):
+    """The recipes of code bases fill a sharded model of their family as in one process."""
+    for recipe, (family, options) in FAMILIES.items():
+        plain = make(family, 64, 2)
+        init.initialize_(plain, recipe, seed=7, **options)
+        with torch.device("meta"):
+            model = make(family, 64, 2)
+        fully_shard(model, mesh=mesh)
+        model.to_empty(device="cpu")
+        init.initialize_(model, recipe, seed=7, **options)
+        expected = dict(plain.named_parameters())
+        for name, tensor in model.named_parameters():
+            assert torch.equal(tensor.full_tensor(), expected[name]), (recipe, name)
 
 
 def watch_full_copies(function):
@@ -312,7 +332,14 @@ if __name__ == "__main__":
     dist.init_process_group("gloo")
     try:
         everyone = init_device_mesh("cpu", (dist.get_world_size(),))
-        for check in (check_tensors, check_columns, check_models, check_seeds_agree, *LSUV):
+        for check in (
+            check_tensors,
+            check_columns,
+            check_models,
+            check_code_bases,
+            check_seeds_agree,
+            *LSUV,
+        ):
             check(everyone)
     finally:
         dist.destroy_process_group()

@@ -58,6 +58,23 @@ def test_signals_draw_the_geometric_mean_and_the_range():
         assert (at.min(), at.max()) == (low, high)
 
 
+@pytest.mark.parametrize("lost", [math.nan, math.inf, 50.0])
+def test_rates_count_a_diverged_run_and_ring_the_best(lost):
+    losses = {0.01: (1.0, 4.0), 0.1: (1.0, 1.0), 1.0: (lost, 1.0)}
+    rows = [
+        {"initialization": "He", "lr": lr, "seed": seed, "loss": loss, "best": lr == 0.1}
+        for lr, both in losses.items()
+        for seed, loss in enumerate(both)
+    ]
+    ax = plotting.rates(rows, chance=2.3, ceiling=9.0)
+    line, ring = ax.lines[:2]
+    # The mean is geometric, and a lost run counts as the ceiling.
+    assert line.get_ydata() == pytest.approx([2, 1, 3])
+    assert (list(ring.get_xdata()), list(ring.get_ydata())) == ([0.1], [1.0])
+    assert {text.get_text() for text in ax.texts} >= {"chance", "diverged"}
+    assert ax.get_xscale() == ax.get_yscale() == "log"
+
+
 def test_curves_draw_the_mean():
     ax = plotting.curves(curve_rows({0: [0.1, 0.6], 1: [0.3, 1.0]}, y="accuracy"), y="accuracy")
     assert ax.get_yscale() == "linear"

@@ -361,3 +361,37 @@ def test_dead_layers_are_a_fault(build):
     assert [(f.where, f.kind) for f in init.audit(model).findings] == [
         (name, "constant") for name in names
     ]
+
+
+class Fading(nn.Module):
+    """A parameter in a formula that no recipe knows."""
+
+    def __init__(self, values, name="rate"):
+        super().__init__()
+        self.name, self.layer = name, nn.Linear(D, D)
+        self.register_parameter(name, nn.Parameter(values))
+
+    def forward(self, x):
+        return self.layer(x) + torch.exp(-getattr(self, self.name).square())
+
+
+@pytest.mark.parametrize("name", ["rate", "time_decay"])
+@pytest.mark.parametrize(
+    "values",
+    [torch.full((D,), 0.1), torch.linspace(-5, 3, D), torch.tensor(0.8), torch.eye(D)],
+    ids=["constant", "in order", "one number", "identity"],
+)
+def test_a_parameter_that_no_rule_names_is_kept_if_its_values_are_no_random_draw(values, name):
+    model = Fading(values.clone(), name)
+    entry = next(e for e in init.initialize_(model, seed=0).entries if e.param.name == name)
+    assert entry.kept
+    assert torch.equal(getattr(model, name), values)
+    for wrong in ({"keep_deliberate": False}, {"recipe": "xavier"}):
+        with pytest.raises(ValueError, match=f"must have a rule; got none for {name}"):
+            init.plan(model, **wrong)
+
+
+@pytest.mark.parametrize("build", [lambda: torch.randn(D), lambda: torch.rand(4, D)])
+def test_random_values_that_no_rule_names_are_an_error(build):
+    with pytest.raises(ValueError, match="must have a rule; got none for decays"):
+        init.plan(Fading(build(), "decays"))

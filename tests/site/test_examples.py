@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import notebooks
 import pytest
 import sites
 
@@ -225,3 +226,19 @@ def test_every_fault_is_named_in_one_build(site: Site) -> None:
     assert "'examples/uncaptioned.py' contains a link 'missing.md'" in log
     assert "docs/examples/prose.py:1: an example must open with" in log
     assert "good.py" not in log
+
+
+def test_a_titled_cell_is_folded_and_no_line_moves():
+    script = "# %% [markdown]\n# Text\n\n# %% The code\nx = 1\n\ny = 2\n\n# %%\nprint(x)\n"
+    assert notebooks.markdown(script).splitlines()[1:] == [
+        "Text",
+        '??? code "The code"',
+        "    ```python {cell}",
+        "    x = 1",
+        "",
+        "    y = 2",
+        "    ```",
+        "```python {cell}",
+        "print(x)",
+        "```",
+    ]

@@ -247,6 +247,38 @@ def test_a_line_of_code_must_not_be_too_wide(line: str, count: int):
     ] * count
 
 
+@pytest.mark.parametrize(
+    ("image", "count"),
+    [
+        ("![](a.png)", 1),
+        ("![ ][a]", 1),
+        ('<img src="a.png">', 1),
+        ('<img class="alt" alt="" src="a.png">', 1),
+        ("![A circle](a.png)", 0),
+        ('<img src="a.png" alt="A circle">', 0),
+        ("`![](a.png)`", 0),
+    ],
+)
+def test_an_image_needs_words(image: str, count: int):
+    import fences
+
+    page = f"# Title\n\nText\n{image} and {{{{ 1 }}}}.\n"
+    woven = fences.weave(fences.parse(page), [], "page", "./")
+    assert [p.line for p in woven.problems if "an image must have a text" in p.message] == [
+        4
+    ] * count
+    assert image in woven.markdown
+
+
+@pytest.mark.parametrize("kind", ["figure", "table"])
+def test_a_caption_must_not_be_empty(kind: str):
+    import fences
+
+    parts = fences.parse(f"# Title\n\n```python\nrows\n```\n<!-- {kind}: -->\n")
+    woven = fences.weave(parts, [], "page", "./")
+    assert (6, f"a {kind} caption must not be empty") in woven.problems
+
+
 # The decision table ------------------------------------------------------------------------------
 
 

@@ -82,8 +82,9 @@ BREAKS = [
     "docs/guide/tables.md:4: a table needs a comment `<!-- table: … -->` right below its fence",
     "docs/guide/tables.md:10: a table caption must stand right below the fence that gives one",
     "docs/guide/two.md:4: ValueError: a fence must draw at most one figure; it drew 2",
-    "docs/guide/facts.md:3: ValueError: a generated block must be 'facts TITLE' or one of "
-    "'overview', 'bibliography', 'claims', 'defaults overview', 'defaults', 'versions'; "
+    "docs/guide/facts.md:3: ValueError: a generated block must be 'facts TITLE', "
+    "'names NAME ...' or one of 'overview', 'decisions', 'bibliography', 'claims', "
+    "'defaults overview', 'defaults', 'versions'; "
     "got 'fact sheet'",
     # A broken link, a broken anchor, a missing cross-reference.
     "docs/index.md:5: Doc file 'index.md' contains a link 'nope.md', but the target is not found",

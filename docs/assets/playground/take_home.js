@@ -4,7 +4,7 @@ import { html } from "./controls.js";
 import { snippet } from "./snippet.js";
 
 export function takeHome(body) {
-  const text = html("code", { tabindex: 0, role: "region", "aria-label": "Python code" });
+  const text = html("code");
   const said = html("span", { role: "status" });
   const copy = async (content, what) => {
     try {
@@ -18,7 +18,8 @@ export function takeHome(body) {
   body.append(
     html("div", { class: "pg-code" },
       html("h2", { class: "pg-title" }, "Take it home: the same numbers from initguide"),
-      html("pre", {}, text),
+      html("div", { class: "pg-scroll", tabindex: 0, role: "region", "aria-label": "Python code" },
+        html("pre", {}, text)),
       html("p", { class: "pg-buttons" }, button("Copy the code", () => copy(text.textContent, "Code")),
         button("Copy a link to this setting", () => copy(location.href, "Link")), said)),
   );

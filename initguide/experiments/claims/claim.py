@@ -40,6 +40,7 @@ class Claim(NamedTuple):
         run: The experiment: a function of seeds that returns rows.
         checks: The inequalities.
         page: The example that shows the experiment, a path below `docs`.
+        theory: Whether the experiment is arithmetic without training, a check of a formula.
     """
 
     paper: str
@@ -48,6 +49,7 @@ class Claim(NamedTuple):
     run: Callable[[Iterable[int]], Rows]
     checks: tuple[Check, ...]
     page: str
+    theory: bool = False
 
 
 class CheckResult(NamedTuple):
@@ -119,6 +121,20 @@ def by_seed(
 def per_seed(f: Callable[..., float], *values: Values) -> Values:
     """Return a function of rows that applies `f` to the values of the other functions, by seed."""
     return lambda rows: [f(*each) for each in zip(*(one(rows) for one in values), strict=True)]
+
+
+def at_best(**where: object) -> Values:
+    """Return a function for a check that gives each seed's loss at the best rate of an arm.
+
+    The rows are those of `tuned`. If the best rate is at the edge of its grid, the values are nan,
+    so no inequality holds.
+    """
+
+    def values(rows: Rows) -> list[float]:
+        best = select(rows, best=True, **where)
+        return [math.nan if row["at_edge"] else row["loss"] for row in best]
+
+    return values
 
 
 def evaluate(claim: Claim, seeds: Iterable[int] = range(5)) -> list[CheckResult]:

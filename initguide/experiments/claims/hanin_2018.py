@@ -101,4 +101,5 @@ CLAIM = Claim(
         Check("PyTorch default: growth in 50 blocks", _growth("PyTorch default", 50), ">", 7.0),
     ),
     page="examples/hanin-2018.py",
+    theory=True,
 )

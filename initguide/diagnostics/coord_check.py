@@ -1,0 +1,267 @@
+r"""Check coordinates: do signals and updates keep their size when the network gets wider or deeper?
+
+A hyperparameter that was tuned on a small model fits a large one only if each signal, and what a
+few steps of training change in it, have the same size at every width. The exponent of that size
+shows which rule is missing: it is a multiple of one half in theory.
+"""
+
+import math
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from initguide._checks import check_number
+from initguide._state import random_states_kept, seed_global_states
+from initguide._tree import tensors
+from initguide.diagnostics.report import Finding, Report, finding
+from initguide.graph.trace import LAYERS
+
+LOGITS = "attention logits"
+# Half of the smallest exponent that theory has, 1/2.
+LIMIT = 0.25
+# Larger values come from a mask.
+_MASKED = 1e8
+_HINTS = {
+    LOGITS: "divide the scores by the size of a head, not by its square root",
+    "grows": "with Adam, divide the learning rate of matrices by the width ratio, and the output "
+    "of the head as well",
+    "shrinks": "the learning rate or a multiplier falls too fast with the width",
+    "signal": "draw each matrix with a std of about 1/sqrt(fan_in)",
+}
+
+Rows = list[dict[str, Any]]
+
+
+def coord_check(
+    make_model: Callable[..., nn.Module],
+    widths: Sequence[int],
+    batch: Any,
+    loss: Callable[[Any], Tensor],
+    *,
+    depths: Sequence[int] = (),
+    steps: int = 5,
+    lr: float = 1e-3,
+    optimizer: Callable[[nn.Module, float], torch.optim.Optimizer] | None = None,
+    seed: int = 0,
+) -> Report:
+    r"""Train small models of several widths for a few steps, and compare the sizes of signals.
+
+    $$\text{rms}_t(n) \propto n^{a}, \qquad
+    \text{rms}\big(z_t(n) - z_0(n)\big) \propto n^{b}$$
+
+    Here $z_t$ is the output of a layer after $t$ steps, on a fixed batch, and $n$ is the width. An
+    exponent $a$ at step 0, or $b$ at the last step, that is above 0.25 is a finding. So is a $b$
+    below -0.25, unless the signal itself shrinks at the start. Layers whose names differ only by
+    numbers are averaged. The cost is `steps + 1` forward passes and `steps` backward passes for
+    each width and each depth.
+
+    Args:
+        make_model: Returns a model that is already initialized: `make_model(width)`, or
+            `make_model(width, depth)` if there are depths.
+        widths: At least two widths. The sweep over widths takes the first depth.
+        batch: What the model is called with: a tuple of arguments, or one argument.
+        loss: A function from the model's output to a scalar.
+        depths: Depths to compare at the first width; none, or at least two.
+        steps: The number of training steps on the batch.
+        lr: The learning rate.
+        optimizer: Returns the optimizer for a model and a learning rate; None is Adam with one
+            learning rate for all parameters.
+        seed: The seed of the global random states before each model is made.
+
+    Returns:
+        A [Report][initguide.Report]. Its rows have `layer`, `axis` ("width" or "depth"), `size`,
+        `step`, `rms` and `change`, the rms of the difference from step 0.
+
+    Raises:
+        ValueError: There are fewer than two widths, a model has no parameters to train, or a loss
+            is not finite; the error names the width and the step.
+
+    The random state is as before.
+
+    Source:
+        G. Yang et al. (2021), *Tuning Large Neural Networks via Zero-Shot Hyperparameter Transfer*.
+
+    Examples:
+        ```python
+        import torch
+        from torch import nn
+
+        import initguide as init
+
+        x = torch.randn(32, 8, generator=torch.Generator().manual_seed(0))
+
+        def make(width):
+            return nn.Sequential(nn.Linear(8, width), nn.ReLU(), nn.Linear(width, 1))
+
+        report = init.coord_check(make, [64, 256, 1024], x, lambda y: (y - 1).square().mean())
+        print(report.findings[0].kind, "in", report.findings[0].where)
+        #> update grows in 2
+        ```
+    """
+    _check_sizes("widths", widths, least=2)
+    _check_sizes("depths", depths, least=2 if len(depths) else 0)
+    lr = check_number("lr", lr)
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+        raise ValueError(f"steps must be a positive integer; got {steps!r}")
+    first = tuple(depths[:1])
+    sweeps = [("width", width, (width, *first)) for width in widths]
+    sweeps += [("depth", depth, (widths[0], depth)) for depth in depths]
+    rows: Rows = []
+    for axis, size, arguments in sweeps:
+        with random_states_kept():
+            seed_global_states(seed)
+            model = make_model(*arguments)
+            where = f"{axis} {size}"
+            if not any(p.requires_grad for p in model.parameters()):
+                raise ValueError(f"make_model must return a model to train; got none at {where}")
+            trained = (optimizer or _adam)(model, lr)
+            for row in _trained(model, trained, batch, loss, steps, where):
+                rows.append({"axis": axis, "size": size, **row})
+    axes = ("width", "depth") if depths else ("width",)
+    exponents = [each for axis in axes for each in _fit(rows, axis)]
+    findings = [found for each in exponents for found in _findings(each)]
+    note = f"{len(sweeps)} models, {steps} steps each; exponents within ±{LIMIT} count as none"
+    return Report("coord_check", rows, findings, [note], printed=exponents)
+
+
+def _adam(model: nn.Module, lr: float) -> torch.optim.Optimizer:
+    return torch.optim.Adam(model.parameters(), lr=lr)
+
+
+def _check_sizes(name: str, sizes: Sequence[int], least: int) -> None:
+    if len(set(sizes)) < least or any(size < 1 for size in sizes):
+        raise ValueError(f"{name} must hold at least two sizes; got {list(sizes)!r}")
+
+
+def _trained(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batch: Any,
+    loss: Callable[[Any], Tensor],
+    steps: int,
+    where: str,
+) -> Iterator[dict[str, Any]]:
+    """Yield the size and the change of each signal at each step."""
+    start: dict[str, list[Tensor]] = {}
+    arguments = batch if isinstance(batch, tuple) else (batch,)
+    for step in range(steps + 1):
+        with _recorded(model) as signals:
+            output = model(*arguments)
+        _take_output(signals, output)
+        value = loss(output)
+        if not bool(torch.isfinite(value)):
+            raise ValueError(f"the loss must be finite; got {value.item()} at {where}, step {step}")
+        start = start or signals
+        for name, values in signals.items():
+            changes = [a - b for a, b in zip(values, start[name], strict=True)]
+            yield {"layer": name, "step": step, "rms": _rms(values), "change": _rms(changes)}
+        if step < steps:
+            optimizer.zero_grad()
+            value.backward()
+            optimizer.step()
+
+
+def _take_output(signals: dict[str, list[Tensor]], output: Any) -> None:
+    """Let what the model returns stand for its last layer, which it may multiply by a constant."""
+    if signals and isinstance(output, Tensor):
+        values = signals[[*signals][-1]]
+        if len(values) == 1 and values[0].shape == output.shape:
+            values[0] = output.detach().clone()
+
+
+def _rms(signals: Sequence[Tensor]) -> float:
+    flat = torch.cat([tensor.flatten() for tensor in signals]).double()
+    return float(flat.square().mean().sqrt())
+
+
+@contextmanager
+def _recorded(model: nn.Module) -> Iterator[dict[str, list[Tensor]]]:
+    """Record the outputs of the layers during a forward pass; names lose their numbers."""
+    signals: dict[str, list[Tensor]] = {}
+
+    def keep(name: str, output: Any) -> None:
+        for tensor in tensors(output):
+            if tensor.is_floating_point():
+                kept = tensor.detach()
+                signals.setdefault(name, []).append(kept.where(kept.abs() < _MASKED, 0).clone())
+
+    handles = []
+    for name, module in model.named_modules():
+        if isinstance(module, LAYERS):
+            group = re.sub(r"(?<=\.)\d+(?=\.)|^\d+(?=\.)", "*", name)
+            hook = lambda _, __, output, group=group: keep(group, output)  # noqa: E731
+            handles.append(module.register_forward_hook(hook))
+    try:
+        with _Logits(keep):
+            yield signals
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+class _Logits(TorchFunctionMode):
+    """Hand on what goes into the softmax of attention."""
+
+    def __init__(self, keep: Callable[[str, Any], None]) -> None:
+        super().__init__()
+        self.keep = keep
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        name = getattr(func, "__name__", "")
+        if name == "softmax" and args and args[0].ndim > 2:
+            self.keep(LOGITS, args[0])
+        elif name == "scaled_dot_product_attention" and len(args) > 1:
+            query, key = args[:2]
+            factor = kwargs.get("scale") or query.shape[-1] ** -0.5
+            repeats = query.shape[-3] // key.shape[-3] if query.ndim > 3 else 1
+            if repeats > 1:
+                key = key.repeat_interleave(repeats, -3)
+            self.keep(LOGITS, query @ key.transpose(-2, -1) * factor)
+        return func(*args, **kwargs)
+
+
+def _fit(rows: Rows, axis: str) -> Rows:
+    """Return the exponents of each signal along an axis: at the start, and of the last change."""
+    mine = [row for row in rows if row["axis"] == axis]
+    last = max(row["step"] for row in mine)
+    found = []
+    for layer in dict.fromkeys(row["layer"] for row in mine):
+        here = [row for row in mine if row["layer"] == layer]
+        at_start = {row["size"]: row["rms"] for row in here if row["step"] == 0}
+        changed = {row["size"]: row["change"] for row in here if row["step"] == last}
+        found.append(
+            {"layer": layer, "axis": axis, "signal": _slope(at_start), "update": _slope(changed)}
+        )
+    return found
+
+
+def _slope(sizes: dict[int, float]) -> float | None:
+    """Return the exponent of a size; None if a signal is zero somewhere."""
+    if min(sizes.values()) <= 0 or len(sizes) < 2:
+        return None
+    return float(np.polyfit(np.log(list(sizes)), np.log(list(sizes.values())), 1)[0])
+
+
+def _findings(exponents: dict[str, Any]) -> Iterator[Finding]:
+    layer, axis = exponents["layer"], exponents["axis"]
+    for what, lowest in (("signal", -math.inf), ("update", -LIMIT)):
+        slope = exponents[what]
+        if slope is None or lowest < slope < LIMIT:
+            continue
+        if slope < 0 and (exponents["signal"] or 0) < -LIMIT:
+            continue
+        verb = "grows" if slope > 0 else "shrinks"
+        hint = _HINTS[LOGITS] if layer == LOGITS and slope > 0 else ""
+        hint = hint or (_HINTS["signal"] if what == "signal" else _HINTS[verb])
+        words = "the signal at the start" if what == "signal" else "what training changes"
+        message = f"{words} {verb} as {axis}^{slope:.2f}"
+        yield finding(f"{what} {verb}", message, where=layer, hint=hint)

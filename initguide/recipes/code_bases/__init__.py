@@ -1,0 +1,1 @@
+"""The starts of published code bases, as records: which role gets which distribution."""

@@ -1,0 +1,81 @@
+"""The tables of the page on big models, from the records of the recipes."""
+
+from typing import TYPE_CHECKING, Any
+
+import tables
+
+if TYPE_CHECKING:
+    from initguide.recipes.code_bases.record import CodeBase
+
+# The sizes of a Llama with 7 billion parameters; the block is the last one.
+WIDTH, BLOCKS, HIDDEN, WORDS, HEAD = 4096, 32, 11008, 32000, 128
+ROLES = {
+    "embedding": (1, WIDTH),
+    "head": (WIDTH, WORDS),
+    "query": (WIDTH, WIDTH),
+    "output": (WIDTH, WIDTH),
+    "gate": (WIDTH, HIDDEN),
+    "up": (WIDTH, HIDDEN),
+    "down": (HIDDEN, WIDTH),
+}
+_DEFAULTS = {"head_dim": HEAD, "mup": 1}
+
+
+def stds() -> str:
+    """Return the std of each role in each code base at the sizes above, as Markdown."""
+    from initguide.recipes.code_bases.rules import CODE_BASES
+
+    decoders = [record for record in CODE_BASES if "query" in record.draws]
+    shown = [record for record in decoders if "modulation" not in record.draws]
+    rows = [[f"`{r.name}`", *(_std(r, role) for role in ROLES)] for r in shown]
+    return tables.of_cells(["Recipe", *ROLES], rows)
+
+
+def formulas() -> str:
+    """Return the formulas of each code base, its options and its source, as Markdown."""
+    from initguide.recipes.code_bases.rules import CODE_BASES
+
+    columns = ["Recipe", "Formulas", "Source, options and notes"]
+    return tables.of_cells(columns, [[f"`{r.name}`", _roles(r), _source(r)] for r in CODE_BASES])
+
+
+def _std(record: "CodeBase", role: str) -> str:
+    from initguide.recipes.code_bases.record import evaluated
+
+    draw = record.draw(role)
+    if draw is None:
+        return "—"
+    n_in, n_out = ROLES[role]
+    values: dict[str, Any] = {
+        "d": WIDTH,
+        "L": BLOCKS,
+        "l": BLOCKS - 1,
+        "n_in": n_in,
+        "n_out": n_out,
+        **_DEFAULTS,
+    }
+    for name, value in record.options.items():
+        if value is not None:
+            values[name] = evaluated(value, values) if isinstance(value, str) else value
+    (std,) = [rule.options.get("std", 0.0) for rule in [draw.rule("*", values)]]
+    if draw.law == "uniform":
+        std = evaluated(draw.std, values)
+    return f"{std:.3g}"
+
+
+def _roles(record: "CodeBase") -> str:
+    """Return the formulas, each with the roles that share it."""
+    shared: dict[str, list[str]] = {}
+    for role, draw in record.draws.items():
+        law = "" if draw.law == "normal" else f" ({draw.law})"
+        shared.setdefault(f"`{draw.std}`{law}", []).append(role)
+    return "<br>".join(f"{', '.join(roles)}: {text}" for text, roles in shared.items())
+
+
+def _source(record: "CodeBase") -> str:
+    options = ", ".join(
+        f"`{name}`" if value is None else f"`{name}={value}`"
+        for name, value in record.options.items()
+    )
+    parts = [f"{record.repository}, `{record.file}` ({record.date}).", record.note]
+    return " ".join(filter(None, [*parts, f"Options: {options}." if options else ""]))

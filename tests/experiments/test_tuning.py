@@ -1,0 +1,89 @@
+"""The best rate of each arm is chosen on other seeds, and a diverged run always counts."""
+
+import math
+
+import pytest
+
+from initguide.experiments.claims.claim import at_best
+from initguide.experiments.rows import grid
+from initguide.experiments.tuning import CHOOSING, tuned
+
+RATES = (0.01, 0.03, 0.1, 0.3, 1.0)
+
+
+def sweep_of(loss_of):
+    def run(seeds):
+        runs = grid(initialization=["a", "b"], lr=RATES, seed=seeds)
+        return [one | {"loss": loss_of(one)} for one in runs]
+
+    return run
+
+
+def best_of(rows, name):
+    rates = {row["lr"] for row in rows if row["initialization"] == name and row["best"]}
+    (rate,) = rates
+    return rate
+
+
+def parabola(least):
+    return lambda one: 1 + math.log10(one["lr"] / least[one["initialization"]]) ** 2
+
+
+@pytest.mark.parametrize("least", [{"a": 0.03, "b": 0.3}, {"a": 0.1, "b": 0.03}])
+def test_each_arm_has_its_own_best_rate(least):
+    rows = tuned(sweep_of(parabola(least)), [4, 7])
+    assert {name: best_of(rows, name) for name in "ab"} == least
+    assert {row["seed"] for row in rows} == {4, 7}
+    assert at_best(initialization="a")(rows) == [1, 1]
+
+
+def test_the_rate_is_chosen_on_other_seeds_than_those_reported():
+    def loss(one):
+        # The seeds to report would choose 0.3.
+        least = 0.03 if one["seed"] in CHOOSING else 0.3
+        return 1 + math.log10(one["lr"] / least) ** 2
+
+    rows = tuned(sweep_of(loss), [0, 1, 2])
+    assert best_of(rows, "b") == 0.03
+    assert at_best(initialization="b")(rows) == pytest.approx([2] * 3)
+
+
+@pytest.mark.parametrize("edge", [0.01, 1.0])
+def test_a_best_at_the_edge_has_no_value(edge):
+    rows = tuned(sweep_of(parabola({"a": edge, "b": 0.1})), [0, 1])
+    assert all(map(math.isnan, at_best(initialization="a")(rows)))
+    assert at_best(initialization="b")(rows) == [1, 1]
+
+
+@pytest.mark.parametrize("lost", [math.nan, math.inf])
+def test_one_diverged_run_rules_a_rate_out(lost):
+    def loss(one):
+        if (one["lr"], one["seed"]) == (0.1, CHOOSING[1]):
+            return lost
+        return parabola({"a": 0.1, "b": 0.1})(one)
+
+    assert best_of(tuned(sweep_of(loss), [0]), "a") in (0.03, 0.3)
+
+
+def test_a_reported_run_that_diverged_is_infinite():
+    def loss(one):
+        return math.nan if one["seed"] == 1 else parabola({"a": 0.1, "b": 0.1})(one)
+
+    assert at_best(initialization="a")(tuned(sweep_of(loss), [0, 1])) == [1, math.inf]
+
+
+def test_equal_losses_take_the_rate_in_the_middle():
+    flat = tuned(sweep_of(lambda one: 2.3 - 0.001 * one["lr"]), [0])
+    assert best_of(flat, "a") == 0.1
+
+
+def test_bad_input_is_named():
+    run = sweep_of(lambda one: 1.0)
+    with pytest.raises(ValueError, match=rf"must not be .* the rates; got {CHOOSING[0]}"):
+        tuned(run, [0, CHOOSING[0]])
+
+    def few(seeds):
+        return [row for row in run(seeds) if row["lr"] < 1]
+
+    with pytest.raises(ValueError, match="at least five learning rates; got 4"):
+        tuned(few, [0])

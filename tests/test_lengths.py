@@ -1,0 +1,70 @@
+"""The guide's pages as long as a reader has patience for: whole pages, first figures, code."""
+
+from pathlib import Path
+from urllib.parse import urljoin
+
+import pytest
+from mkdocs.utils.yaml import yaml_load
+from playwright.sync_api import Browser
+
+ROOT = Path(__file__).resolve().parents[1]
+LONG = ("guide/best-practices/", "guide/exercises/")
+# One screen that is a card, and a page of questions: neither begins with a figure.
+NO_FIGURE = ("guide/summary/", "guide/exercises/", "guide/myths/")
+
+MEASURE = """() => {
+    const article = document.querySelector("article");
+    const box = (element) => element.getBoundingClientRect();
+    const open = (element) => !element.closest("details:not([open])");
+    const shown = [...article.querySelectorAll("figure, svg, canvas, .playground")]
+        .filter((element) => open(element) && box(element).height > 60);
+    const code = [...article.querySelectorAll(".highlight")].filter(open);
+    return {
+        page: box(article).height,
+        figure: Math.min(1e9, ...shown.map((element) => box(element).top + scrollY)),
+        code: Math.max(0, ...code.map((element) => box(element).height)),
+    };
+}"""
+
+
+def core() -> list[str]:
+    """Return the addresses of the guide's pages, from the nav."""
+    nav = yaml_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
+    (guide,) = (entry["Guide"] for entry in nav if "Guide" in entry)
+    files = []
+    while guide:
+        entry = guide.pop(0)
+        values = [entry] if isinstance(entry, str) else list(entry.values())
+        for value in values:
+            if isinstance(value, list):
+                guide = [*value, *guide]
+            else:
+                files.append(value)
+    return [f"{name.removesuffix('.md').removesuffix('index').rstrip('/')}/" for name in files]
+
+
+@pytest.fixture(scope="module")
+def measured(browser: Browser, address: str) -> dict[str, dict[str, float]]:
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    found = {}
+    for url in core():
+        page.goto(urljoin(address, url))
+        page.wait_for_load_state("networkidle")
+        found[url] = page.evaluate(MEASURE)
+    page.close()
+    return found
+
+
+@pytest.mark.parametrize("url", core())
+def test_a_page_of_the_guide_is_short(measured: dict[str, dict[str, float]], url: str):
+    assert measured[url]["page"] <= (7000 if url in LONG else 5000)
+
+
+@pytest.mark.parametrize("url", [url for url in core() if url not in NO_FIGURE])
+def test_the_first_figure_is_in_sight(measured: dict[str, dict[str, float]], url: str):
+    assert measured[url]["figure"] <= 900
+
+
+@pytest.mark.parametrize("url", core())
+def test_open_code_is_short(measured: dict[str, dict[str, float]], url: str):
+    assert measured[url]["code"] <= 300
