@@ -46,9 +46,10 @@ _DEEP_COPIED = (random.Random, torch.Generator, np.random.Generator, np.random.R
 _DEEP_COPIED += (np.random.BitGenerator, np.ndarray, array.array, bytearray)
 # Python classes are built on one of these; objects of other C types are shared.
 _BASES = (OrderedDict, dict, list, set, deque, BaseException, types.SimpleNamespace, object)
-# The instances of these packages are shared: they hold threads, handles or settings.
+# The instances of these packages are shared: they hold threads, handles, settings or declarations.
 _SHARED = {"torch", "numpy", "initguide", "logging", "ctypes", "socket", "subprocess"}
 _SHARED |= {"threading", "concurrent", "multiprocessing", "asyncio", "contextvars"}
+_SHARED |= {"dataclasses", "typing", "inspect"}
 
 
 def package_of(name: Any) -> str:

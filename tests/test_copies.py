@@ -1,5 +1,6 @@
 """Private copies hold what their originals hold, and share nothing that a call could change."""
 
+import dataclasses
 import itertools
 import threading
 import weakref
@@ -30,6 +31,16 @@ def test_a_container_keeps_its_class_and_content(name):
     assert new is not value
     assert type(new) is type(value)
     assert new == value
+
+
+def test_the_fields_of_a_dataclass_stay_its_fields():
+    # `dataclasses.fields` compares marks of the fields by identity.
+    @dataclasses.dataclass
+    class Output:
+        logits: list
+
+    Output.__dataclass_fields__ = private_copy(Output.__dataclass_fields__)
+    assert [field.name for field in dataclasses.fields(Output([]))] == ["logits"]
 
 
 def test_details_of_containers():
