@@ -3,7 +3,6 @@
 from playwright.sync_api import Browser
 
 QUERIES = {
-    "he init": "guide/methods/he/",
     "kaiming": "guide/methods/he/",
     "kaiming relu": "guide/methods/he/",
     "xavier": "guide/methods/xavier/",

@@ -33,7 +33,7 @@ METHODS = (
     ),
     CodeBase(
         "t-fixup",
-        "X. S. Huang et al. (2020), Improving Transformer Optimization Through Better "
+        "X. S. Huang and others (2020), Improving Transformer Optimization Through Better "
         "Initialization",
         "PMLR 119:4475",
         MappingProxyType(
@@ -82,7 +82,7 @@ METHODS = (
     ),
     CodeBase(
         "completep",
-        "N. Dey et al. (2025), Don't Be Lazy: CompleteP Enables Compute-Efficient Deep "
+        "N. Dey and others (2025), Don't Be Lazy: CompleteP Enables Compute-Efficient Deep "
         "Transformers",
         "arXiv:2505.01618",
         MappingProxyType(
