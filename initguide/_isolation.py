@@ -221,6 +221,10 @@ def _scopes_of_classes(
 ) -> Iterator[tuple[_Scope, set[str] | None]]:
     """Yield the classes of the copied objects, each with the names to copy; None is all."""
     for kind in {kind: None for cls in [*copies.classes] for kind in cls.__mro__}:
+        # Python refuses `type.__setattr__` for classes that C code guards by its own.
+        setter = type(kind).__setattr__
+        if setter is not type.__setattr__ and isinstance(setter, types.WrapperDescriptorType):
+            continue
         if id(kind) not in scopes:
             scopes[id(kind)] = _Scope(
                 lambda kind=kind: dict(vars(kind)),

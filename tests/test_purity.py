@@ -68,6 +68,18 @@ def test_a_module_alone_does_not_run_to_be_recognized():
     assert [*differences(before, fingerprint(norm))] == []
 
 
+def test_objects_of_a_library_in_c_are_left_alone():
+    # JAX guards the attributes of such classes.
+    import jax.numpy as jnp
+
+    model = Base()
+    model.kernel = jnp.ones((3, 3))
+    model.place = model.kernel.sharding
+    before = fingerprint(model)
+    init.plan(model)
+    assert [*differences(before, fingerprint(model))] == []
+
+
 def test_an_error_in_the_middle_leaves_no_copies_behind(monkeypatch):
     model = side_effects.AppendsToGlobals()
     before = fingerprint(model)

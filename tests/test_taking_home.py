@@ -57,6 +57,12 @@ def test_a_script_is_the_code_in_cells_without_output():
     assert take_home.script("# Only\n\ntext") == ""
 
 
+def test_the_name_of_a_script_hides_no_module_of_python():
+    names = {"guide/methods/random.md": "random_page.py", "guide/methods/he.md": "he.py"}
+    assert {uri: take_home.script_name(uri) for uri in names} == names
+    assert take_home.script_name("index.md") == "home.py"
+
+
 def test_a_downloaded_script_runs(site: Path, tmp_path: Path):
     page = (site / DOWNLOADED / "index.html").read_text(encoding="utf-8")
     (name,) = re.findall(r'<a href="([\w-]+\.py)" download', page)

@@ -6,6 +6,7 @@ beside the page, as `index.md`, with the numbers and figures that the build made
 
 import posixpath
 import re
+import sys
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
@@ -68,7 +69,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 def on_page_context(context: dict, page: Page, config: MkDocsConfig, nav: object) -> dict:
     """Name the page's script for the template, and describe the page by its first paragraph."""
     uri = page.file.src_uri
-    context["script_name"] = _script_name(uri) if uri in _scripts else None
+    context["script_name"] = script_name(uri) if uri in _scripts else None
     first = _PARAGRAPH.search(page.content or "")
     page.meta.setdefault("description", escape(described(first[1] if first else "")))
     return context
@@ -81,7 +82,7 @@ def on_post_build(config: MkDocsConfig) -> None:
         path = site / _folder(uri)
         path.write_text(text, encoding="utf-8")
         if uri in _scripts:
-            path.with_name(_script_name(uri)).write_text(_scripts[uri], encoding="utf-8")
+            path.with_name(script_name(uri)).write_text(_scripts[uri], encoding="utf-8")
     root = config.site_url or ""
     (site / "llms.txt").write_text(index(_navigation[0], config, root), encoding="utf-8")
     uris = [page.file.src_uri for page in _navigation[0].pages]
@@ -163,8 +164,10 @@ def _folder(uri: str) -> str:
     return "index.md" if stem == "index" else f"{stem.removesuffix('/index')}/index.md"
 
 
-def _script_name(uri: str) -> str:
-    return f"{posixpath.basename(posixpath.dirname(_folder(uri))) or 'home'}.py"
+def script_name(uri: str) -> str:
+    """Return the file name of a page's script, which must not be that of a module of Python."""
+    name = posixpath.basename(posixpath.dirname(_folder(uri))) or "home"
+    return f"{name}_page.py" if name in sys.stdlib_module_names else f"{name}.py"
 
 
 def _documented(name: str) -> str:

@@ -132,7 +132,7 @@ def test_noise_that_is_not_understood_is_refused_by_name():
             return F.linear(x, self.mu_w + scale * self.eps, self.mu_b + self.sigma_b)
 
     with pytest.raises(ValueError, match=r"got none for sigma_w: .*uses it in exp"):
-        init.plan(Bayesian(256, 256, None))
+        init.plan(Bayesian(256, 256, None), keep_deliberate=False)
 
 
 def test_a_masked_weight_is_a_weight():
