@@ -27,7 +27,7 @@ images = {"image": sitzmann_2020.picture().numpy()} | {
 }
 _, panels = plt.subplot_mosaic("aabbcc;dddeee", figsize=(6.8, 6), height_ratios=(2, 3))
 for place, (name, image) in zip("abc", images.items(), strict=True):
-    panels[place].imshow(image, cmap="gray", vmin=-1, vmax=1)
+    panels[place].imshow(image, cmap="gray", vmin=-1, vmax=1, interpolation="none")
     panels[place].set_title(name)
     panels[place].axis("off")
 axes = [panels[place] for place in "de"]
