@@ -26,9 +26,9 @@ RATES: dict[str, tuple[float, ...]] = {
 def run(
     seeds: Iterable[int],
     depths: Sequence[int] = (22, 30),
-    width: int = 64,
+    width: int = 48,
     rates: Mapping[str, Sequence[float]] = RATES,
-    steps: int = 300,
+    steps: int = 200,
 ) -> Rows:
     """Train ReLU networks on the digits, from Xavier's and from He's variance, at several rates.
 
@@ -57,7 +57,7 @@ def _network(depth: int, width: int, name: str, seed: int) -> nn.Module:
 CLAIM = Claim(
     paper="he2015",
     headline="Of 22 ReLU layers He's start learns faster; of 30, Xavier's does not learn at all.",
-    setup="Digits, ReLU layers of 64 units, 300 steps of gradient descent, each start at the best "
+    setup="Digits, ReLU layers of 48 units, 200 steps of gradient descent, each start at the best "
     "of five learning rates.",
     run=run,
     checks=(
