@@ -21,9 +21,9 @@ from initguide.graph.operations import (
 
 # Operations that pass the signal on to the activation: sums, norms, dropout, pooling, reshapes.
 _PASSING = re.compile(
-    r"i?add|i?sub|neg|view|reshape|(un)?flatten|permute|transpose|movedim|contiguous|(un)?squeeze|"
+    r"i?add|i?sub|neg|(view|reshape|expand)(_as)?|(un)?flatten|permute|transpose|movedim|contiguous|(un)?squeeze|"
     r"chunk|split|cat|concat|stack|getitem|mean|sum|amax|\w+_pool\dd|(alpha_)?dropout(\dd)?|"
-    r"\w+_norm|to|float|type|clone|detach|expand(_as)?|repeat(_interleave)?|interpolate|pad|"
+    r"\w+_norm|to|float|type|clone|detach|repeat(_interleave)?|interpolate|pad|"
     r"pixel_shuffle|unbind|roll|flip|m?T|index_(add|select)|scatter(_add|_reduce)?|gather|t|"
     r"adjoint|swapaxes|swapdims|copy|setitem|masked_(fill|scatter)|where|index_put|narrow|select|"
     r"tensor_split|unfold|adaptive_\w+_pool\dd"

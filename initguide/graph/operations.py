@@ -4,13 +4,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from torch import fx
+from torch import fx, nn
 
 # Operations that move or convert values.
 MOVES = {"view", "reshape", "expand", "to", "float", "type", "type_as", "contiguous", "clone"}
 MOVES |= {"unsqueeze", "squeeze", "flatten", "detach", "repeat", "getattr", "getitem", "chunk"}
 MOVES |= {"interpolate", "split", "half", "bfloat16", "double", "expand_as", "neg", "index_select"}
 MOVES |= {"repeat_interleave", "permute", "select", "narrow", "unbind", "broadcast_to"}
+MOVES |= {"view_as", "reshape_as"}
 TRANSPOSES = {"t", "T", "mT", "transpose", "swapaxes", "swapdims"}
 MATRIX_PRODUCTS = {"matmul", "mm", "bmm", "grouped_mm", "einsum", "sparse_mm", "spmm"}
 SUMS = {"add", "iadd", "radd", "sub", "isub", "rsub"}
@@ -22,6 +23,9 @@ WITHOUT_SIGNAL = {"gt", "lt", "ge", "le", "eq", "ne", "logical_and", "logical_or
 WITHOUT_SIGNAL |= {"invert", "size", "zeros_like", "ones_like", "full_like", "empty_like"}
 WITHOUT_SIGNAL |= {"new_zeros", "new_ones", "new_empty", "new_full", "argmax", "argsort", "one_hot"}
 WITHOUT_SIGNAL |= {"nonzero", "histc", "bincount", "numel", "dim", "isnan", "isinf"}
+# Operations that write a signal to positions of another one.
+_WRITES_AT_POSITIONS = {"setitem", "index_add", "index_copy", "index_put", "index_reduce"}
+_WRITES_AT_POSITIONS |= {"scatter", "scatter_add", "scatter_reduce"}
 # Conversions of a type, which change no value.
 CASTS = {"to", "float", "half", "bfloat16", "double", "type", "type_as", "contiguous", "clone"}
 
@@ -71,11 +75,28 @@ def value_inputs(node: fx.Node) -> list[fx.Node]:
     name, args = operation_name(node), [each for each in node.args if isinstance(each, fx.Node)]
     if name in WITHOUT_SIGNAL:
         return []
-    if name in ("getitem", "gather", "index_select", "take_along_dim"):
+    # Of the second tensor in `x.view_as(y)`, only the shape or the type is read.
+    if name in ("getitem", "gather", "index_select", "take_along_dim") or name.endswith("_as"):
         return args[:1]
-    if name in ("setitem", "index_add", "index_copy", "scatter", "scatter_add", "scatter_reduce"):
+    if name in _WRITES_AT_POSITIONS:
         return [args[0], args[-1]] if args else []
     return node.all_input_nodes
+
+
+def is_write(node: fx.Node, root: nn.Module | None = None) -> bool:
+    """Return whether an operation changes its first argument in place.
+
+    Args:
+        node: The node of the operation.
+        root: The module whose forward the graph shows, if the graph calls modules by its names.
+    """
+    if node.op == "call_module":
+        return root is not None and bool(
+            getattr(root.get_submodule(str(node.target)), "inplace", False)
+        )
+    name = str(getattr(node.target, "__name__", node.target))
+    is_inplace = name.endswith("_") and not name.endswith("__")
+    return name.strip("_") == "setitem" or is_inplace or node.kwargs.get("inplace") is True
 
 
 def is_own_norm(node: fx.Node) -> bool:
