@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from initguide._torch_internals import names_to_unpack
-from initguide.graph.operations import is_write
+from initguide.graph.operations import is_write, operation_name
 from initguide.graph.writes import Writes
 
 # How many operations on proxies and lengths a trace may take, and how many more for each module.
@@ -152,7 +152,7 @@ class TensorProxy(fx.Proxy):
 
     def __iter__(self) -> Iterator[Any]:
         # torch.fx disassembles the whole bytecode of the caller for this, which is slow.
-        count, this = names_to_unpack(), cast("Any", self)
+        count, this = names_to_unpack() or _part_count(self.node), cast("Any", self)
         return iter([this[i] for i in range(count)]) if count else super().__iter__()
 
     def __int__(self) -> int:
@@ -165,6 +165,15 @@ class TensorProxy(fx.Proxy):
 
     def __setitem__(self, key: Any, value: Any) -> None:
         self.tracer.create_proxy("call_function", operator.setitem, (self, key, value), {})
+
+
+def _part_count(node: fx.Node) -> int:
+    """Return how many parts a node makes of a tensor, or 0 if its arguments do not tell."""
+    named = [value for key, value in node.kwargs.items() if key not in ("input", "dim")]
+    name, given = operation_name(node), [*node.args[1:], *named, None][0]
+    if name in ("split", "split_with_sizes", "tensor_split") and isinstance(given, (list, tuple)):
+        return len(given) + (name == "tensor_split")
+    return given if name in ("chunk", "tensor_split") and type(given) is int else 0
 
 
 class NeedsDataError(Exception):
