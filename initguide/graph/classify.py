@@ -15,6 +15,7 @@ from initguide.graph.model_graph import ModelGraph
 from initguide.graph.operations import (
     FACTORS,
     MATRIX_PRODUCTS,
+    SIZES,
     WITHOUT_SIGNAL,
     operation_name,
 )
@@ -29,7 +30,6 @@ _PASSING = re.compile(
     r"tensor_split|unfold|adaptive_\w+_pool\dd"
 )
 _ATTENTION = {"scaled_dot_product_attention", "softmax", "log_softmax", "baddbmm"}
-_SIZES = {"norm", "vector_norm", "std", "var", "var_mean"}
 # Activations that torch has and `FUNCTIONS` has not.
 _TORCH_ACTIVATIONS = ("sin", "cos", "erf", "abs")
 
@@ -54,7 +54,7 @@ def classify(node: fx.Node, view: ModelGraph) -> tuple[str, str, Any]:
         if len(signals) == 1 or (name in MATRIX_PRODUCTS and _averages(node)):
             return "pass", name, None
         return ("product" if name in FACTORS else "attention"), name, None
-    if name in {*_ATTENTION, *WITHOUT_SIGNAL, *_SIZES, "getattr"}:
+    if name in {*_ATTENTION, *WITHOUT_SIGNAL, *SIZES, "getattr"}:
         return "attention", name, None
     if name == "glu":
         return "activation", name, glu()

@@ -1,33 +1,41 @@
 """The operations of a graph by name, in groups that the roles and the search share."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Reversible
 from dataclasses import dataclass
 from typing import Any
 
 from torch import fx, nn
 
-# Operations that move or convert values.
-MOVES = {"view", "reshape", "expand", "to", "float", "type", "type_as", "contiguous", "clone"}
-MOVES |= {"unsqueeze", "squeeze", "flatten", "detach", "repeat", "getattr", "getitem", "chunk"}
-MOVES |= {"interpolate", "split", "half", "bfloat16", "double", "expand_as", "neg", "index_select"}
-MOVES |= {"repeat_interleave", "permute", "select", "narrow", "unbind", "broadcast_to"}
-MOVES |= {"view_as", "reshape_as"}
+# Conversions of a type, which change no value.
+CASTS = {"to", "float", "half", "bfloat16", "double", "type", "type_as", "contiguous", "clone"}
+CASTS |= {"detach"}
+# Operations that move each value to another place.
+RESHAPES = {"view", "reshape", "view_as", "reshape_as", "flatten", "unflatten", "unsqueeze"}
+RESHAPES |= {"squeeze", "permute", "movedim"}
+# Operations that take parts of a signal.
+SPLITS = {"chunk", "split", "tensor_split", "unbind", "getitem", "narrow", "select"}
+# Operations that move, convert or repeat values, or take some of them.
+MOVES = {*CASTS, *RESHAPES, *SPLITS, "expand", "expand_as", "broadcast_to", "repeat", "getattr"}
+MOVES |= {"repeat_interleave", "interpolate", "neg", "index_select"}
 TRANSPOSES = {"t", "T", "mT", "transpose", "swapaxes", "swapdims"}
 MATRIX_PRODUCTS = {"matmul", "mm", "bmm", "grouped_mm", "einsum", "sparse_mm", "spmm"}
-SUMS = {"add", "iadd", "radd", "sub", "isub", "rsub"}
-FACTORS = {"mul", "imul", "rmul", "multiply", "truediv", "itruediv", "div", "divide"}
-# Operations that reduce a signal to its mean or to its size.
-REDUCTIONS = {"mean", "sum", "norm", "vector_norm", "std", "var", "var_mean", "amax"}
+ADDS = {"add", "iadd", "radd"}
+SUMS = {*ADDS, "sub", "isub", "rsub"}
+JOINS = {"cat", "concat"}
+QUOTIENTS = {"truediv", "itruediv", "div", "divide"}
+FACTORS = {*QUOTIENTS, "mul", "imul", "rmul", "multiply"}
+# Operations that reduce a signal to its size, or to its size or mean.
+SIZES = {"norm", "vector_norm", "std", "var", "var_mean"}
+REDUCTIONS = {*SIZES, "mean", "sum", "amax"}
+CONDITIONS = {"gt", "lt", "ge", "le", "eq", "ne", "logical_and", "logical_or", "logical_not"}
 # Operations whose results are positions, conditions or fresh tensors, which carry no signal.
-WITHOUT_SIGNAL = {"gt", "lt", "ge", "le", "eq", "ne", "logical_and", "logical_or", "logical_not"}
-WITHOUT_SIGNAL |= {"invert", "size", "zeros_like", "ones_like", "full_like", "empty_like"}
-WITHOUT_SIGNAL |= {"new_zeros", "new_ones", "new_empty", "new_full", "argmax", "argsort", "one_hot"}
-WITHOUT_SIGNAL |= {"nonzero", "histc", "bincount", "numel", "dim", "isnan", "isinf"}
+WITHOUT_SIGNAL = {*CONDITIONS, "invert", "size", "zeros_like", "ones_like", "full_like"}
+WITHOUT_SIGNAL |= {"empty_like", "new_zeros", "new_ones", "new_empty", "new_full", "argmax"}
+WITHOUT_SIGNAL |= {"argsort", "one_hot", "nonzero", "histc", "bincount", "numel", "dim"}
+WITHOUT_SIGNAL |= {"isnan", "isinf"}
 # Operations that write a signal to positions of another one.
 _WRITES_AT_POSITIONS = {"setitem", "index_add", "index_copy", "index_put", "index_reduce"}
 _WRITES_AT_POSITIONS |= {"scatter", "scatter_add", "scatter_reduce"}
-# Conversions of a type, which change no value.
-CASTS = {"to", "float", "half", "bfloat16", "double", "type", "type_as", "contiguous", "clone"}
 
 
 def operation_name(node: fx.Node) -> str:
@@ -61,11 +69,30 @@ class Use:
     functions: tuple[str, ...] = ()
 
 
-def depends_on(starts: Iterable[fx.Node], nodes: Iterable[fx.Node]) -> set[fx.Node]:
-    """Return the starts and the nodes that depend on them; `nodes` are in the graph's order."""
+def depends_on(
+    starts: Iterable[fx.Node], nodes: Iterable[fx.Node], without: Container[fx.Node] = ()
+) -> set[fx.Node]:
+    """Return the starts and the nodes that depend on them.
+
+    Args:
+        starts: The nodes to start from.
+        nodes: All nodes, in the order of the graph.
+        without: Nodes through which no way leads.
+    """
     found = set(starts)
     for node in nodes:
-        if any(each in found for each in node.all_input_nodes):
+        if node not in without and any(each in found for each in node.all_input_nodes):
+            found.add(node)
+    return found
+
+
+def leads_to(
+    ends: Iterable[fx.Node], nodes: Reversible[fx.Node], without: Container[fx.Node] = ()
+) -> set[fx.Node]:
+    """Return the ends and the nodes on which they depend; the arguments are as above."""
+    found = set(ends)
+    for node in reversed(nodes):
+        if node not in without and any(each in found for each in node.users):
             found.add(node)
     return found
 
