@@ -155,3 +155,16 @@ def run_eagerly() -> AbstractContextManager[object]:
     # Before this import, which is slow, no module can be compiled.
     is_loaded = "torch._dynamo" in sys.modules
     return torch.compiler.set_stance("force_eager") if is_loaded else nullcontext()
+
+
+def computes_from(module: nn.Module, key: str) -> str:
+    """Return the name of the hook that computes a weight from a parameter before each forward.
+
+    Old-style weight norm and spectral norm and pruning have such hooks, and replace `weight` by
+    `weight_orig`, or by `weight_g` and `weight_v`. Other parameters give an empty text.
+    """
+    for hook in module._forward_pre_hooks.values():
+        weight = getattr(hook, "name", None) or getattr(hook, "_tensor_name", None)
+        if isinstance(weight, str) and key.startswith(f"{weight}_"):
+            return type(hook).__name__
+    return ""

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import torch
 from torch import nn
 
-from initguide._torch_internals import CLASS_PREFIXES
+from initguide._torch_internals import CLASS_PREFIXES, computes_from
 from initguide.fans import Fans, fans, packed_in
 from initguide.gains import unit_gain
 from initguide.graph.layer_info import LAYERS, PACKED, LayerInfo
@@ -87,10 +88,23 @@ def _without_rule_message(entries: list[ParamPlan], trace: Trace) -> str:
     roles = [trace.roles.get(name) for name in names[:5]]
     operations = dict.fromkeys(role.operation for role in roles if role and role.operation)
     used_in = f" (the forward uses it in {', '.join(operations)}, which suggests no method)"
+    advice = (
+        f"put Rule({names[0]!r}, ...) before the recipe, or 'keep' after it to leave them "
+        f"unchanged{used_in if operations else ''}"
+    )
+    advice = next(filter(None, map(_of_wrapped, entries)), advice)
+    return f"each parameter must have a rule; got none for {listed}: {advice}"
+
+
+def _of_wrapped(entry: ParamPlan) -> str:
+    """Return what to do if a parameter belongs to a layer that was changed after it was made."""
+    name, (_, module, key) = entry.param.name, entry.param.holders[0]
+    if isinstance(module, torch.jit.ScriptModule):
+        return "initialize the model before you script it"
+    change = computes_from(module, key)
     return (
-        f"each parameter must have a rule; got none for {listed}: put Rule({names[0]!r}, ...) "
-        f"before the recipe, or 'keep' after it to leave them unchanged"
-        f"{used_in if operations else ''}"
+        change
+        and f"initialize the model before you add {change}, which computes a weight from {name!r}"
     )
 
 

@@ -1,5 +1,6 @@
 """Bad input at the model level: an error that names the layer or rule, and nothing has changed."""
 
+import copy
 import math
 import random
 from collections.abc import Callable
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import prune
 
 import initguide as init
 from initguide import Rule
@@ -354,6 +356,33 @@ def test_a_rule_of_the_caller_applies_to_frozen_parameters():
     assert not model.first.weight.any()
     assert model.last.weight.tolist() == [[2] * 8] * 3
     assert model.norm.running_mean.tolist() == [3.0] * 8
+
+
+CHANGES = {
+    "weight norm": (nn.utils.weight_norm, "before you add WeightNorm, .* from '0.weight_g'"),
+    "spectral norm": (
+        nn.utils.spectral_norm,
+        "before you add SpectralNorm, .* from '0.weight_orig'",
+    ),
+    "pruning": (
+        lambda layer: prune.l1_unstructured(layer, "weight", 0.3),
+        "before you add L1Unstructured, .* from '0.weight_orig'",
+    ),
+    "pruning twice": (
+        lambda layer: prune.random_unstructured(prune.identity(layer, "weight"), "weight", 0.2),
+        "before you add PruningContainer, .* from '0.weight_orig'",
+    ),
+    "a script": (torch.jit.script, "before you script it"),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*is deprecated")
+@pytest.mark.parametrize(("change", "message"), CHANGES.values(), ids=CHANGES)
+@pytest.mark.parametrize("layer", [nn.Linear(256, 300), nn.Conv2d(32, 300, 3)])
+def test_a_layer_that_was_changed_before_says_what_to_do(change, message, layer):
+    model = nn.Sequential(change(copy.deepcopy(layer)), nn.ReLU())
+    with pytest.raises(ValueError, match=f"initialize the model {message}"):
+        init.plan(model)
 
 
 def test_a_frozen_parameter_on_the_meta_device_must_have_a_rule():
