@@ -2,6 +2,7 @@
 
 import functools
 import os
+import warnings
 from itertools import pairwise
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -116,7 +117,13 @@ def _autoencoder():
 
 
 def _lora(name, config):
-    return lambda: peft.get_peft_model(from_transformers.build(name), config)
+    def build():
+        with warnings.catch_warnings():
+            # peft reads a name of transformers that is about to go.
+            warnings.simplefilter("ignore", FutureWarning)
+            return peft.get_peft_model(from_transformers.build(name), config)
+
+    return build
 
 
 class TiedByFunction(nn.Module):
