@@ -8,6 +8,7 @@ nothing. [initialize_][initguide.initialize_] draws the values.
 import inspect
 import warnings
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -253,7 +254,8 @@ def _rules(
     """Return the rules in order, each with the name of its recipe; the caller's have none."""
     if isinstance(recipe, str):
         if recipe not in RECIPES:
-            raise ValueError(f"recipe must be {one_of(RECIPES)}; got {recipe!r}")
+            names = dict.fromkeys((*get_close_matches(recipe, RECIPES), *RECIPES))
+            raise ValueError(f"recipe must be {one_of(names)}; got {recipe!r}")
         make = RECIPES[recipe]
         if options and not _takes_options(make):
             raise TypeError(f"recipe {recipe!r} has no options; got {next(iter(options))!r}")

@@ -40,7 +40,7 @@ def size(y: Tensor) -> float | Tensor:
 def moments(y: Tensor, axis: int | None) -> Moments:
     """Return mean, std over the batch and root mean square.
 
-    The std is taken over the inputs (the positions along `axis`) for each unit, and its square is
+    The std is taken over the batch (the positions along `axis`) for each unit, and its square is
     averaged over the units. Without an axis it is NaN. The result is a tensor unless `y` is on a
     CPU, so that the device need not be waited for.
     """

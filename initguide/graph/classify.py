@@ -17,6 +17,7 @@ from initguide.graph.operations import (
     MATRIX_PRODUCTS,
     SIZES,
     WITHOUT_SIGNAL,
+    is_softmax,
     operation_name,
 )
 
@@ -69,8 +70,7 @@ def _averages(node: fx.Node) -> bool:
         source = each
         while operation_name(source) in ("dropout", "to", "float") and source.all_input_nodes:
             source = source.all_input_nodes[0]
-        module = source.meta.get("module")
-        if operation_name(source) == "softmax" or isinstance(module, nn.Softmax):
+        if is_softmax(source):
             return True
     return False
 

@@ -153,3 +153,10 @@ def _is_size_of(size: fx.Node, signal: fx.Node) -> bool:
 def is_norm_call(node: fx.Node) -> bool:
     """Return whether a node calls a norm of torch as a function, such as `F.layer_norm`."""
     return node.op == "call_function" and operation_name(node).endswith("_norm")
+
+
+def is_softmax(node: fx.Node) -> bool:
+    """Return whether a node calls a softmax, as a function or as a module."""
+    if node.op == "call_module":
+        return isinstance(node.meta.get("module"), nn.Softmax)
+    return operation_name(node) == "softmax"

@@ -220,6 +220,9 @@ def _role_in(name: str, use: Use, dynamic: Collection[fx.Node]) -> tuple[RoleKin
     if name in ("addmm", "baddbmm"):
         in_out = not use.transposed if position == 2 else use.transposed
         return ("shift", False) if position == 0 else ("weight", in_out)
+    if name in ("addcmul", "addcdiv"):
+        # `addcmul(shift, scale, x)` is `shift + scale * x`.
+        return ("shift" if position == 0 else "scale"), False
     if name == "scaled_dot_product_attention":
         mask = position == 3 or user.kwargs.get("attn_mask") is source
         return ("shift" if mask else "table"), False

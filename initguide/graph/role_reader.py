@@ -5,20 +5,28 @@ multiplied by another projection.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 from torch import fx, nn
 
 from initguide.activations import FUNCTIONS
 from initguide.graph.classify import is_elementwise
 from initguide.graph.layer_info import LAYERS, NORMS, PACKED, LayerInfo
-from initguide.graph.operations import FACTORS, MATRIX_PRODUCTS, operation_name, value_inputs
+from initguide.graph.operations import (
+    FACTORS,
+    MATRIX_PRODUCTS,
+    depends_on,
+    is_norm_call,
+    is_softmax,
+    operation_name,
+    value_inputs,
+)
 from initguide.graph.trace import Trace
 
 _SPLITS = {"chunk", "split", "tensor_split", "unbind", "getitem", "narrow"}
 _CHOICES = {"topk", "sort", "argsort"}
 _QKV = ("query", "key", "value")
-# What common names mean, for the parts of a forward that cannot be traced. The first match decides.
+# The roles of common names, used where a forward cannot be traced. The first match decides.
 _NAMES = (
     ("position", r"wpe|pos(ition)?_?emb\w*|\w*position_embeddings"),
     ("embedding", r"wte|tok_embeddings|embed_tokens|word_embeddings|embed_in"),
@@ -36,7 +44,7 @@ _NAMES = (
 
 
 def role_by_name(layer: str) -> str:
-    """Return the role that a common name of a layer tells, or an empty text."""
+    """Return the role that the name of a layer usually has, or an empty text."""
     parts = layer.removesuffix(".weight").split(".")
     for kind, pattern in _NAMES:
         if re.fullmatch(pattern, parts[-1]):
@@ -45,26 +53,21 @@ def role_by_name(layer: str) -> str:
 
 
 class RoleReader:
-    """Read the roles of the layers in one graph."""
+    """Read the roles of the layers in one graph, in steps that share what was found so far."""
 
     def __init__(
         self,
         prefix: str,
         graph: fx.Graph,
-        modules: dict[str, nn.Module],
+        model: nn.Module,
         trace: Trace,
         kinds: dict[str, str],
     ) -> None:
-        self.graph, self.trace, self.kinds, self.root = graph, trace, kinds, modules[""]
-        self.modules = {
-            node: modules[prefix + str(node.target)]
-            for node in graph.nodes
-            if node.op == "call_module" and prefix + str(node.target) in modules
-        }
+        self.graph, self.model, self.trace, self.kinds = graph, model, trace, kinds
         self.layers: dict[fx.Node, list[str]] = {
             node: [prefix + str(node.target)]
-            for node, module in self.modules.items()
-            if isinstance(module, (*LAYERS, *PACKED))
+            for node in graph.nodes
+            if isinstance(_module(node), (*LAYERS, *PACKED))
         }
         nodes = {*graph.nodes}
         for name, role in trace.roles.items():
@@ -97,13 +100,13 @@ class RoleReader:
         return self.trace.layer(self.layers[node][0])
 
     def _tables_and_heads(self) -> None:
-        for node in self.layers:
-            if isinstance(self.modules.get(node), (nn.Embedding, nn.EmbeddingBag)):
-                name = self.layers[node][0]
-                before = [*_upstream(node)]
-                is_position = not any(each.op == "placeholder" for each in before)
-                is_position |= "arange" in map(operation_name, before)
-                is_position |= role_by_name(name) == "position"
+        nodes = self.graph.nodes
+        of_inputs = depends_on((n for n in nodes if n.op == "placeholder"), nodes)
+        of_counts = depends_on((n for n in nodes if operation_name(n) == "arange"), nodes)
+        for node, names in self.layers.items():
+            if isinstance(_module(node), (nn.Embedding, nn.EmbeddingBag)):
+                is_position = node not in of_inputs or node in of_counts
+                is_position |= role_by_name(names[0]) == "position"
                 self._set([node], "position" if is_position else "embedding")
         for node in self.layers:
             if self._info(node).last and self._info(node).branch is None:
@@ -128,18 +131,15 @@ class RoleReader:
             found = [*node.args[:3], *(node.kwargs[k] for k in _QKV if k in node.kwargs)]
             query, key, value = (each for each in found if isinstance(each, fx.Node))
             return query, key, value
-        if not self._is_softmax(node):
+        if not is_softmax(node):
             return None
         scores = _first(node.all_input_nodes, value_inputs, self._is_product)
         means = _first(node.users, lambda n: n.users, self._is_product)
         if scores is None or means is None:
             return None
-        values = [n for n in means.all_input_nodes if node not in {n, *_upstream(n)}]
+        weights = depends_on([node], self.graph.nodes)
+        values = [n for n in means.all_input_nodes if n not in weights]
         return (*scores.all_input_nodes[:2], values[0]) if values else None  # pyright: ignore
-
-    def _is_softmax(self, node: fx.Node) -> bool:
-        is_call = node.op != "call_module" and operation_name(node) == "softmax"
-        return is_call or isinstance(self.modules.get(node), nn.Softmax)
 
     def _is_product(self, node: fx.Node) -> bool:
         is_product = node not in self.layers and operation_name(node) in MATRIX_PRODUCTS
@@ -148,7 +148,7 @@ class RoleReader:
     def _routers(self) -> None:
         for node in self.graph.nodes:
             chooses = node.op != "call_module" and operation_name(node) in _CHOICES
-            if chooses or self._is_softmax(node):
+            if chooses or is_softmax(node):
                 self._set((n for n in self._before(node) if self._is_free(n)), "router")
 
     def _modulations(self) -> None:
@@ -157,15 +157,11 @@ class RoleReader:
             if operation_name(node) not in FACTORS or len(node.all_input_nodes) != 2:
                 continue
             for one, other in (node.all_input_nodes, node.all_input_nodes[::-1]):
-                source = _first([one], value_inputs, lambda n: n in self.layers or self._is_norm(n))
-                if source is not None and self._is_norm(source):
+                source = _first([one], value_inputs, lambda n: n in self.layers or _is_norm(n))
+                if source is not None and _is_norm(source):
                     found = self._before(other)
                     if len(found) == 1 and not any(found.values()):
                         self._set(found, "modulation")
-
-    def _is_norm(self, node: fx.Node) -> bool:
-        is_call = node.op == "call_function" and operation_name(node).endswith("_norm")
-        return is_call or isinstance(self.modules.get(node), NORMS)
 
     def _mixers(self) -> None:
         for name, role in self.trace.roles.items():
@@ -183,11 +179,11 @@ class RoleReader:
                     self._set(inside, "mixer input")
 
     def _is_depthwise(self, node: fx.Node) -> bool:
-        """Return whether a node is a convolution over the positions, for each channel alone."""
-        module = self.modules.get(node)
+        """Return whether a node is a depthwise convolution over the positions."""
+        module = _module(node)
         if module is not None:
             return isinstance(module, nn.Conv1d) and module.groups == module.in_channels > 1
-        weight = self.root.get_parameter(self.layers[node][0])
+        weight = self.model.get_parameter(self.layers[node][0])
         return operation_name(node) == "conv1d" and weight.shape[1] == 1
 
     def _gates(self) -> None:
@@ -226,7 +222,7 @@ class RoleReader:
 
     def _outside(self) -> None:
         for node in self.layers:
-            if self._info(node).branch is None and isinstance(self.modules.get(node), nn.Conv2d):
+            if self._info(node).branch is None and isinstance(_module(node), nn.Conv2d):
                 self._set([node], "patch")
 
     def _has(self, node: fx.Node, kind: str) -> bool:
@@ -245,7 +241,7 @@ class RoleReader:
             if each in self.layers:
                 found[each] = found.get(each, False) or activated
                 continue
-            activated |= self._is_activation(each)
+            activated |= _is_activation(each)
             queue += [(before, activated) for before in value_inputs(each)]
         return found
 
@@ -262,11 +258,21 @@ class RoleReader:
                     queue += each.users
         return found
 
-    def _is_activation(self, node: fx.Node) -> bool:
-        module = self.modules.get(node)
-        if module is not None:
-            return not isinstance(module, (*NORMS, nn.Dropout)) and is_elementwise(module)
-        return node.op != "call_module" and operation_name(node) in FUNCTIONS
+
+def _module(node: fx.Node) -> nn.Module | None:
+    """Return the module that a node calls."""
+    return node.meta.get("module")
+
+
+def _is_norm(node: fx.Node) -> bool:
+    return is_norm_call(node) or isinstance(_module(node), NORMS)
+
+
+def _is_activation(node: fx.Node) -> bool:
+    module = _module(node)
+    if module is None:
+        return operation_name(node) in FUNCTIONS
+    return not isinstance(module, (*NORMS, nn.Dropout)) and is_elementwise(module)
 
 
 def _first(
@@ -284,14 +290,3 @@ def _first(
             seen.add(node)
             queue += step(node)
     return None
-
-
-def _upstream(node: fx.Node) -> Iterator[fx.Node]:
-    """Yield every node that a node depends on."""
-    seen, queue = set(), [*node.all_input_nodes]
-    while queue:
-        each = queue.pop()
-        if each not in seen:
-            seen.add(each)
-            yield each
-            queue += each.all_input_nodes

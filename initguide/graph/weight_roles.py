@@ -40,7 +40,7 @@ def weight_roles(model: nn.Module, trace: Trace) -> dict[str, WeightRole]:
     modules = dict(model.named_modules(remove_duplicate=False))
     kinds: dict[str, str] = {}
     for prefix, graph in trace.graphs:
-        RoleReader(prefix, graph, modules, trace, kinds).read()
+        RoleReader(prefix, graph, model, trace, kinds).read()
     for name, module in modules.items():
         if isinstance(module, nn.MultiheadAttention):
             kinds[name], kinds[f"{name}.out_proj"] = "qkv", "output"

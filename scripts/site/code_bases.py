@@ -1,6 +1,6 @@
 """The tables of the page on big models, from the records of the recipes."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import tables
 
@@ -18,15 +18,16 @@ ROLES = {
     "up": (WIDTH, HIDDEN),
     "down": (HIDDEN, WIDTH),
 }
-_DEFAULTS = {"head_dim": HEAD, "mup": 1}
+# The options without a default.
+_GIVEN = {"head_dim": HEAD, "mup": 1}
 
 
 def stds() -> str:
     """Return the std of each role in each code base at the sizes above, as Markdown."""
-    from initguide.recipes.code_bases.rules import CODE_BASES
+    from initguide.recipes.code_bases.decoders import DECODERS
+    from initguide.recipes.code_bases.methods import TRANSFORMER_METHODS
 
-    decoders = [record for record in CODE_BASES if "query" in record.draws]
-    shown = [record for record in decoders if "modulation" not in record.draws]
+    shown = (*DECODERS, *TRANSFORMER_METHODS)
     rows = [[f"`{r.name}`", *(_std(r, role) for role in ROLES)] for r in shown]
     return tables.of_cells(["Recipe", *ROLES], rows)
 
@@ -46,29 +47,20 @@ def _std(record: "CodeBase", role: str) -> str:
     if draw is None:
         return "—"
     n_in, n_out = ROLES[role]
-    values: dict[str, Any] = {
-        "d": WIDTH,
-        "L": BLOCKS,
-        "l": BLOCKS - 1,
-        "n_in": n_in,
-        "n_out": n_out,
-        **_DEFAULTS,
+    sizes = {"d": WIDTH, "L": BLOCKS, "l": BLOCKS - 1, "n_in": n_in, "n_out": n_out}
+    options = {
+        name: _GIVEN[name] if default is None else evaluated(default, sizes)
+        for name, default in record.options.items()
     }
-    for name, value in record.options.items():
-        if value is not None:
-            values[name] = evaluated(value, values) if isinstance(value, str) else value
-    (std,) = [rule.options.get("std", 0.0) for rule in [draw.rule("*", values)]]
-    if draw.law == "uniform":
-        std = evaluated(draw.std, values)
-    return f"{std:.3g}"
+    return f"{evaluated(draw.std, {**sizes, **options}):.3g}"
 
 
 def _roles(record: "CodeBase") -> str:
     """Return the formulas, each with the roles that share it."""
     shared: dict[str, list[str]] = {}
     for role, draw in record.draws.items():
-        law = "" if draw.law == "normal" else f" ({draw.law})"
-        shared.setdefault(f"`{draw.std}`{law}", []).append(role)
+        kind = "" if draw.distribution == "normal" else f" ({draw.distribution})"
+        shared.setdefault(f"`{draw.std}`{kind}", []).append(role)
     return "<br>".join(f"{', '.join(roles)}: {text}" for text, roles in shared.items())
 
 

@@ -34,7 +34,7 @@ def test_each_arm_has_its_own_best_rate(least):
     rows = tuned(sweep_of(parabola(least)), [4, 7])
     assert {name: best_of(rows, name) for name in "ab"} == least
     assert {row["seed"] for row in rows} == {4, 7}
-    assert at_best(initialization="a")(rows) == [1, 1]
+    assert at_best("a")(rows) == [1, 1]
 
 
 def test_the_rate_is_chosen_on_other_seeds_than_those_reported():
@@ -45,14 +45,14 @@ def test_the_rate_is_chosen_on_other_seeds_than_those_reported():
 
     rows = tuned(sweep_of(loss), [0, 1, 2])
     assert best_of(rows, "b") == 0.03
-    assert at_best(initialization="b")(rows) == pytest.approx([2] * 3)
+    assert at_best("b")(rows) == pytest.approx([2] * 3)
 
 
 @pytest.mark.parametrize("edge", [0.01, 1.0])
 def test_a_best_at_the_edge_has_no_value(edge):
     rows = tuned(sweep_of(parabola({"a": edge, "b": 0.1})), [0, 1])
-    assert all(map(math.isnan, at_best(initialization="a")(rows)))
-    assert at_best(initialization="b")(rows) == [1, 1]
+    assert all(map(math.isnan, at_best("a")(rows)))
+    assert at_best("b")(rows) == [1, 1]
 
 
 @pytest.mark.parametrize("lost", [math.nan, math.inf])
@@ -69,7 +69,7 @@ def test_a_reported_run_that_diverged_is_infinite():
     def loss(one):
         return math.nan if one["seed"] == 1 else parabola({"a": 0.1, "b": 0.1})(one)
 
-    assert at_best(initialization="a")(tuned(sweep_of(loss), [0, 1])) == [1, math.inf]
+    assert at_best("a")(tuned(sweep_of(loss), [0, 1])) == [1, math.inf]
 
 
 def test_equal_losses_take_the_rate_in_the_middle():

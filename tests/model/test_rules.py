@@ -169,7 +169,16 @@ def test_a_function_may_change_the_present_values():
 
 
 ERRORS = {
-    "an unknown recipe": ("xaver", ValueError, "recipe must be 'auto', .* 'keep', .*; got 'xaver'"),
+    "an unknown recipe": (
+        "xaver",
+        ValueError,
+        "^recipe must be 'xavier', 'auto', .* 'keep', .*; got 'xaver'$",
+    ),
+    "a code base without its hyphen": (
+        ["nano-chat"],
+        ValueError,
+        "^recipe must be 'nanochat', .*'auto', .*; got 'nano-chat'$",
+    ),
     "a rule alone": (Rule("*", "zeros_"), TypeError, "recipe must be a name or a list of rules"),
     "a number": ([3], TypeError, "recipe must hold rules and names of recipes; got 3"),
     "an unknown name inside": (["xaver"], ValueError, "got 'xaver'"),

@@ -130,7 +130,7 @@ NUMBERS = {
     "nanotron-spectral": (
         # A key has 128 outputs: sqrt(1/2) / 16. The down projection: sqrt(1/2) / sqrt 512 = 1/32.
         {
-            "embedding": 0.025,
+            "embedding": 1,
             "query": 1 / 16,
             "key": ROOT_512,
             "up": 1 / 16,
@@ -156,6 +156,7 @@ NUMBERS = {
     "maxtext": (
         {
             "embedding": 1,
+            "head": 1 / 16,
             "query": 0.0078125,
             "key": 0.0625,
             "value": 0.0625,
@@ -170,8 +171,8 @@ NUMBERS = {
     ),
     "gemma": (dict.fromkeys(("embedding", "query", "output", "gate", "down"), 0.01)),
     "hf": (dict.fromkeys(("embedding", "head", "query", "down", "router"), 0.02)),
-    # 1 / 32 / sqrt 8.
-    "ngpt": {"embedding": 1 / 32, "query": 1 / 32, "output": 0.01104854, "down": 0.01104854},
+    # 1 / 16 / sqrt 8.
+    "ngpt": {"embedding": 1 / 16, "query": 1 / 16, "output": 0.0220971, "down": 0.0220971},
     # Xavier's std are 1/16 for 256 to 256, sqrt(2 / 384) = 0.0721688 for a value with 128 outputs,
     # sqrt(2 / 768) = 0.0510310 in the MLP, sqrt(2 / 556) for a head with 300 outputs.
     # (8 * 4)^(-1/4) = 0.4204482.
@@ -185,7 +186,8 @@ NUMBERS = {
         "output": 0.0296101,
         "up": 0.0241765,
     },
-    "small-init": dict.fromkeys(("embedding", "query", "output", "down"), SMALL),
+    # In the MLP sqrt(2 / 768), as above.
+    "small-init": {"embedding": 1 / 16, "query": SMALL, "output": SMALL, "down": 0.0510310},
     "mup": {"embedding": 0.02, "position": 0.02, "qkv": 0.01, "down": 0.01, "head": 0.005},
     "completep": {"embedding": 0.02, "qkv": 0.01, "down": 0.01, "head": 0.02},
     # Inner width 512, kernel 4, rank 16: 1 / sqrt 12, 1 / sqrt 48, 1 / sqrt(3 * 512 * 4).
@@ -276,12 +278,40 @@ def test_options_change_the_numbers():
     assert wide["qkv"] == pytest.approx(0.01)
     assert wide["output"] == pytest.approx(0.00353553, rel=1e-5)
     assert wide["embedding"] == 0.02
+    # The router is a matrix inside a block, so it is scaled too.
+    assert stds_by_role(make("moe"), "megatron", mup=4)["router"] == pytest.approx(0.01)
     deep = stds_by_role(make("gpt"), "megatron", n_layers=32)
     assert deep["output"] == pytest.approx(0.02 / 8)
     model = make("gpt")
     init.initialize_(model, "megatron", seed=0, mup=4)
     assert init.audit(model, "megatron", mup=4).ok
     assert not init.audit(model, "megatron").ok
+
+
+class SharedKeys(nn.Module):
+    """A decoder of one block, in which one matrix gives keys and values."""
+
+    def __init__(self, d=256, words=300):
+        super().__init__()
+        self.table, self.norm, self.end = nn.Embedding(words, d), nn.LayerNorm(d), nn.Linear(d, 300)
+        self.asks, self.both, self.mix = nn.Linear(d, d), nn.Linear(d, 2 * d), nn.Linear(d, d)
+        self.wide, self.narrow = nn.Linear(d, 3 * d), nn.Linear(3 * d, d)
+
+    def forward(self, ids):
+        x = self.table(ids)
+        y = self.norm(x)
+        key, value = self.both(y).chunk(2, -1)
+        x = x + self.mix(nn.functional.scaled_dot_product_attention(self.asks(y), key, value))
+        return self.end(x + self.narrow(self.wide(self.norm(x)).relu()))
+
+
+def test_a_matrix_of_keys_and_values_has_their_distribution():
+    rows = init.plan(SharedKeys(), "maxtext", head_dim=64).rows
+    stds = {row["parameter"]: row["std"] for row in rows}
+    assert stds["asks.weight"] == pytest.approx(1 / 128)
+    assert stds["both.weight"] == pytest.approx(1 / 16)
+    with pytest.raises(ValueError, match=r"got none for 'key_value', the role of 'both\.weight'"):
+        init.plan(SharedKeys(), "deepnorm")
 
 
 def test_rules_of_the_caller_come_before_a_code_base():
@@ -353,6 +383,7 @@ def test_a_model_of_another_family_gets_one_error_with_the_role(family, recipe, 
         ("hf", {"mup": 2}, "'hf' has the options n_layers, std; got 'mup'"),
         ("maxtext", {}, "'maxtext' needs the option 'head_dim'; got none"),
         ("hf", {"std": "wide"}, "std must be a number; got 'wide'"),
+        ("litgpt", {"n_layers": 2.5}, "n_layers must be a positive integer; got 2.5"),
         (["auto"], {"std": 1}, "recipe must hold one with options; got 'std'"),
     ],
 )

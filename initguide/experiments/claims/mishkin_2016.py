@@ -62,7 +62,7 @@ def run(seeds: Iterable[int], settings: Mapping[str, Setting] = SETTINGS) -> Row
     Returns:
         Rows of two kinds, which have different values of `part`. All have `setting`,
         `initialization` and `seed`. With `"start"` there is a row for each layer's output (the last
-        `layer` is the output of the network), with its `rms` and its `std` over the inputs,
+        `layer` is the output of the network), with its `rms` and its `std` over the batch,
         averaged over units. With `"training"` there are the rows of
         [fit][initguide.experiments.fit]. The last of them also has `end` (true) and `learned`: 1 if
         the accuracy is above one half.

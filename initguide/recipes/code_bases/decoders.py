@@ -1,7 +1,6 @@
 """The starts of code bases that train language models: one record for each."""
 
 from collections.abc import Mapping
-from types import MappingProxyType
 
 from initguide.recipes.code_bases.record import ZERO, CodeBase, Draw, cut, normal, uniform
 
@@ -17,8 +16,12 @@ _SPECTRAL = "min(1, sqrt(n_out / n_in)) / sqrt(n_in)"
 
 def _draws(default: Draw, **roles: Draw) -> Mapping[str, Draw]:
     """Return the distributions of a decoder: one for all its matrices, and those that differ."""
-    gate = roles.get("up", default) if "gate" not in roles else roles["gate"]
-    return MappingProxyType({**dict.fromkeys(_MATRICES, default), **roles, "gate": gate})
+    return {**dict.fromkeys(_MATRICES, default), **roles}
+
+
+def _ends(default: Draw, end: Draw, **roles: Draw) -> Mapping[str, Draw]:
+    """Return one distribution for all matrices, and another for those that end a branch."""
+    return _draws(default, output=end, down=end, **roles)
 
 
 _TITAN = _draws(
@@ -53,16 +56,13 @@ def _olmo_llama(end: str) -> Mapping[str, Draw]:
 
 def _megatron(name: str, end: str, more: str = "") -> CodeBase:
     fixed, inner, scaled = normal("0.02"), normal("0.02 / sqrt(mup)"), normal(f"{end} / sqrt(mup)")
-    tables = {"embedding": fixed, "position": fixed, "head": fixed, "router": fixed}
-    draws = _draws(inner, output=scaled, down=scaled, **tables)
+    tables = {"embedding": fixed, "position": fixed, "head": fixed}
+    draws = _ends(inner, scaled, router=inner, **tables)
     file = "megatron/core/transformer/transformer_config.py"
     note = f"`mup` is the width multiplier; the logits are then divided by it.{more}"
-    return CodeBase(name, "NVIDIA/Megatron-LM", file, draws, options={"mup": 1}, note=note)
-
-
-def _ends(default: Draw, end: Draw, **roles: Draw) -> Mapping[str, Draw]:
-    """Return one distribution for all matrices, and another for those that end a branch."""
-    return _draws(default, output=end, down=end, **roles)
+    return CodeBase(
+        name, "NVIDIA/Megatron-LM", file, draws, options={"mup": 1}, note=note, date="2026-08"
+    )
 
 
 DECODERS = (
@@ -127,15 +127,16 @@ DECODERS = (
         "nanotron",
         "huggingface/nanotron",
         "src/nanotron/scaling/parametrization.py",
-        _ends(normal("std"), normal("std / sqrt(2 * L)")),
+        _ends(normal("std"), normal("std / sqrt(2 * L)"), router=normal("std")),
         options={"std": 0.025},
+        note="The source has no default for `std`; its examples have 0.025.",
     ),
     CodeBase(
         "nanotron-spectral",
         "huggingface/nanotron",
         "src/nanotron/scaling/parametrization.py",
-        _draws(normal(_SPECTRAL), embedding=normal("std")),
-        options={"std": 0.025},
+        _draws(normal(_SPECTRAL), embedding=normal("1")),
+        note="There one matrix holds query, key and value, and `n_out` counts all of its rows.",
     ),
     CodeBase(
         "nanochat",
@@ -148,6 +149,7 @@ DECODERS = (
             head=normal("0.001"),
             up=uniform("0.4 * d**-0.5"),
         ),
+        note="The value embeddings and their gates are left out.",
     ),
     CodeBase(
         "modded-nanogpt",
@@ -157,7 +159,7 @@ DECODERS = (
             uniform("0.5 * d**-0.5"), embedding=normal("0.005"), head=normal("0.005"), down=ZERO
         ),
         note="There the embedding starts as a copy of the head. Here the two are drawn separately "
-        "with the same std, unless they are tied.",
+        "with the same std, unless they are tied. The value embeddings are left out.",
     ),
     CodeBase(
         "dion",
@@ -168,11 +170,11 @@ DECODERS = (
     CodeBase(
         "maxtext",
         "AI-Hypercomputer/maxtext",
-        "src/MaxText/layers/initializers.py",
+        "src/maxtext/layers/initializers.py",
         _draws(
             normal("n_in**-0.5"),
             embedding=normal("1"),
-            head=normal("1"),
+            head=Draw("truncated", "n_in**-0.5"),
             query=normal("n_in**-0.5 / sqrt(head_dim)"),
             key=normal("n_in**-0.5"),
             value=normal("n_in**-0.5"),
@@ -181,7 +183,8 @@ DECODERS = (
             router=Draw("truncated", "n_in**-0.5"),
         ),
         options={"head_dim": None},
-        note="`head_dim` is 1 with norms of queries and keys. The head is tied to the embedding.",
+        note="Pass `head_dim=1` if the model has norms of queries and keys.",
+        date="2026-08",
     ),
     CodeBase(
         "levanter",
@@ -211,8 +214,9 @@ DECODERS = (
     CodeBase(
         "ngpt",
         "NVIDIA/ngpt",
-        "model.py",
-        _ends(normal("1 / 32"), normal("1 / 32 / sqrt(2 * L)")),
-        note="Only the matrices. The learned scales and step sizes must be set by rules of yours.",
+        "train.py",
+        _ends(normal("d**-0.5"), normal("d**-0.5 / sqrt(2 * L)")),
+        note="Its default width is 1024, where 1/sqrt(d) is 1/32. The learned scales and steps "
+        "need rules of your own.",
     ),
 )

@@ -1,98 +1,96 @@
 """Published methods for Transformers, as records beside those of code bases."""
 
-from types import MappingProxyType
-
-from initguide.recipes.code_bases.record import CodeBase, normal
+from initguide.recipes.code_bases.record import CodeBase, normal, uniform
 
 _XAVIER = "sqrt(2 / (n_in + n_out))"
-_FIXED = f"0.67 * L**-0.25 * {_XAVIER}"
-_DEEP = f"(8 * L)**-0.25 * {_XAVIER}"
+_FIXED = uniform(f"0.67 * L**-0.25 * {_XAVIER}")
+_DEEP = normal(f"(8 * L)**-0.25 * {_XAVIER}")
+_SMALL = normal("sqrt(2 / (5 * d))")
 _HIDDEN = normal("std / sqrt(mup)")
 
-METHODS = (
+TRANSFORMER_METHODS = (
     CodeBase(
         "deepnorm",
-        "H. Wang et al. (2022), DeepNet: Scaling Transformers to 1,000 Layers",
+        "H. Wang et al., DeepNet: Scaling Transformers to 1,000 Layers",
         "arXiv:2203.00555",
-        MappingProxyType(
-            {
-                "embedding": normal("d**-0.5"),
-                "head": normal("d**-0.5"),
-                "query": normal(_XAVIER),
-                "key": normal(_XAVIER),
-                "value": normal(_DEEP),
-                "output": normal(_DEEP),
-                "up": normal(_DEEP),
-                "down": normal(_DEEP),
-            }
-        ),
-        ("query", "output", "up", "down"),
+        {
+            "embedding": normal("d**-0.5"),
+            "head": normal("d**-0.5"),
+            "query": normal(_XAVIER),
+            "key": normal(_XAVIER),
+            "value": _DEEP,
+            "output": _DEEP,
+            "up": _DEEP,
+            "down": _DEEP,
+        },
         note="For an encoder or a decoder alone, whose skips are multiplied by (2L)^(1/4). The "
-        "paper gives no std for the embedding and the head; here it is 1/sqrt(d).",
+        "method does not concern the embedding and the head; here their std is 1/sqrt(d). "
+        "microsoft/torchscale has the same factors, but draws uniform values, and query, key and "
+        "value smaller by 1/sqrt(2).",
         date="2022",
     ),
     CodeBase(
         "t-fixup",
-        "X. S. Huang and others (2020), Improving Transformer Optimization Through Better "
-        "Initialization",
-        "PMLR 119:4475",
-        MappingProxyType(
-            {
-                "embedding": normal("(9 * L)**-0.25 * d**-0.5"),
-                "head": normal(_XAVIER),
-                "query": normal(_XAVIER),
-                "key": normal(_XAVIER),
-                "value": normal(_FIXED),
-                "output": normal(_FIXED),
-                "up": normal(_FIXED),
-                "down": normal(_FIXED),
-            }
-        ),
-        ("query", "output", "up", "down"),
-        note="The factors of the encoder, for models without norms.",
+        "layer6ai-labs/T-Fixup",
+        "fairseq/modules/transformer_layer.py",
+        {
+            "embedding": normal("(9 * L)**-0.25 * d**-0.5"),
+            "head": uniform(_XAVIER),
+            "query": uniform(_XAVIER),
+            "key": uniform(_XAVIER),
+            "value": _FIXED,
+            "output": _FIXED,
+            "up": _FIXED,
+            "down": _FIXED,
+        },
+        note="The code of X. S. Huang et al. (2020), Improving Transformer Optimization Through "
+        "Better Initialization. The factors of the encoder, for models without norms. The code "
+        "draws query and key smaller by 1/sqrt(2); the paper has Xavier for both.",
         date="2020",
     ),
     CodeBase(
         "small-init",
-        "T. Q. Nguyen, J. Salazar (2019), Transformers without Tears",
-        "arXiv:1910.05895",
-        MappingProxyType(
-            dict.fromkeys(
-                ("embedding", "head", "query", "output", "up", "down"), normal("sqrt(2 / (5 * d))")
-            )
-        ),
-        date="2019",
+        "tnq177/transformers_without_tears",
+        "layers.py",
+        {
+            "embedding": normal("d**-0.5"),
+            "head": normal("d**-0.5"),
+            "query": _SMALL,
+            "output": _SMALL,
+            "up": normal(_XAVIER),
+            "down": normal(_XAVIER),
+        },
+        note="The code of T. Q. Nguyen and J. Salazar (2019), Transformers without Tears. The "
+        "embedding is multiplied by sqrt(d), and the head is tied to it.",
+        date="2024-05",
     ),
     CodeBase(
         "mup",
-        "G. Yang et al. (2021), Tuning Large Neural Networks via Zero-Shot Hyperparameter Transfer",
+        "G. Yang et al., Tuning Large Neural Networks via Zero-Shot Hyperparameter Transfer",
         "arXiv:2203.03466, table 3",
-        MappingProxyType(
-            {
-                "embedding": normal("std"),
-                "position": normal("std"),
-                **dict.fromkeys(("query", "output", "up", "down"), _HIDDEN),
-                "head": normal("std / mup"),
-            }
-        ),
+        {
+            **dict.fromkeys(("embedding", "position"), normal("std")),
+            **dict.fromkeys(("query", "output", "up", "down"), _HIDDEN),
+            "head": normal("std / mup"),
+        },
         options={"std": 0.02, "mup": None},
         note="`mup` is the width over the width at which `std` was tuned. With Adam, the learning "
-        "rate of matrices is divided by `mup`, and attention divides by the size of a head.",
-        date="2022",
+        "rate of the head and of the matrices in the blocks is divided by `mup`. Attention divides "
+        "by the size of a head.",
+        date="2021",
     ),
     CodeBase(
         "completep",
-        "N. Dey and others (2025), Don't Be Lazy: CompleteP Enables Compute-Efficient Deep "
-        "Transformers",
-        "arXiv:2505.01618",
-        MappingProxyType(
-            {
-                **dict.fromkeys(("embedding", "position", "head"), normal("std")),
-                **dict.fromkeys(("query", "output", "up", "down"), _HIDDEN),
-            }
-        ),
+        "EleutherAI/nanoGPT-mup",
+        "model.py",
+        {
+            **dict.fromkeys(("embedding", "position", "head"), normal("std")),
+            **dict.fromkeys(("query", "output", "up", "down"), _HIDDEN),
+        },
         options={"std": 0.02, "mup": None},
-        note="The forward must multiply each branch by (L / L0)^-1 and the logits by 1 / `mup`.",
-        date="2025",
+        note="The branch completep, for N. Dey et al. (2025), arXiv:2505.01618. `mup` is as above. "
+        "The forward must multiply each branch by (L / L0)^-1 and the logits by 1 / `mup`, where "
+        "L0 is the number of blocks at which `std` was tuned.",
+        date="2025-05",
     ),
 )

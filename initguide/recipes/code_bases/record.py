@@ -9,12 +9,11 @@ of the recipe.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Any, Literal
+from typing import Literal
 
 from initguide.model.rule import Rule
 
-Law = Literal["normal", "cut at 3", "truncated", "uniform"]
+Distribution = Literal["normal", "cut at 3", "truncated", "uniform"]
 
 
 @dataclass(frozen=True)
@@ -22,12 +21,12 @@ class Draw:
     """The distribution of one role.
 
     Attributes:
-        law: "normal"; "cut at 3", a normal that is cut at three of its std, which leaves 0.9866 of
-            that std; "truncated", a normal cut at two whose std is exact; or "uniform".
+        distribution: "normal"; "cut at 3", a normal that is cut at three of its std, which leaves
+            0.9866 of that std; "truncated", a normal cut at two whose std is exact; or "uniform".
         std: The formula of the std; for "cut at 3" that of the std before the cut.
     """
 
-    law: Law
+    distribution: Distribution
     std: str
 
     def rule(self, pattern: str, values: Mapping[str, float]) -> Rule:
@@ -40,12 +39,12 @@ class Draw:
         std = evaluated(self.std, values)
         if std == 0:
             return Rule(pattern, "zeros_")
-        if self.law == "cut at 3":
+        if self.distribution == "cut at 3":
             return Rule(pattern, "trunc_normal_", std=std, a=-3 * std, b=3 * std)
-        if self.law == "uniform":
+        if self.distribution == "uniform":
             bound = std * math.sqrt(3)
             return Rule(pattern, "uniform_", a=-bound, b=bound)
-        name = "normal_" if self.law == "normal" else "truncated_normal_"
+        name = "normal_" if self.distribution == "normal" else "truncated_normal_"
         return Rule(pattern, name, std=std)
 
     def uses(self, name: str) -> bool:
@@ -71,10 +70,11 @@ def uniform(std: str) -> Draw:
 ZERO = normal("0")
 
 
-def evaluated(formula: str, values: Mapping[str, float]) -> float:
-    """Return the value of a formula of this package."""
-    names = {"__builtins__": {}, "sqrt": math.sqrt, "min": min, **values}
-    return float(eval(formula, names))
+def evaluated(formula: str | float, values: Mapping[str, float]) -> float:
+    """Return the value of a formula, which is text of this package, or a number unchanged."""
+    if not isinstance(formula, str):
+        return formula
+    return float(eval(formula, {"__builtins__": {}, "sqrt": math.sqrt, "min": min, **values}))
 
 
 @dataclass(frozen=True)
@@ -83,14 +83,14 @@ class CodeBase:
 
     Attributes:
         name: The name of the recipe.
-        repository: The repository that was read.
-        file: The file in it.
+        repository: The repository that was read, or the authors and the title of a paper.
+        file: The file in it, or the number of the paper.
         draws: The distribution of each role of [WeightRole][initguide.graph.weight_roles].
         needs: The roles that a model must have.
         options: The options of the recipe, each with its default, a number or a formula; None
             means that the caller must give it.
-        note: What the recipe leaves out, or what is special.
-        date: When the file was read.
+        note: Parts that the recipe leaves out, and conditions of the formulas.
+        date: The date of the state that was read.
     """
 
     name: str
@@ -98,7 +98,7 @@ class CodeBase:
     file: str
     draws: Mapping[str, Draw]
     needs: tuple[str, ...] = ("embedding", "query", "output", "up", "down")
-    options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    options: Mapping[str, str | float | None] = field(default_factory=dict)
     note: str = ""
     date: str = "2026-06"
 
@@ -106,16 +106,17 @@ class CodeBase:
         """Return the distribution of a role; packed weights have that of their parts."""
         if role in self.draws:
             return self.draws[role]
+        if role in SAME_AS:
+            return self.draw(SAME_AS[role])
         found = {self.draw(part) for part in PARTS.get(role, ())}
         return found.pop() if len(found) == 1 else None
 
 
-# The roles whose distribution another role has where a record does not name it.
+# The roles that have the distribution of another role if a record does not name them.
+SAME_AS = {"key": "query", "value": "query", "gate": "up"}
+# The roles of weights that hold several matrices.
 PARTS = {
-    "key": ("query",),
-    "value": ("query",),
-    "key_value": ("query",),
     "qkv": ("query", "key", "value"),
+    "key_value": ("key", "value"),
     "gate_up": ("gate", "up"),
-    "gate": ("up",),
 }

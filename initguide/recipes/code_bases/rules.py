@@ -7,19 +7,20 @@ from typing import Any
 
 from torch import nn
 
-from initguide._checks import check_number
+from initguide._checks import check_count, check_number
+from initguide.fans import Fans
 from initguide.graph.trace import Trace
 from initguide.graph.weight_roles import WeightRole, block_count, weight_roles
 from initguide.model.params import full_name
 from initguide.model.rule import Rule
 from initguide.recipes.code_bases.decoders import DECODERS
-from initguide.recipes.code_bases.methods import METHODS
+from initguide.recipes.code_bases.methods import TRANSFORMER_METHODS
 from initguide.recipes.code_bases.others import OTHERS
 from initguide.recipes.code_bases.record import PARTS, CodeBase, Draw, evaluated
 from initguide.recipes.common import NORM_AND_BIAS_RULES
 from initguide.recipes.custom_params import custom_param_rules
 
-CODE_BASES = (*DECODERS, *OTHERS, *METHODS)
+CODE_BASES = (*DECODERS, *OTHERS, *TRANSFORMER_METHODS)
 
 
 def code_base_recipes() -> dict[str, Callable[..., list[Rule]]]:
@@ -36,7 +37,7 @@ def code_base_rules(
         record: The record of the code base.
         model: The model.
         trace: Its trace.
-        n_layers: The number of blocks; None takes what the residual branches show.
+        n_layers: The number of blocks; None takes the number that the residual branches show.
         **options: The options of the recipe.
 
     Raises:
@@ -47,15 +48,14 @@ def code_base_rules(
     roles = weight_roles(model, trace)
     trained = {n: r for n, r in roles.items() if model.get_parameter(n).requires_grad}
     _check_roles(record, trained)
-    count = block_count(roles) if n_layers is None else check_number("n_layers", n_layers)
+    count = block_count(roles) if n_layers is None else check_count("n_layers", n_layers)
     width = _width(model, trace, roles)
     rules = []
     for name, role in trained.items():
         draw = record.draw(role.kind)
         if draw is None:
             continue
-        owner, _, key = name.rpartition(".")
-        fans = trace.fans(name, model.get_submodule(owner), key)
+        fans = _fans(name, model, trace)
         known: dict[str, float] = {"n_in": fans.fan_in, "n_out": fans.fan_out, "d": width}
         if count:
             known["L"] = count
@@ -63,38 +63,41 @@ def code_base_rules(
         if block is not None:
             known["l"] = block
         _check_depth(record, draw, name, known)
-        for option, value in values.items():
-            known[option] = evaluated(value, known) if isinstance(value, str) else value
+        known |= {option: evaluated(value, known) for option, value in values.items()}
         rule = draw.rule(escape(name), known)
         rule.note = role.kind
         rules.append(rule)
         bias = record.draws.get(f"{role.kind} bias")
         if bias is not None:
-            rules.append(bias.rule(escape(full_name(owner, "bias")), known))
+            bias_name = full_name(name.rpartition(".")[0], "bias")
+            rules.append(bias.rule(escape(bias_name), known))
     # A weight with an unknown role gets no rule, so that the plan raises and names it.
     weights = {escape(name) for name in roles}
     others = [rule for rule in custom_param_rules(model, trace) if rule.pattern not in weights]
     return [*rules, *others, *NORM_AND_BIAS_RULES]
 
 
-def _values_of_options(record: CodeBase, options: Mapping[str, Any]) -> dict[str, Any]:
+def _values_of_options(record: CodeBase, options: Mapping[str, Any]) -> dict[str, str | float]:
+    """Return the value of each option: a number, or a formula that the record has for it."""
     known = ", ".join(("n_layers", *record.options))
+    given = {}
     for name, value in options.items():
         if name not in record.options:
             raise ValueError(f"recipe {record.name!r} has the options {known}; got {name!r}")
-        check_number(name, value)
-    values = {**record.options, **options}
-    for name, value in values.items():
+        given[name] = check_number(name, value)
+    values = {}
+    for name, default in record.options.items():
+        value = given.get(name, default)
         if value is None:
             raise ValueError(f"recipe {record.name!r} needs the option {name!r}; got none")
+        values[name] = value
     return values
 
 
 def _check_roles(record: CodeBase, roles: Mapping[str, WeightRole]) -> None:
     """Raise ValueError if a role is missing, or if a weight has no formula."""
-    found = {role.kind for role in roles.values()}
-    for kind in [*found]:
-        found |= {*PARTS.get(kind, ())} if kind in ("qkv", "gate_up") else set()
+    kinds = {role.kind for role in roles.values()}
+    found = kinds.union(*(PARTS.get(kind, ()) for kind in kinds))
     missing = [kind for kind in record.needs if kind not in found]
     if missing:
         raise ValueError(
@@ -102,7 +105,7 @@ def _check_roles(record: CodeBase, roles: Mapping[str, WeightRole]) -> None:
             f"{', '.join(sorted(found)) or 'none'}"
         )
     for name, role in roles.items():
-        # What the recipe does not name is a matter of the caller's own rules.
+        # The caller's own rules decide about a weight with an unknown role.
         if record.draw(role.kind) is None and role.kind != "unknown":
             raise ValueError(
                 f"recipe {record.name!r} must have a formula for each role; got none for "
@@ -124,12 +127,14 @@ def _block(name: str) -> int | None:
     return next((int(part) for part in name.split(".") if part.isdigit()), None)
 
 
+def _fans(name: str, model: nn.Module, trace: Trace) -> Fans:
+    owner, _, key = name.rpartition(".")
+    return trace.fans(name, model.get_submodule(owner), key)
+
+
 def _width(model: nn.Module, trace: Trace, roles: Mapping[str, WeightRole]) -> float:
     """Return the width of the residual stream: the input of the first projection of a block."""
-    order = ("query", "qkv", "mixer input", "gate", "up", "gate_up", "head", "embedding")
-    for kind in order:
-        for name, role in roles.items():
-            if role.kind == kind:
-                owner, _, key = name.rpartition(".")
-                return trace.fans(name, model.get_submodule(owner), key).fan_in
-    return next(parameter.shape[-1] for parameter in model.parameters())
+    # Each recipe needs one of these roles.
+    first = ("query", "qkv", "mixer input")
+    name = next(n for kind in first for n, role in roles.items() if role.kind == kind)
+    return _fans(name, model, trace).fan_in
