@@ -181,6 +181,10 @@ def autoencoder():
     return nn.Sequential(*itertools.chain(*pairs), nn.Linear(64, 100))
 
 
+def rms(x):
+    return x.square().mean().sqrt().item()
+
+
 def generator(seed):
     return torch.Generator().manual_seed(1000 + seed)
 

@@ -5,7 +5,6 @@ multiplied as a matrix, and the axis that is summed over is its input axis. The 
 compute with the parameter: it may convert it, scale it by a constant, or add noise to it.
 """
 
-import math
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -13,13 +12,13 @@ from typing import Literal
 from torch import Tensor, fx
 
 from initguide.fans import Fans, Layout
+from initguide.graph.constants import constant_factor, has_parameter, reads_shape
 from initguide.graph.operations import (
     ADDS,
     FACTORS,
     JOINS,
     MATRIX_PRODUCTS,
     MOVES,
-    QUOTIENTS,
     SPLITS,
     SUMS,
     TRANSPOSES,
@@ -106,7 +105,7 @@ def role_of(node: fx.Node, parameter: Tensor, dynamic: Collection[fx.Node]) -> R
     seen: set[tuple[fx.Node, bool]] = set()
     while queue:
         use = queue.pop(0)
-        if _reads_shape(use.user):
+        if reads_shape(use.user):
             continue
         passed = _passed_on(use, parameter, dynamic)
         if passed is None:
@@ -138,7 +137,7 @@ def _passed_on(use: Use, parameter: Tensor, dynamic: Collection[fx.Node]) -> Use
         return use if is_modulated else None
     if name in SUMS:
         # The other summand is computed from parameters too.
-        return replace(use, noise=use.noise or (use.by_values and _has_parameter(others)))
+        return replace(use, noise=use.noise or (use.by_values and has_parameter(others)))
     if name in FACTORS and not multiplies_decay(use):
         factor = constant_factor(use.user, use.source)
         # A constant that differs from entry to entry may be a mask, or noise.
@@ -182,53 +181,6 @@ def _is_weight_of(user: fx.Node, source: fx.Node) -> bool:
     is_layer = name == "linear" or name.startswith("conv")
     second = len(user.args) > 1 and user.args[1] is source
     return is_layer and (second or user.kwargs.get("weight") is source)
-
-
-def _reads_shape(node: fx.Node) -> bool:
-    """Return whether a node makes a fresh tensor of another tensor's shape."""
-    name = operation_name(node)
-    return name.endswith("_like") or name.startswith("new_") or name in ("size", "dim", "numel")
-
-
-def _has_parameter(nodes: list[fx.Node]) -> bool:
-    """Return whether a value is computed from a parameter."""
-    seen, queue = set(), list(nodes)
-    while queue:
-        node = queue.pop()
-        if node.op == "get_attr" and getattr(node.meta.get("value"), "requires_grad", True):
-            return True
-        if node not in seen and not _reads_shape(node):
-            seen.add(node)
-            queue += node.all_input_nodes
-    return False
-
-
-def constant_factor(user: fx.Node, source: fx.Node) -> float | None:
-    """Return what a product with constants multiplies a value by, or None if they differ."""
-    is_quotient = operation_name(user) in QUOTIENTS
-    if is_quotient and user.args[0] is not source:
-        return None
-    factor = 1.0
-    for each in (*user.args, *user.kwargs.values()):
-        value = constant_of(each) if isinstance(each, fx.Node) else each
-        if isinstance(value, (int, float)) and each is not source:
-            if not value or not math.isfinite(value):
-                return None
-            factor = factor / value if is_quotient else factor * value
-        elif isinstance(each, fx.Node) and each is not source and not _has_parameter([each]):
-            return None
-    return factor
-
-
-def constant_of(node: fx.Node) -> float | None:
-    """Return the value of a constant tensor whose entries are equal, or None."""
-    value = node.meta.get("value")
-    if not isinstance(value, Tensor) or value.requires_grad or value.is_meta or not value.numel():
-        return None
-    if value.is_complex():
-        return None
-    first = value.flatten()[0]
-    return float(first) if value.numel() == 1 or bool((value == first).all()) else None
 
 
 def _final_role(use: Use, parameter: Tensor, dynamic: Collection[fx.Node]) -> Role:

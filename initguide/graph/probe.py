@@ -14,6 +14,7 @@ from torch.fx.node import map_arg
 from initguide._copies import private_copy
 from initguide.activations import FUNCTIONS, Nonlinearity, key_of
 from initguide.graph.classify import activation_of_call, is_elementwise
+from initguide.graph.constants import constant_of
 from initguide.graph.graph_function import (
     GraphFunction,
     Slot,
@@ -30,7 +31,6 @@ from initguide.graph.operations import (
     WITHOUT_SIGNAL,
     operation_name,
 )
-from initguide.graph.param_roles import constant_of
 
 _ARITHMETIC = {*FACTORS, *SUMS, *CASTS, "neg", "zeros_like", "ones_like", "full_like"}
 _CURVES = {"sin", "cos", "tan", "atan", "arctan", "asinh", "arcsinh", "sinh", "cosh", "sinc"}

@@ -15,6 +15,7 @@ from initguide.graph.layer_info import LAYERS, NORMS, PACKED, LayerInfo
 from initguide.graph.operations import (
     FACTORS,
     MATRIX_PRODUCTS,
+    SPLITS,
     depends_on,
     is_norm_call,
     is_softmax,
@@ -23,7 +24,6 @@ from initguide.graph.operations import (
 )
 from initguide.graph.trace import Trace
 
-_SPLITS = {"chunk", "split", "tensor_split", "unbind", "getitem", "narrow"}
 _CHOICES = {"topk", "sort", "argsort"}
 _QKV = ("query", "key", "value")
 # The roles of common names, used where a forward cannot be traced. The first match decides.
@@ -199,7 +199,7 @@ class RoleReader:
             if one is not other:
                 self._set([one if first else other], "gate")
                 self._set([other if first else one], "up")
-            elif _SPLITS & {
+            elif SPLITS & {
                 operation_name(each) for user in one.users for each in (user, *user.users)
             }:
                 self._set([one], "gate_up")

@@ -12,9 +12,9 @@ from torch.func import functional_call
 
 from initguide._torch_internals import without_hooks
 from initguide.graph.classify import classify
+from initguide.graph.constants import constant_factor
 from initguide.graph.model_graph import ModelGraph
 from initguide.graph.operations import FACTORS, operation_name
-from initguide.graph.param_roles import constant_factor
 
 
 def tables_read_back(view: ModelGraph) -> set[str]:

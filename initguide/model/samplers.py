@@ -1,5 +1,6 @@
 """The sampler of one parameter: the distribution of its values, and how they are drawn."""
 
+import functools
 import inspect
 import math
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from initguide._state import on_gpus, random_states_kept, seed_global_states
 from initguide.fans import Fans
 from initguide.layers.gates import per_gate_
 from initguide.methods._scaled import DRAW
-from initguide.methods.record import Distribution, method_of
+from initguide.methods.record import Distribution, Method, method_of
 from initguide.model.distributions import UNSCALED, EntryDistribution
 from initguide.model.seeding import Draw, draw_by_blocks_, draw_whole_
 
@@ -99,7 +100,7 @@ def make_sampler(
     # On a tensor without entries or without memory, a method checks its options and draws nothing.
     size, device = (shape, "meta") if method.entry is None else (0, "cpu")
     method.tensor(torch.empty(size, dtype=parameter.dtype, device=device), **options)
-    random = _takes_generator(method.tensor)
+    random = _draws(method)
     # Independent entries need no separate blocks.
     separate = block_count if method.entry is None else 1
     fill = partial(_fill, method.tensor, options, separate, times, random)
@@ -214,3 +215,9 @@ def _address(tensor: Tensor) -> int:
 def _takes_generator(function: Callable[..., Any]) -> bool:
     parameters = inspect.signature(function).parameters.values()
     return any(p.name == "generator" or p.kind is p.VAR_KEYWORD for p in parameters)
+
+
+@functools.cache
+def _draws(method: Method) -> bool:
+    # A signature is slow to read, and a model has many parameters.
+    return _takes_generator(method.tensor)

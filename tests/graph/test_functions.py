@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from models import rms
 from torch import nn
 from torch.nn import functional as F
 from zoo import Between
@@ -13,10 +14,6 @@ from initguide.graph.trace import trace
 
 WIDTH, DEPTH = 256, 12
 HALF = WIDTH // 2
-
-
-def rms(x):
-    return x.square().mean().sqrt().item()
 
 
 class Stack(nn.Module):

@@ -4,20 +4,14 @@ import math
 
 import pytest
 import torch
+from models import rms
+from plans import rows
 from torch import nn
 from torch.nn import functional as F
 
 import initguide as init
 
 WIDTH = 256
-
-
-def rms(x):
-    return x.square().mean().sqrt().item()
-
-
-def rows(model, recipe="auto"):
-    return {row["parameter"]: row for row in init.plan(model, recipe).rows}
 
 
 def normal(*shape, seed=0):

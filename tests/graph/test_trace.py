@@ -6,7 +6,8 @@ from torch import nn
 from zoo import BRANCHES, NORMED, NanoGPT, ResNet, encoder
 
 import initguide as init
-from initguide.graph.trace import LayerTracer, trace
+from initguide.graph.forward_graph import LayerTracer
+from initguide.graph.trace import trace
 
 
 class Choosy(nn.Module):

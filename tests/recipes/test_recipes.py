@@ -6,21 +6,13 @@ from collections import OrderedDict
 import anyinit
 import pytest
 import torch
+from plans import rows, stds
 from torch import nn
 from zoo import NORMED, ZOO, MobileNet, NanoGPT, Plain, ResNet, encoder
 
 import initguide as init
 from initguide import Rule
 from initguide.graph.layer_info import LayerInfo
-
-
-def rows(model, recipe):
-    return {row["parameter"]: row for row in init.plan(model, recipe).rows}
-
-
-def stds(model, recipe):
-    return {name: row["std"] for name, row in rows(model, recipe).items()}
-
 
 # "torch": what torch's own constructors draw.
 

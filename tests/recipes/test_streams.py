@@ -5,6 +5,8 @@ import math
 
 import pytest
 import torch
+from models import rms
+from plans import stds
 from torch import nn
 from torch.nn import functional as F
 
@@ -12,14 +14,6 @@ import initguide as init
 from initguide.graph.trace import trace
 
 WIDTH, DEPTH = 256, 24
-
-
-def rms(x):
-    return x.square().mean().sqrt().item()
-
-
-def stds(model, recipe="auto"):
-    return {row["parameter"]: row["std"] for row in init.plan(model, recipe).rows}
 
 
 class Convolutions(nn.Module):
