@@ -104,6 +104,7 @@ class _Scope:
         self.read, self.write, self.remove = read, write, remove
         self.before = read()
         self.names = {"__warningregistry__"}
+        self.copied: set[str] = set()
 
     def swap(self, copies: Copies) -> None:
         """Give the names that the forward uses private copies."""
@@ -142,20 +143,24 @@ def _reached_scopes(copies: Copies) -> list[_Scope]:
                 met.add(function)
                 names |= _names_in(function.__code__)
                 for scope, used in _scopes_of_function(function, scopes):
+                    scope.names |= used
                     functions += _use(scope, used, copies)
         copies.fill()
         for scope, used in _scopes_of_classes(copies, scopes):
             functions += _use(scope, names if used is None else used, copies)
         if not functions:
+            for scope, used in _scopes_of_classes(copies, scopes):
+                scope.names = names if used is None else used
             return [*scopes.values()]
 
 
 def _use(scope: _Scope, names: set[str], copies: Copies) -> list[types.FunctionType]:
-    """Copy the values of more names of a scope, and return the functions among them."""
-    more = names - scope.names
-    scope.names |= more
+    """Copy what a scope has under some names, and return the functions in it."""
+    # The names of all code that is reached are many, and most scopes hold few names.
+    more = (names & scope.before.keys()) - scope.copied
+    scope.copied |= more
     functions = []
-    for name in more & scope.before.keys():
+    for name in more:
         value = scope.before[name]
         copies.of(value)
         functions += _functions_in(value)

@@ -43,7 +43,14 @@ pytest_examples.run_code.create_example_traceback = note_the_page
 
 
 # Files whose tests take longest. They start first, so that no worker ends alone with one of them.
-LONG = ("test_breaks.py", "test_ranks.py", "test_browser.py", "test_publishing.py", "test_docs.py")
+LONG = (
+    "test_breaks.py",
+    "test_models.py",
+    "test_ranks.py",
+    "test_browser.py",
+    "test_publishing.py",
+    "test_docs.py",
+)
 
 
 def pytest_collection_modifyitems(items):

@@ -1,12 +1,12 @@
 # %% [markdown]
 # # Ba 2016: LayerNorm and scale
 #
-# **With LayerNorm behind each hidden layer a network learns from weights of any of seven scales, at
-# a learning rate that grows with the scale's square. Without it a few scales learn, and no rate
-# helps the others. So LayerNorm does not remove the choice of a scale: it makes it a choice of the
-# rate.**
+# **With LayerNorm after each hidden layer, a network learns from weights of any of seven scales.
+# But each scale needs its own learning rate, which grows with the square of the scale. Without
+# LayerNorm, networks learn from only one of the scales, at any of eight rates. The verdict is
+# *holds*.**
 
-# %%
+# %% The code that draws this figure
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
@@ -17,24 +17,6 @@ from initguide.experiments import digits
 from initguide.experiments.claims import ba_2016, table
 
 rows = ba_2016.run(seeds=range(5), hidden=3, width=32, batch=32, steps=100)
-
-# %% [markdown]
-# ## What the paper shows
-#
-# LayerNorm divides by the std of what it gets, so a factor $c$ on the weights that feed it drops
-# out: $\ell(cW) = \ell(W)$. The paper adds that the weights' size then sets the pace (section 5.2):
-# differentiate both sides by $W$, and $\nabla\ell(cW) = \nabla\ell(W) / c$. A step of gradient
-# descent from $cW$,
-#
-# $$cW - \eta\, \nabla\ell(cW) = c \left( W - \frac{\eta}{c^2}\, \nabla\ell(W) \right),$$
-#
-# gives the same network as one of rate $\eta / c^2$ from $W$.
-#
-# Here three hidden layers of 32 ReLUs learn the digits in 100 steps of gradient descent. Each row
-# of a map is a std of all hidden weights, each column a learning rate of the hidden layers; the
-# head's start and rate (0.1) are the same everywhere.
-
-# %%
 rates, scales = np.log10(ba_2016.RATES), np.log10(ba_2016.SCALES)
 _, axes = plt.subplots(2, 1, figsize=(6.8, 7), sharex=True)
 for ax, layer_norm in zip(axes, (False, True), strict=True):
@@ -50,17 +32,43 @@ axes[1].set(xlabel="log₁₀ of the learning rate")
 _ = plt.colorbar(image, ax=axes, label="held-out accuracy", shrink=0.6)
 
 # %% [markdown]
-# <!-- figure: Held-out accuracy over the scale of the hidden weights and their learning rate.
-# Without LayerNorm a small island learns; with it, a ridge at each scale's own rate. Dotted: rate =
+# <!-- figure: Held-out accuracy for each scale of the hidden weights and each learning rate.
+# Without LayerNorm a small region learns. With LayerNorm a diagonal band learns. Dotted: rate =
 # 10 std². Mean over 5 seeds; a run that diverged counts as zero. -->
 #
-# A step changes the hidden weights by a share of their size that goes as the rate over the square
-# of their std. Left of the ridge that is little, so that the head learns alone; right of it, many
-# times what was there.
+# Three hidden layers of 32 ReLUs learn the digits in 100 steps of gradient descent. Each row of a
+# map is one std of all hidden weights. Each column is one learning rate of the hidden layers. The
+# head has the same start and the same rate, 0.1, everywhere.
 #
-# ## The gradient goes as one over the scale
+# One step changes the hidden weights by a share of their size. This share grows like the rate
+# divided by the square of the std. To the left of the band the share is small, so almost only the
+# head learns. To the right of the band the change is larger than the weights themselves.
 #
-# The same network twice, its hidden weights ten times larger the second time:
+# ## What we measured
+#
+# These inequalities decide the verdict in [the table of claims](index.md), and a test asserts them.
+
+# %%
+table(ba_2016.CLAIM)
+
+# %% [markdown]
+# <!-- table: *Learned* means that the held-out accuracy is above 0.8. Over 5 seeds. -->
+#
+# ## Why the scale sets the learning rate
+#
+# LayerNorm divides its input by the std of that input. So a factor $c$ on the weights before it
+# cancels: $\ell(cW) = \ell(W)$. Differentiate both sides by $W$. This gives
+# $\nabla\ell(cW) = \nabla\ell(W) / c$ (section 5.2 of the paper). One step of gradient descent from
+# $cW$ is
+#
+# $$cW - \eta\, \nabla\ell(cW) = c \left( W - \frac{\eta}{c^2}\, \nabla\ell(W) \right).$$
+#
+# It leads to the same network as a step of rate $\eta / c^2$ from $W$.
+#
+# ## The gradient of larger weights
+#
+# We compute the gradient of one network twice. The second time, its hidden weights are ten times
+# larger:
 
 
 # %%
@@ -80,25 +88,16 @@ ratios = [after / before for before, after in zip(small, large, strict=True)]
 print("hidden gradients times", " ".join(f"{ratio:.3f}" for ratio in ratios[:-1]))
 
 # %% [markdown]
-# A tenth of the gradient, on weights ten times larger: relative to its size, a step a hundred times
-# smaller.
-#
-# ## What we measured
-#
-# These inequalities decide the verdict in [the table of claims](index.md), and a test asserts them.
-
-# %%
-table(ba_2016.CLAIM)
-
-# %% [markdown]
-# <!-- table: Scales are learned at a rate if the held-out accuracy is above 0.8; over 5 seeds. -->
+# The gradient is a tenth as large, and the weights are ten times larger. So the same rate changes
+# the weights by a share that is a hundred times smaller.
 #
 # ## What it does not show
 #
-# - Scales so small that LayerNorm's $\varepsilon$ counts, or large heads, which no LayerNorm
-#   follows: [section 2.4.5](../guide/layer-normalization.md) has both, and fifteen layers.
-# - One rate for weights of several scales in one network, as initializations by fan_in make them.
-# - Adam, whose steps do not know the gradient's size: there the rate should go with the scale, not
-#   with its square.
+# - Very small scales, where LayerNorm's $\varepsilon$ matters, or a large head, which no LayerNorm
+#   follows. [Section 2.4.5](../guide/layer-normalization.md) shows both.
+# - One learning rate for a network whose weights have several scales, as formulas with the fan-in
+#   give them.
+# - Adam. The size of its steps does not depend on the size of the gradient, so its best rate should
+#   grow with the scale, not with its square.
 #
 # More: [LayerNorm](../guide/layer-normalization.md).

@@ -36,7 +36,8 @@ plotting.shared_legend(axes)
 # %% [markdown]
 # <!-- figure: From U(±1/√n) the signal and the gradient fade from layer to layer. The two lower
 # panels show the training loss after 200 steps at five learning rates; a ring marks the chosen
-# rate. Bands: range over 5 seeds. -->
+# rate. In the lowest panel, the line of Xavier covers that of U(±1/√n). Bands: range over 5 seeds.
+# -->
 #
 # ## The verdict
 #

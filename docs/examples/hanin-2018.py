@@ -1,31 +1,18 @@
 # %% [markdown]
 # # Hanin & Rolnick 2018: residual growth
 #
-# **A residual block adds its branch's second moment to its input's. He's branches triple it at each
-# block, branches that keep its size double it, PyTorch's default adds an eighteenth; only branches
-# that are scaled down by the number of blocks keep the signal bounded at any depth.**
+# **Each block of a residual network adds the mean square of its branch to that of its input. With
+# He's branches the mean square triples per block. With PyTorch's default it grows by an eighteenth.
+# If the branches are scaled down by the number of blocks, it stays bounded at any depth. The
+# verdict is *holds*.**
 
-# %%
+# %% The code that draws this figure
 import numpy as np
 
 from initguide import plotting
 from initguide.experiments.claims import hanin_2018, table
 
 rows = hanin_2018.run(seeds=range(5), depths=(25, 50), width=128, batch=64)
-
-# %% [markdown]
-# ## What theory says
-#
-# A block gives $h + W_2 \operatorname{relu}(W_1 h)$. The weights $W_2$ are drawn around zero, so
-# the branch is uncorrelated with its input and second moments add: if the branch turns
-# $\mathbb{E}[h^2]$ into $s\, \mathbb{E}[h^2]$, the block multiplies it by $1 + s$. With variances
-# $\sigma_1^2$ and $\sigma_2^2$ of the weights in $n$ units,
-# $s = n\sigma_1^2 \cdot \tfrac12 \cdot n\sigma_2^2$, the half being the ReLU's.
-#
-# $L$ blocks multiply it by $(1 + s)^L$. With $s = 1/L$ that is less than $e$ at any depth: He's
-# branch ($s = 2$) needs its last weights divided by $\sqrt{2L}$, as GPT-2 does.
-
-# %%
 blocks = 50
 theory = {
     start: np.sqrt((1 + share(blocks)) ** np.arange(1, blocks + 1))
@@ -37,25 +24,38 @@ ax = plotting.signals(
 ax.set(xlabel="block", ylabel="RMS of the residual stream")
 
 # %% [markdown]
-# <!-- figure: The signal after each of 50 blocks: theory, dotted, says how fast it grows. Bands:
-# range over 5 seeds, width 128. -->
+# <!-- figure: The signal after each of 50 blocks. Dotted: theory. Bands: range over 5 seeds,
+# width 128. -->
 #
 # ## What we measured
 #
-# These inequalities decide the verdict in [the table of claims](index.md), and a test asserts them.
+# Nothing is trained here. The experiment checks the theory below at the start. These inequalities
+# decide the verdict in [the table of claims](index.md), and a test asserts them.
 
 # %%
 table(hanin_2018.CLAIM)
 
 # %% [markdown]
-# <!-- table: Growth of the second moment over 5 seeds. -->
+# <!-- table: Growth of the mean square over 5 seeds. -->
+#
+# ## What theory says
+#
+# A block computes $h + W_2 \operatorname{relu}(W_1 h)$. The weights $W_2$ have mean zero, so the
+# branch is uncorrelated with its input, and the mean squares add. Suppose that the branch turns
+# $\mathbb{E}[h^2]$ into $s\, \mathbb{E}[h^2]$. Then the block multiplies the mean square by
+# $1 + s$. If the weights have the variances $\sigma_1^2$ and $\sigma_2^2$ and the width is $n$,
+# then $s = n\sigma_1^2 \cdot \tfrac12 \cdot n\sigma_2^2$. The $\tfrac12$ comes from the ReLU.
+#
+# $L$ blocks multiply the mean square by $(1 + s)^L$. With $s = 1/L$ this is less than $e$ at any
+# depth. He's branch has $s = 2$, so its last weights must be divided by $\sqrt{2L}$. GPT-2 scales
+# its branches in a similar way.
 #
 # ## What it does not show
 #
-# - What training does with it. A last layer of zero does not grow at all, and yet does not bear
-#   each learning rate: see [Fixup](zhang-2019.py).
-# - Networks with normalization, where each branch sees an input of size one and adds the same
-#   amount: the second moment then grows by a sum, not by a product.
-# - That growth as slow as under PyTorch's default does harm.
+# - The effect on training. A branch whose last layer is zero does not grow at all, but it can still
+#   diverge in training: see [Fixup](zhang-2019.py).
+# - Networks with normalization. There each branch has an input of size one and adds the same
+#   amount, so the mean square grows by a sum, not by a product.
+# - That the slow growth with PyTorch's default is harmful.
 #
 # More: [residual branches](../guide/best-practices.md#residual).

@@ -1,12 +1,13 @@
 # %% [markdown]
 # # LSUV on a deep network
 #
-# **A deep maxout network, for which neither common rule was made: from He's its training overflows,
-# from Xavier's it hardly moves, and from [`lsuv_`][initguide.lsuv_] it learns at once, because LSUV
-# *measures* what the rules compute. It mends inputs of a wrong scale likewise. But where unit
-# variance is the wrong aim, as with softplus, LSUV fails and He's rule trains.**
+# **A network of 20 maxout layers learns from [`lsuv_`][initguide.lsuv_]. From He's start its
+# training overflows, and from Xavier's start it hardly moves. LSUV also corrects inputs of a wrong
+# scale. With softplus layers it fails, and He's start trains. So the verdict is *holds in part*.**
+#
+# Each network has one learning rate, which all of its starts share.
 
-# %%
+# %% The code that draws this figure
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -15,17 +16,6 @@ from initguide import plotting
 from initguide.experiments.claims import mishkin_2016, table
 
 rows = mishkin_2016.run(seeds=range(5))
-
-# %% [markdown]
-# ## What the paper shows
-#
-# Mishkin and Matas train networks of maxout, tanh, ReLU and leaky units from one recipe: scale each
-# layer to unit variance, measured on a batch. Here a network has 20 layers of maxout units, each
-# the larger one of two sums; two have ReLUs, but inputs times 30 or divided by it; and one has
-# softplus units, $\ln(1 + e^z)$. All are 64 units wide and learn the digits by plain gradient
-# descent.
-
-# %%
 training = [row for row in rows if row["part"] == "training"]
 _, axes = plt.subplots(len(mishkin_2016.SETTINGS), 1, figsize=(6.8, 11.5))
 for ax, (name, setting) in zip(axes, mishkin_2016.SETTINGS.items(), strict=True):
@@ -36,46 +26,60 @@ for ax, (name, setting) in zip(axes, mishkin_2016.SETTINGS.items(), strict=True)
 plotting.shared_legend(axes)
 
 # %% [markdown]
-# <!-- figure: LSUV trains the maxout network, and inputs of either scale; of softplus layers only
-# He's does. Bands: range over 5 seeds; a cross: the loss overflowed. -->
+# <!-- figure: Training loss. LSUV trains the maxout network, and the networks with inputs of either
+# scale. Softplus layers train from He's start only. Bands: range over 5 seeds; a cross: the loss
+# overflowed. -->
 #
 # ## What we measured
 #
-# Inputs times 30 get a small learning rate: a factor on the inputs is one on the first layer's
-# gradient, and LSUV has made that layer's weights 30 times smaller. At this rate He's
-# network learns as well, more slowly, after a first loss that is far beyond chance.
+# These inequalities decide the verdict in [the table of claims](index.md), and a test asserts them.
 
 # %%
 table(mishkin_2016.CLAIM)
 
 # %% [markdown]
-# <!-- table: What the verdict in [the table of claims](index.md) is made of, over 5 seeds. Learned:
-# 1 if the accuracy is above one half. The loss is that of the last 10 steps. -->
+# <!-- table: Over 5 seeds. Learned: 1 if the accuracy is above one half. The loss is that of the
+# last 10 steps. -->
 #
-# ## What a derivation would have found
+# ## The four networks
 #
-# For two independent normal values $a$ and $b$, $\max^2 + \min^2 = a^2 + b^2$, and both squares
-# have the same mean: turn the signs of $a$ and $b$, and the two change places. So a maxout unit
-# keeps the second moment of its sums, and the right variance is $1/n$ with $n$ the fan-in, which is
-# LeCun's rule. He's is twice that: $2^{20}$ over 20 layers. Xavier's divides by the mean of 64 and
-# 128, for a factor of $2/3$ a layer. LSUV got there without the argument.
+# LSUV scales each layer so that its outputs have variance one, measured on a batch. Mishkin and
+# Matas use it for tanh, ReLU, leaky ReLU and maxout units. A *maxout* unit is the larger of two
+# sums. Our first network has 20 layers of them. Two others have ReLUs, and inputs that are
+# multiplied or divided by 30. The fourth has softplus units, $\ln(1 + e^z)$. All are 64 units wide
+# and learn the digits by plain gradient descent.
+#
+# Inputs times 30 need a small learning rate, because they also make the gradient of the first
+# layer 30 times larger. At this rate He's network learns too, but more slowly. Its first loss is
+# far above the loss of guessing.
+#
+# ## The right variance for maxout
+#
+# Let $a$ and $b$ be independent normal sums with mean zero. Then
+# $\max(a,b)^2 + \min(a,b)^2 = a^2 + b^2$. Both squares on the left have the same mean, because
+# changing the signs of $a$ and $b$ exchanges them. So a maxout unit keeps the mean square of its
+# sums, and the right variance is LeCun's $1/n$, where $n$ is the fan-in.
+#
+# He's variance is twice as large, a factor of $2^{20}$ over 20 layers. Xavier's variance divides
+# by the mean of 64 and 128, which gives a factor of $2/3$ per layer. LSUV finds the right scale
+# without this derivation.
 #
 # ## Where LSUV is worse
 #
-# Softplus is positive everywhere, so its outputs have a large mean. The next layer's sums then vary
-# mostly from *unit to unit*, and hardly from input to input. LSUV makes their variance one as it
-# was asked to, and what tells the inputs apart keeps shrinking:
+# Softplus is positive everywhere, so its outputs have a large mean. The sums of the next layer then
+# differ mostly from *unit to unit*, and hardly from input to input. LSUV makes the variance over
+# both equal to one. But the part that differs between inputs becomes smaller in each layer:
 
-# %%
+# %% The code that draws this figure
 start = [row for row in rows if row["part"] == "start" and row["setting"] == "softplus"]
 plotting.signals(start, y="std")
 
 # %% [markdown]
-# <!-- figure: Ten softplus layers at the start; layer 11 is the output. What differs between inputs
-# shrinks under both, under LSUV faster. Bands: range over 5 seeds. -->
+# <!-- figure: The std over inputs in ten softplus layers before training; layer 11 is the output.
+# It shrinks from both starts, and faster from LSUV. Bands: range over 5 seeds. -->
 #
-# The gains say the same beforehand: the scale that keeps softplus' signal is far below the one that
-# keeps its gradient, and He's lies between them.
+# The gains predict this. A small gain keeps the signal of softplus layers, and a much larger gain
+# keeps their gradient. He's gain is larger than the first and smaller than the second:
 
 # %%
 for kind in ("forward", "backward"):
@@ -85,10 +89,11 @@ print(f"He: {init.gain('relu'):.2f}")
 # %% [markdown]
 # ## What it does not show
 #
-# - That LSUV beats a derivation: it finds the scale that a rule with the right gain has. It is the
-#   tool for the layer that no rule covers.
-# - That unit variance is always right. Where the activation has a large mean, it is not the
-#   variance that carries the information: look at the spread over the batch.
-# - The paper's accuracies, which come from long training of deep convolutional networks.
+# - That LSUV beats a derivation. It finds the scale that a formula with the right gain has. Use it
+#   for a layer that no formula covers.
+# - That unit variance is always right. If the activation has a large mean, measure the std over the
+#   batch too.
+# - Which start is best at its own best rate. Each network trained at one rate.
+# - The accuracies of the paper. They come from long training of deep convolutional networks.
 #
 # More: [LSUV, the method](../guide/methods/lsuv.md).

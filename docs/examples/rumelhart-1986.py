@@ -6,7 +6,8 @@
 # sigmoid network changes all units in the same way. From small random weights, each unit learns its
 # own weights.**
 #
-# The paper says so in half a sentence: its weights start small and random, to break symmetry.
+# The paper gives this reason in half a sentence: its weights start small and random, to break
+# symmetry.
 
 # %% The code that draws this figure
 import matplotlib.pyplot as plt
@@ -60,6 +61,7 @@ table(rumelhart_1986.CLAIM)
 #
 # - That zeros mean no gradient. A sigmoid of zero is one half, so the layers of a sigmoid network
 #   begin to change, one after another.
-# - That only random weights make units differ. Dropout and random biases do so too, but slowly: see
-#   [zero and constant](../guide/methods/constant.md).
+# - That only random weights make units differ. Dropout and random biases make them differ too, but
+#   slowly: see [zero and constant](../guide/methods/constant.md).
+# - Other learning rates. All networks train at rate 0.3.
 # - That zero is wrong everywhere. Biases and the last layer may start at zero.

@@ -1,12 +1,12 @@
 # %% [markdown]
 # # Signals by depth
 #
-# Of five initializations only He's carries signal and gradient through 50 ReLU layers. The others
-# multiply them by a constant at each layer, so that they die or explode exponentially, and theory
-# names the constant beforehand. PyTorch's default looks sound, and is not: its signal keeps a size,
-# but no longer depends on the input.
+# Of five initializations only He's keeps the size of the signal and of the gradient in 50 ReLU
+# layers. The others multiply both by a constant factor per layer, so both vanish or explode. Theory
+# predicts the factor. PyTorch's default looks healthy but is not: its signal keeps a size, but no
+# longer depends on the input.
 
-# %%
+# %% The code that draws this figure
 import math
 
 import matplotlib.pyplot as plt
@@ -18,16 +18,6 @@ from initguide.experiments import INITIALIZATIONS, signals_by_depth
 
 DEPTH, WIDTH = 50, 256
 rows = signals_by_depth(INITIALIZATIONS, depth=DEPTH, width=WIDTH, batch=64, seeds=range(5))
-
-# %% [markdown]
-# ## What theory says
-#
-# Let the weights have variance $\sigma_w^2/n$ and the biases $\sigma_b^2$. A wide layer turns an
-# input of second moment $q$ into sums of second moment $\sigma_w^2 q + \sigma_b^2$, and a ReLU
-# keeps half of it. Without biases each layer thus multiplies the rms by $\sigma_w/\sqrt2$, which is
-# one for He alone. [`propagate`][initguide.propagate] carries the recursion to any depth.
-
-# %%
 n = WIDTH
 scales = {  # sigma_w, sigma_b
     "PyTorch default": (math.sqrt(1 / 3), math.sqrt(1 / (3 * n))),
@@ -40,17 +30,24 @@ theory = {
     name: init.propagate("relu", sigma_w, sigma_b, depth=DEPTH)
     for name, (sigma_w, sigma_b) in scales.items()
 }
-
-# %%
 plotting.signals(rows, theory=theory)
 
 # %% [markdown]
 # <!-- figure: The signal by layer: only He keeps its size. Bands: range over 5 seeds, width 256;
 # dotted: theory. -->
 #
-# The scale of that figure hides the middle. Here are the three that stay inside it:
+# ## What theory says
+#
+# Let the weights have variance $\sigma_w^2/n$ and the biases $\sigma_b^2$. If the input of a wide
+# layer has the mean square $q$, its sums have the mean square $\sigma_w^2 q + \sigma_b^2$. A ReLU
+# keeps half of it. So without biases each layer multiplies the rms by $\sigma_w/\sqrt2$. Of these
+# initializations only He's has the factor 1. [`propagate`][initguide.propagate] computes the
+# prediction for any depth.
+#
+# The figure above covers so many powers of ten that its middle is not visible. This figure shows
+# three of the lines:
 
-# %%
+# %% The code that draws this figure
 three = ("PyTorch default", "Xavier", "He")
 plotting.signals(
     [row for row in rows if row["initialization"] in three],
@@ -58,30 +55,32 @@ plotting.signals(
 )
 
 # %% [markdown]
-# <!-- figure: Xavier loses a factor $\sqrt2$ a layer; PyTorch's default seems to settle. Bands:
-# range over 5 seeds; dotted: theory. -->
+# <!-- figure: Xavier loses a factor of $\sqrt2$ per layer. PyTorch's default seems to keep its
+# size. Bands: range over 5 seeds; dotted: theory. -->
 #
-# ## The gradient takes the same road back
+# ## The gradient
 #
-# A gradient of rms one enters at the top. On its way down each layer multiplies it by
-# $\sqrt{\chi_1} = \sigma_w/\sqrt2$: for a ReLU the factor of the way up, biases apart. So the
-# gradient shows what the signal under PyTorch's default hid.
+# A gradient of rms one enters at the last layer. On its way back each layer multiplies it by
+# $\sqrt{\chi_1} = \sigma_w/\sqrt2$. For a ReLU without biases this is also the factor of the
+# signal. Biases do not change this factor, so the gradient of PyTorch's default vanishes although
+# its signal does not.
 
-# %%
+# %% The code that draws this figure
 plotting.gradients(rows, theory=theory)
 
 # %% [markdown]
-# <!-- figure: The gradient by layer: under PyTorch's default it vanishes faster than Xavier's,
-# though the signal did not. Bands: range over 5 seeds; dotted: theory. -->
+# <!-- figure: The gradient by layer. With PyTorch's default it vanishes faster than with Xavier,
+# though the signal does not. Bands: range over 5 seeds; dotted: theory. -->
 #
 # ## The factor, measured
 #
-# The growth over the upper half of the layers, as a factor a layer: median and range over seeds.
+# We compute the growth over the upper half of the layers as a factor per layer. The table has the
+# median and the range over seeds.
 
 
-# %%
+# %% The code of the table
 def growth(name, y):
-    """Return the factor a layer by which y grows from the middle to the top, for each seed."""
+    """Return the factor per layer by which y grows from the middle to the top, for each seed."""
     middle, top = (
         np.array([r[y] for r in rows if r["initialization"] == name and r["layer"] == layer])
         for layer in (DEPTH // 2, DEPTH)
@@ -89,7 +88,7 @@ def growth(name, y):
     return (top / middle) ** (2 / DEPTH)
 
 
-def said(values):
+def summary(values):
     """Return the median and the range."""
     return f"{np.median(values):.3g} [{min(values):.3g}, {max(values):.3g}]"
 
@@ -97,44 +96,47 @@ def said(values):
 [
     {
         "initialization": name,
-        "signal": said(growth(name, "rms")),
+        "signal": summary(growth(name, "rms")),
         "theory": float(predicted.rms[-1] / predicted.rms[DEPTH // 2 - 1]) ** (2 / DEPTH),
-        "gradient": said(1 / growth(name, "gradient_rms")),
+        "gradient": summary(1 / growth(name, "gradient_rms")),
         "its theory": float(predicted.chi_1[-1]) ** 0.5,
     }
     for name, predicted in theory.items()
 ]
 
 # %% [markdown]
-# <!-- table: Growth of the rms a layer, upwards for the signal and downwards for the gradient; 5
+# <!-- table: Growth of the rms per layer, upwards for the signal and downwards for the gradient; 5
 # seeds. -->
 #
-# All five use the same draws at different scales, so they miss theory by the same few percent: that
-# is the chance of 256 units, not of the method.
+# All five initializations use the same random draws at different scales. So they differ from theory
+# by the same few percent. This difference comes from the finite width of 256 units.
 #
-# float32 ends near $10^{\pm 38}$. The layer at which each signal would leave it, if it does:
+# The numbers of float32 end near $10^{\pm 38}$. This is the layer at which each predicted signal
+# leaves that range:
 
 # %%
 smallest, largest = np.finfo(np.float32).tiny, np.finfo(np.float32).max
 for name, predicted in theory.items():
     outside = np.flatnonzero((predicted.rms < smallest) | (predicted.rms > largest))
-    print(f"{name}: {f'layer {outside[0] + 1}' if len(outside) else 'never'}")
+    where = f"layer {outside[0] + 1}" if len(outside) else f"not in {DEPTH} layers"
+    print(f"{name}: {where}")
 
 # %% [markdown]
-# ## A signal that has forgotten its input
+# ## A signal that does not depend on its input
 #
-# The rms under PyTorch's default settles because its biases feed each layer anew, with the same
-# numbers whatever the input. What depends on the input is the spread *over the batch*, and that
-# shrinks by $\sqrt{\chi_1} = 1/\sqrt6$ a layer, down to the rounding of float64.
+# With PyTorch's default each layer adds its biases, and these are the same numbers for all inputs.
+# So the rms of the signal settles at a constant value. The std *over the batch* shows how much of
+# the signal depends on the input. It shrinks by the factor $\sqrt{\chi_1} = 1/\sqrt6$ per layer,
+# down to the rounding errors of float64.
 
-# %%
+# %% The code that draws this figure
 default = [row for row in rows if row["initialization"] == "PyTorch default"]
 layers = np.arange(1, DEPTH + 1)
 colour, ink = plotting.COLORS["PyTorch default"], plt.rcParams["text.color"]
 _, ax = plt.subplots()
 for y, style, label in (
-    ("rms", "-", "rms: its size"),
-    ("std", "--", "std over the batch: its news"),
+    ("rms", "-", "rms"),
+    ("std", "--", "std over the batch"),
 ):
     runs = np.array([[row[y] for row in default if row["layer"] == layer] for layer in layers])
     ax.semilogy(layers, np.median(runs, axis=1), style, color=colour, label=label)
@@ -144,7 +146,7 @@ ax.set(xlabel="layer", ylabel="activations")
 ax.legend()
 
 # %% [markdown]
-# <!-- figure: PyTorch's default: the signal keeps its size, but ever less of it depends on the
+# <!-- figure: PyTorch's default: the signal keeps its size, but less and less of it depends on the
 # input. Bands: range over 5 seeds. -->
 
 # %%
@@ -155,12 +157,12 @@ for layer in (1, 10, 20, DEPTH):
 # %% [markdown]
 # ## Interpretation
 #
-# - One number a layer decides: above one the signal explodes, below one it dies, and 50 layers
-#   raise it to the 50th power. There is no "somewhat too small".
-# - Theory assumes endless width, and still is hard to tell from the measurement. The bands, chance
-#   of single draws of 256 units, widen with depth.
-# - A healthy rms proves nothing by itself. Measure the spread over the batch, or the gradient:
-#   both show at once that PyTorch's default does not carry 50 plain ReLU layers.
+# - The factor per layer decides. If it is above one, the signal explodes. If it is below one, the
+#   signal vanishes. After 50 layers the factor has the power 50, so a small error matters.
+# - Theory assumes an infinite width, but it is close to the measurement at 256 units. The bands
+#   show the differences between random draws, and they become wider with depth.
+# - A constant rms is not enough. Measure the std over the batch too, or the gradient. Both show
+#   that PyTorch's default loses the input in 50 plain ReLU layers.
 #
 # More: [why initialization matters](../guide/what-are-initializations.md),
 # [He](../guide/methods/he.md), and the [theory's functions](../api/propagation.md).

@@ -1,11 +1,11 @@
 # %% [markdown]
 # # Three-layer histograms
 #
-# Three layers are too few to ruin a network, but enough to see where each initialization leads:
-# the spread of the activations already grows or shrinks from layer to layer. At 20 layers only He's
-# activations, and only He's gradients, still have about the spread that they began with.
+# Three layers are enough to see the effect of an initialization: the std of the activations already
+# grows or shrinks from layer to layer. After 20 layers, only with He's initialization are the
+# activations and the gradients about as large as in the first layer.
 
-# %%
+# %% The code that draws this figure
 import numpy as np
 import torch
 
@@ -24,14 +24,6 @@ def network(widths, name, seed):
 
 
 x = torch.randn(1000, 100, generator=torch.Generator().manual_seed(100))
-
-# %% [markdown]
-# ## Five initializations, three layers
-#
-# A network of 100-100-100-10 with ReLUs is fed 1000 normal inputs. Of each initialization we look
-# at what the first layer and the last layer give out.
-
-# %%
 small = {name: activations(network((100, 100, 100, 10), name, 0), x) for name in INITIALIZATIONS}
 plotting.histograms(small, layers=(1, 3))
 
@@ -39,12 +31,17 @@ plotting.histograms(small, layers=(1, 3))
 # <!-- figure: Activations of the first and the last layer of a three-layer network, one draw each,
 # with their mean and std. -->
 #
-# Read the axes: the shapes are alike, the scales are not. The first layer's values are cut at zero
-# by its ReLU; the last layer has none, so its values spread to both sides. The numbers do not hang
-# on the draw: over five seeds the std of the last layer's values is
+# ## Five initializations, three layers
+#
+# The input of this 100-100-100-10 ReLU network is 1000 normal vectors. The figure shows the outputs
+# of the first layer and of the last layer.
+#
+# The shapes are similar, but the scales on the axes differ. The first layer has a ReLU, so its
+# values are not negative. The last layer has no ReLU, so its values have both signs. The result
+# hardly depends on the random draw. This is the std of the last layer over five seeds:
 
 
-# %%
+# %% The code of the table
 def spread(name, widths, layer):
     """Return the median and the range over seeds of the std at a layer."""
     stds = [activations(network(widths, name, seed), x)[layer]["std"] for seed in SEEDS]
@@ -58,17 +55,18 @@ def spread(name, widths, layer):
 #
 # ## The same at 20 layers
 #
-# Now 20 hidden layers of 100. The first histogram of each is as before; the last hidden layer shows
-# what 20 repetitions of one factor do. (Compare the scales, powers of ten included.)
+# This network has 20 hidden layers of 100 units. Its first hidden layer looks as before. Its last
+# hidden layer shows the same factor, applied 20 times. Compare the scales of the axes, including
+# their powers of ten.
 
-# %%
+# %% The code that draws this figure
 DEEP = (*[100] * 21, 10)
 deep = {name: activations(network(DEEP, name, 0), x) for name in INITIALIZATIONS}
 plotting.histograms(deep, layers=(1, 20))
 
 # %% [markdown]
-# <!-- figure: Activations of hidden layers 1 and 20: only He's still have the spread that they
-# began with. -->
+# <!-- figure: Activations of hidden layers 1 and 20. Only He's activations have about the same std
+# in both. -->
 
 # %%
 [{"initialization": name} | spread(name, DEEP, 19) for name in INITIALIZATIONS]
@@ -78,24 +76,25 @@ plotting.histograms(deep, layers=(1, 20))
 #
 # ## Gradients
 #
-# Backwards the order turns round: the gradient is born at the output and fades, or grows, on its
-# way *down*. Here are the gradients of the loss with respect to the activations, against random
-# classes, in the first and in the last hidden layer.
+# The gradient starts at the output. On its way *back* to the first layer it shrinks or grows. These
+# are the gradients of the loss by the activations, for random classes, in the first and in the last
+# hidden layer.
 
-# %%
+# %% The code that draws this figure
 y = torch.randint(0, 10, (1000,), generator=torch.Generator().manual_seed(101))
 slopes = {name: gradients(network(DEEP, name, 0), x, y) for name in INITIALIZATIONS}
 plotting.histograms(slopes, layers=(1, 20))
 
 # %% [markdown]
-# <!-- figure: Gradients at hidden layers 1 and 20: under every initialization but He's the first
-# layer gets a gradient that is far from what the last one gets. -->
+# <!-- figure: Gradients at hidden layers 1 and 20. With every initialization except He's, the
+# gradient in the first layer is much smaller or much larger than in the last. -->
 #
-# The ratio of the two, the first hidden layer's rms over the last one's, against the $\chi_1$ of
-# theory: a ReLU network multiplies the gradient's second moment by $\sigma_w^2/2$ at each layer.
+# The table has the rms of the gradient in the first hidden layer, divided by that in the last. In
+# theory, each ReLU layer multiplies the mean square of the gradient by
+# $\chi_1 = \sigma_w^2/2$.
 
 
-# %%
+# %% The code of the table
 def ratio(name, seed):
     """Return the gradient's rms at hidden layer 1 over that at hidden layer 20."""
     rows = gradients(network(DEEP, name, seed), x, y)
@@ -125,12 +124,12 @@ sigma_w = {
 #
 # ## Interpretation
 #
-# - One histogram tells little; two of them, layers apart, tell the factor between. Watch how the
-#   spread *changes* with depth, not the shape of one layer.
-# - The first layer looks healthy in all five. It still hears of the loss only as much as the layers
-#   above it let through: under std 0.01 nothing, under std 1.0 far too much.
-# - PyTorch's default keeps a visible spread at layer 20, because its biases spread the units
-#   apart. That is a spread over units, not over inputs: see
+# - One histogram is not enough. Two histograms of different layers show the factor between these
+#   layers. So watch how the std *changes* with depth.
+# - The activations of the first layer look healthy in all five. But its gradient depends on all
+#   layers above it. With std 0.01 that gradient vanishes, and with std 1.0 it explodes.
+# - With PyTorch's default the activations at layer 20 still differ, because its biases differ from
+#   unit to unit. They differ between units, but hardly between inputs: see
 #   [signals by depth](signals-by-depth.py).
 #
 # More: [section 2.4.4](../guide/visualizing.md).

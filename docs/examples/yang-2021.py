@@ -1,12 +1,12 @@
 # %% [markdown]
 # # Yang 2021: a rate for every width
 #
-# **In the standard parametrization a wide network wants a smaller learning rate than a narrow one:
-# of 256 units, at the rate that was best for 32, it is far from its best. In the maximal update
-# parametrization (muP) the best rate stays where it was. So it can be searched for on the narrow
-# network.**
+# **In the standard parametrization, the best learning rate becomes smaller as the network becomes
+# wider. A network of 256 units at the best rate of 32 units has a much larger loss than at its own
+# best rate. In the maximal update parametrization (muP) the best rate stays about the same. So you
+# can search for it with a narrow network. The verdict is *holds*.**
 
-# %%
+# %% The code that draws this figure
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -14,27 +14,6 @@ from initguide import plotting
 from initguide.experiments.claims import table, yang_2021
 
 rows = yang_2021.run(seeds=range(5), widths=(32, 64, 128, 256), hidden=3, steps=30)
-
-# %% [markdown]
-# ## What the paper shows
-#
-# Yang et al. tune a small model and train a large one with what they found. That asks for a start
-# and for rates whose effect does not depend on the width $n$. With Adam:
-#
-# - A step moves each weight by about $\eta$, its sign that of error times input. When the input
-#   comes again, the $n$ changes in front of a unit all pull the same way: its argument moves by
-#   $\eta\, n$. So **weights with $n$ inputs take a rate $\propto 1/n$**. The first layer's inputs
-#   do not grow in number, so it keeps its rate, and so do the biases.
-# - The head meets hidden units that have moved by $\Delta h$, each in the direction that its own
-#   weight $w_i$ asked for. The sum $\sum_i w_i\, \Delta h_i$ has the size $n\,|w|$, and with the
-#   usual std of $1/\sqrt n$ it grows as $\sqrt n$. So **the head starts with the std $1/n$**.
-# - Hidden weights keep the std $\propto 1/\sqrt n$ for the reason that
-#   [He](../guide/methods/he.md) has.
-#
-# Ours are three hidden layers of ReLUs on the digits, 30 steps of Adam. Both parametrizations agree
-# at 32 units.
-
-# %%
 _, axes = plt.subplots(2, 1, figsize=(6.8, 7), sharex=True, sharey=True)
 axes[0].set_ylim(0.4, 3)
 for ax, name in zip(axes, ("standard", "muP"), strict=True):
@@ -54,24 +33,42 @@ axes[1].set_xlabel("log₂ of the learning rate")
 plotting.shared_legend(axes)
 
 # %% [markdown]
-# <!-- figure: Training loss over Adam's rate, a line for each width, a star at its best rate. The
-# standard one's moves to the left as the network grows; muP's stays. Bands: range over 5 seeds. -->
+# <!-- figure: Training loss at seven rates of Adam, one line per width, with a star at its best
+# rate. In the standard parametrization the star moves to the left as the width grows. In muP it
+# stays. Bands: range over 5 seeds. -->
 #
 # ## What we measured
 #
-# These inequalities decide the verdict in [the table of claims](index.md), and a test asserts them.
-# The best rate is the lowest point of a parabola through the least loss and its two neighbours.
+# The networks have three hidden ReLU layers and train on the digits, for 30 steps of Adam. At 32
+# units both parametrizations are the same. The best rate is the lowest point of a parabola through
+# the least loss and its two neighbours. These inequalities decide the verdict in
+# [the table of claims](index.md), and a test asserts them.
 
 # %%
 table(yang_2021.CLAIM)
 
 # %% [markdown]
-# <!-- table: From 32 to 256 units: by how many powers of two the best rate moves; then the least
-# loss of 256 units, divided by theirs at the rate that was best for 32. Over 5 seeds. -->
+# <!-- table: From 32 to 256 units: the change of the best rate in powers of two. Then the least
+# loss of 256 units, divided by their loss at the best rate of 32 units. Over 5 seeds. -->
+#
+# ## Why the rules differ from layer to layer
+#
+# Yang et al. tune a small model and train a large model with the same settings. For this the
+# effect of a step must not depend on the width $n$. With Adam:
+#
+# - A step changes each weight by about $\eta$, with the sign of error times input. If the same
+#   input comes again, the $n$ changes of a unit's weights add up, and its argument moves by
+#   $\eta\, n$. So **weights with $n$ inputs get a rate $\propto 1/n$**. The first layer has a fixed
+#   number of inputs, so it keeps its rate. The biases keep their rate too.
+# - The weights $w_i$ of the head multiply the changes $\Delta h_i$ of the hidden units. Each change
+#   has the sign of its weight, so the sum $\sum_i w_i\, \Delta h_i$ has the size $n\,|w|$. With the
+#   usual std of $1/\sqrt n$ it grows like $\sqrt n$. So **the head starts with the std $1/n$**.
+# - Hidden weights keep the std $\propto 1/\sqrt n$. The reason is that of
+#   [He initialization](../guide/methods/he.md).
 #
 # ## What it does not show
 #
-# - That muP trains better. Tuned at 256 units, each at its best:
+# - That muP trains better. These are the losses of 256 units, each seed at its best of seven rates:
 
 # %%
 for name in ("standard", "muP"):
@@ -84,7 +81,7 @@ for name in ("standard", "muP"):
 
 # %% [markdown]
 # - Long training, other hyperparameters, or other depths.
-# - Plain gradient descent. Its rules differ: there the first layer takes a rate $\propto n$, the
-#   head one $\propto 1/n$.
+# - Plain gradient descent, which has other rules. There the first layer gets a rate $\propto n$,
+#   and the head gets a rate $\propto 1/n$.
 #
 # More: [an initialization for an architecture](../guide/best-practices.md#architecture).

@@ -36,8 +36,8 @@ table(zagoruyko_2017.CLAIM)
 # ## Why the start matters
 #
 # Zagoruyko and Komodakis train very deep image networks without shortcuts. A *delta* kernel is 1 at
-# its centre and 0 elsewhere, so the layer copies its input. Twenty such layers pass on what the
-# first layer computed, and the gradient reaches each kernel unchanged. He's kernels keep the size
+# its centre and 0 elsewhere, so the layer copies its input. Twenty such layers pass on the output
+# of the first layer, and the gradient reaches each kernel unchanged. He's kernels keep the size
 # of the signal on average, but each layer makes different inputs more alike.
 #
 # ## What it does not show

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from initguide.experiments.data import Data, digits, shared_batches
 from initguide.experiments.descent import descend
 from initguide.experiments.models import Activation, Initializer, seeded_mlp
-from initguide.experiments.rows import Rows, grid
+from initguide.experiments.rows import Rows, final_losses, grid
 from initguide.experiments.training import accuracy
 
 
@@ -71,10 +71,7 @@ def sweep(
         lr=[run["rate"] for run in runs],
         betas=(0.9, 0.999) if adam else None,
     )
-    last = losses[-max(steps // 10, 1) :].mean(0).tolist()
+    rows = final_losses(runs, losses, max(steps // 10, 1))
     with torch.no_grad():
         right = [accuracy(model(data.x_test), data.y_test).item() for model in models]
-    return [
-        {**run, "loss": loss, "accuracy": share}
-        for run, loss, share in zip(runs, last, right, strict=True)
-    ]
+    return [row | {"accuracy": share} for row, share in zip(rows, right, strict=True)]

@@ -9,12 +9,12 @@ from collections.abc import Iterable
 
 from torch import fx
 
+from initguide.graph.operations import JOINS, SUMS, depends_on, leads_to
 from initguide.graph.trace import Trace
 
 Blocked = dict[str, set[fx.Node]]
-# Activations whose slope at zero is zero, and sums, which bring in another signal before them.
+# Activations whose slope at zero is zero.
 _FLAT_AT_ZERO = {"relu", "relu6"}
-_SUMS = {"add", "iadd", "sub", "isub", "cat", "concat"}
 
 
 def may_be_zero(zeros: Iterable[str], trace: Trace) -> dict[str, bool | None]:
@@ -44,7 +44,7 @@ def may_be_zero(zeros: Iterable[str], trace: Trace) -> dict[str, bool | None]:
 def _is_dead(name: str, trace: Trace) -> bool:
     """Return whether an activation without a slope at zero follows alone."""
     info = trace.layers.get(name) or trace.layer(name.rpartition(".")[0])
-    return info.label in _FLAT_AT_ZERO and not _SUMS.intersection(info.between)
+    return info.label in _FLAT_AT_ZERO and {*SUMS, *JOINS}.isdisjoint(info.between)
 
 
 def _blocked(graph: fx.Graph, prefix: str, zeros: set[str], trace: Trace) -> Blocked:
@@ -67,7 +67,8 @@ def _stuck(graph: fx.Graph, blocked: Blocked) -> set[str]:
     left = dict(blocked)
     while True:
         zero = set().union(*left.values())
-        signal, gradient = _downstream(graph, zero), _upstream(graph, zero)
+        signal = depends_on(_of_kind("placeholder", graph), graph.nodes, zero)
+        gradient = leads_to(_of_kind("output", graph), graph.nodes, zero)
         learns = {
             name
             for name, nodes in left.items()
@@ -82,34 +83,16 @@ def _stuck(graph: fx.Graph, blocked: Blocked) -> set[str]:
 
 
 def _leads_around(graph: fx.Graph, nodes: set[fx.Node]) -> bool:
-    return any(node.op == "output" for node in _downstream(graph, nodes))
+    reached = depends_on(_of_kind("placeholder", graph), graph.nodes, nodes)
+    return not reached.isdisjoint(_of_kind("output", graph))
 
 
 def _is_last(graph: fx.Graph, nodes: set[fx.Node], trace: Trace) -> bool:
     """Return whether no operation with weights follows."""
-    after = _downstream(graph, set(), nodes) - nodes
+    after = depends_on(nodes, graph.nodes) - nodes
     layers = {trace.layers.get(str(node.target)) for node in after}
     return layers <= {None} and not any(role.node in after for role in trace.roles.values())
 
 
-def _downstream(
-    graph: fx.Graph, without: set[fx.Node], start: set[fx.Node] | None = None
-) -> set[fx.Node]:
-    """Return the nodes that the model's inputs, or other nodes, reach without some nodes."""
-    found = set(start or ())
-    for node in graph.nodes:
-        reached = node.op == "placeholder" or found.intersection(node.all_input_nodes)
-        if start is not None:
-            reached = found.intersection(node.all_input_nodes)
-        if reached and node not in without:
-            found.add(node)
-    return found
-
-
-def _upstream(graph: fx.Graph, without: set[fx.Node]) -> set[fx.Node]:
-    """Return the nodes from which the output is reached without some nodes."""
-    found: set[fx.Node] = set()
-    for node in reversed(graph.nodes):
-        if (node.op == "output" or found.intersection(node.users)) and node not in without:
-            found.add(node)
-    return found
+def _of_kind(op: str, graph: fx.Graph) -> list[fx.Node]:
+    return [node for node in graph.nodes if node.op == op]

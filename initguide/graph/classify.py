@@ -15,6 +15,7 @@ from initguide.graph.model_graph import ModelGraph
 from initguide.graph.operations import (
     FACTORS,
     MATRIX_PRODUCTS,
+    SIZES,
     WITHOUT_SIGNAL,
     is_softmax,
     operation_name,
@@ -22,15 +23,14 @@ from initguide.graph.operations import (
 
 # Operations that pass the signal on to the activation: sums, norms, dropout, pooling, reshapes.
 _PASSING = re.compile(
-    r"i?add|i?sub|neg|view|reshape|(un)?flatten|permute|transpose|movedim|contiguous|(un)?squeeze|"
+    r"i?add|i?sub|neg|(view|reshape|expand)(_as)?|(un)?flatten|permute|transpose|movedim|contiguous|(un)?squeeze|"
     r"chunk|split|cat|concat|stack|getitem|mean|sum|amax|\w+_pool\dd|(alpha_)?dropout(\dd)?|"
-    r"\w+_norm|to|float|type|clone|detach|expand(_as)?|repeat(_interleave)?|interpolate|pad|"
+    r"\w+_norm|to|float|type|clone|detach|repeat(_interleave)?|interpolate|pad|"
     r"pixel_shuffle|unbind|roll|flip|m?T|index_(add|select)|scatter(_add|_reduce)?|gather|t|"
     r"adjoint|swapaxes|swapdims|copy|setitem|masked_(fill|scatter)|where|index_put|narrow|select|"
     r"tensor_split|unfold|adaptive_\w+_pool\dd"
 )
 _ATTENTION = {"scaled_dot_product_attention", "softmax", "log_softmax", "baddbmm"}
-_SIZES = {"norm", "vector_norm", "std", "var", "var_mean"}
 # Activations that torch has and `FUNCTIONS` has not.
 _TORCH_ACTIVATIONS = ("sin", "cos", "erf", "abs")
 
@@ -55,7 +55,7 @@ def classify(node: fx.Node, view: ModelGraph) -> tuple[str, str, Any]:
         if len(signals) == 1 or (name in MATRIX_PRODUCTS and _averages(node)):
             return "pass", name, None
         return ("product" if name in FACTORS else "attention"), name, None
-    if name in {*_ATTENTION, *WITHOUT_SIGNAL, *_SIZES, "getattr"}:
+    if name in {*_ATTENTION, *WITHOUT_SIGNAL, *SIZES, "getattr"}:
         return "attention", name, None
     if name == "glu":
         return "activation", name, glu()

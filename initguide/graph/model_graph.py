@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from torch import fx, nn
 
 from initguide.graph.layer_info import LAYERS, NORMS, PACKED, TRANSFORMER
-from initguide.graph.operations import depends_on, is_norm_call, is_own_norm
+from initguide.graph.operations import depends_on, is_norm_call, is_own_norm, leads_to
 from initguide.graph.param_roles import Role, input_dependent, role_of
 from initguide.graph.state_space import reaches
 
@@ -16,7 +16,8 @@ class ModelGraph:
 
     Attributes:
         graph: The graph.
-        modules: The modules that the graph calls, by name.
+        modules: The modules of the model by name.
+        parameters: Its parameters by name.
         roles: The roles of the parameters that the forward reads itself, by name.
         layers: For each node that computes a layer, the layer's names: of the module, or of the
             weights that are not in a module that the graph calls.
@@ -24,7 +25,8 @@ class ModelGraph:
         sources: The nodes where residual branches start.
         normed_sources: Those where the branch starts with a norm.
         skips: The layers that a skip holds.
-        after_layers: The nodes that depend on a layer.
+        after_layers: The layers, and the nodes that depend on one.
+        before_layers: The nodes on which a layer depends.
         order: The position of each node in the graph.
         dynamic: The nodes that depend on an input.
         own_norms: The nodes that divide a signal by its own size.
@@ -40,6 +42,7 @@ class ModelGraph:
     normed_sources: set[fx.Node] = field(default_factory=set)
     skips: set[fx.Node] = field(default_factory=set)
     after_layers: set[fx.Node] = field(default_factory=set)
+    before_layers: set[fx.Node] = field(default_factory=set)
     order: dict[fx.Node, int] = field(default_factory=dict)
     dynamic: set[fx.Node] = field(default_factory=set)
     own_norms: set[fx.Node] = field(default_factory=set)
@@ -80,4 +83,6 @@ def model_graph(graph: fx.Graph, root: nn.Module) -> ModelGraph:
                 result.roles.setdefault(f"{names[0]}.bias", role)
     result.own_norms = {node for node in graph.nodes if is_own_norm(node)}
     result.after_layers = depends_on(result.layers, graph.nodes)
+    read = (each for node in result.layers for each in node.all_input_nodes)
+    result.before_layers = leads_to(read, graph.nodes)
     return result

@@ -11,12 +11,11 @@ from initguide.activations import Nonlinearity, function_of
 from initguide.graph.classify import classify
 from initguide.graph.layer_info import LayerInfo
 from initguide.graph.model_graph import ModelGraph
-from initguide.graph.operations import operation_name
+from initguide.graph.operations import SPLITS, operation_name
 from initguide.graph.probe import followers
 
 # Functions that turn a model's last layer into its output, such as a probability.
 _OUTPUTS = {"sigmoid", "tanh", "softsign", "hardsigmoid", "logsigmoid", "softplus", "exp"}
-_SPLITS = {"chunk", "split", "tensor_split", "unbind", "getitem", "narrow"}
 NOT_KNOWN = "not known"
 
 
@@ -53,7 +52,7 @@ def layer_info(node: fx.Node, view: ModelGraph, *, whole_model: bool) -> LayerIn
         if kind == "activation":
             between = between if activations else path
             activations.setdefault(label, value)
-        elif kind in ("layer", "attention") and _SPLITS & {*path}:
+        elif kind in ("layer", "attention") and SPLITS & {*path}:
             parts.append(label)
         elif kind == "unknown":
             unknown.append(label)
@@ -61,12 +60,12 @@ def layer_info(node: fx.Node, view: ModelGraph, *, whole_model: bool) -> LayerIn
             products.append(label)
         elif kind == "output" and not whole_model:
             unknown.append("the operation after the submodule")
-    last = whole_model and not any(each in view.layers for each in _all_downstream(node))
+    last = whole_model and node not in view.before_layers
     if activations:
         (label, value), *others = activations.items()
         if last and _is_output(label, value):
             return LayerInfo(label="output", last=last)
-        if parts and _SPLITS & {*between}:
+        if parts and SPLITS & {*between}:
             # One part goes to an activation and another does not, so that no gain fits both.
             names = ", ".join(dict.fromkeys((*activations, *parts)))
             return LayerInfo(last=last, note=f"its parts are followed by {names}")
@@ -133,14 +132,3 @@ def _downstream(node: fx.Node, view: ModelGraph) -> Iterator[tuple[tuple[str, ..
 def _step(node: fx.Node) -> str:
     module = node.meta.get("module")
     return operation_name(node) if module is None else type(module).__name__
-
-
-def _all_downstream(node: fx.Node) -> Iterator[fx.Node]:
-    """Yield every node that depends on a node."""
-    seen, queue = set(), list(node.users)
-    while queue:
-        user = queue.pop()
-        if user not in seen:
-            seen.add(user)
-            yield user
-            queue += user.users

@@ -1,29 +1,41 @@
 """The operations of a graph by name, in groups that the roles and the search share."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Reversible
 from dataclasses import dataclass
 from typing import Any
 
 from torch import fx, nn
 
-# Operations that move or convert values.
-MOVES = {"view", "reshape", "expand", "to", "float", "type", "type_as", "contiguous", "clone"}
-MOVES |= {"unsqueeze", "squeeze", "flatten", "detach", "repeat", "getattr", "getitem", "chunk"}
-MOVES |= {"interpolate", "split", "half", "bfloat16", "double", "expand_as", "neg", "index_select"}
-MOVES |= {"repeat_interleave", "permute", "select", "narrow", "unbind", "broadcast_to"}
-TRANSPOSES = {"t", "T", "mT", "transpose", "swapaxes", "swapdims"}
-MATRIX_PRODUCTS = {"matmul", "mm", "bmm", "grouped_mm", "einsum", "sparse_mm", "spmm"}
-SUMS = {"add", "iadd", "radd", "sub", "isub", "rsub"}
-FACTORS = {"mul", "imul", "rmul", "multiply", "truediv", "itruediv", "div", "divide"}
-# Operations that reduce a signal to its mean or to its size.
-REDUCTIONS = {"mean", "sum", "norm", "vector_norm", "std", "var", "var_mean", "amax"}
-# Operations whose results are positions, conditions or fresh tensors, which carry no signal.
-WITHOUT_SIGNAL = {"gt", "lt", "ge", "le", "eq", "ne", "logical_and", "logical_or", "logical_not"}
-WITHOUT_SIGNAL |= {"invert", "size", "zeros_like", "ones_like", "full_like", "empty_like"}
-WITHOUT_SIGNAL |= {"new_zeros", "new_ones", "new_empty", "new_full", "argmax", "argsort", "one_hot"}
-WITHOUT_SIGNAL |= {"nonzero", "histc", "bincount", "numel", "dim", "isnan", "isinf"}
 # Conversions of a type, which change no value.
 CASTS = {"to", "float", "half", "bfloat16", "double", "type", "type_as", "contiguous", "clone"}
+CASTS |= {"detach"}
+# Operations that move each value to another place.
+RESHAPES = {"view", "reshape", "view_as", "reshape_as", "flatten", "unflatten", "unsqueeze"}
+RESHAPES |= {"squeeze", "permute", "movedim"}
+# Operations that take parts of a signal.
+SPLITS = {"chunk", "split", "tensor_split", "unbind", "getitem", "narrow", "select"}
+# Operations that move, convert or repeat values, or take some of them.
+MOVES = {*CASTS, *RESHAPES, *SPLITS, "expand", "expand_as", "broadcast_to", "repeat", "getattr"}
+MOVES |= {"repeat_interleave", "interpolate", "neg", "index_select"}
+TRANSPOSES = {"t", "T", "mT", "transpose", "swapaxes", "swapdims"}
+MATRIX_PRODUCTS = {"matmul", "mm", "bmm", "grouped_mm", "einsum", "sparse_mm", "spmm"}
+ADDS = {"add", "iadd", "radd"}
+SUMS = {*ADDS, "sub", "isub", "rsub"}
+JOINS = {"cat", "concat"}
+QUOTIENTS = {"truediv", "itruediv", "div", "divide"}
+FACTORS = {*QUOTIENTS, "mul", "imul", "rmul", "multiply"}
+# Operations that reduce a signal to its size, or to its size or mean.
+SIZES = {"norm", "vector_norm", "std", "var", "var_mean"}
+REDUCTIONS = {*SIZES, "mean", "sum", "amax"}
+CONDITIONS = {"gt", "lt", "ge", "le", "eq", "ne", "logical_and", "logical_or", "logical_not"}
+# Operations whose results are positions, conditions or fresh tensors, which carry no signal.
+WITHOUT_SIGNAL = {*CONDITIONS, "invert", "size", "zeros_like", "ones_like", "full_like"}
+WITHOUT_SIGNAL |= {"empty_like", "new_zeros", "new_ones", "new_empty", "new_full", "argmax"}
+WITHOUT_SIGNAL |= {"argsort", "one_hot", "nonzero", "histc", "bincount", "numel", "dim"}
+WITHOUT_SIGNAL |= {"isnan", "isinf"}
+# Operations that write a signal to positions of another one.
+_WRITES_AT_POSITIONS = {"setitem", "index_add", "index_copy", "index_put", "index_reduce"}
+_WRITES_AT_POSITIONS |= {"scatter", "scatter_add", "scatter_reduce"}
 
 
 def operation_name(node: fx.Node) -> str:
@@ -57,11 +69,30 @@ class Use:
     functions: tuple[str, ...] = ()
 
 
-def depends_on(starts: Iterable[fx.Node], nodes: Iterable[fx.Node]) -> set[fx.Node]:
-    """Return the starts and the nodes that depend on them; `nodes` are in the graph's order."""
+def depends_on(
+    starts: Iterable[fx.Node], nodes: Iterable[fx.Node], without: Container[fx.Node] = ()
+) -> set[fx.Node]:
+    """Return the starts and the nodes that depend on them.
+
+    Args:
+        starts: The nodes to start from.
+        nodes: All nodes, in the order of the graph.
+        without: Nodes through which no way leads.
+    """
     found = set(starts)
     for node in nodes:
-        if any(each in found for each in node.all_input_nodes):
+        if node not in without and any(each in found for each in node.all_input_nodes):
+            found.add(node)
+    return found
+
+
+def leads_to(
+    ends: Iterable[fx.Node], nodes: Reversible[fx.Node], without: Container[fx.Node] = ()
+) -> set[fx.Node]:
+    """Return the ends and the nodes on which they depend; the arguments are as above."""
+    found = set(ends)
+    for node in reversed(nodes):
+        if node not in without and any(each in found for each in node.users):
             found.add(node)
     return found
 
@@ -71,11 +102,28 @@ def value_inputs(node: fx.Node) -> list[fx.Node]:
     name, args = operation_name(node), [each for each in node.args if isinstance(each, fx.Node)]
     if name in WITHOUT_SIGNAL:
         return []
-    if name in ("getitem", "gather", "index_select", "take_along_dim"):
+    # Of the second tensor in `x.view_as(y)`, only the shape or the type is read.
+    if name in ("getitem", "gather", "index_select", "take_along_dim") or name.endswith("_as"):
         return args[:1]
-    if name in ("setitem", "index_add", "index_copy", "scatter", "scatter_add", "scatter_reduce"):
+    if name in _WRITES_AT_POSITIONS:
         return [args[0], args[-1]] if args else []
     return node.all_input_nodes
+
+
+def is_write(node: fx.Node, root: nn.Module | None = None) -> bool:
+    """Return whether an operation changes its first argument in place.
+
+    Args:
+        node: The node of the operation.
+        root: The module whose forward the graph shows, if the graph calls modules by its names.
+    """
+    if node.op == "call_module":
+        return root is not None and bool(
+            getattr(root.get_submodule(str(node.target)), "inplace", False)
+        )
+    name = str(getattr(node.target, "__name__", node.target))
+    is_inplace = name.endswith("_") and not name.endswith("__")
+    return name.strip("_") == "setitem" or is_inplace or node.kwargs.get("inplace") is True
 
 
 def is_own_norm(node: fx.Node) -> bool:

@@ -14,9 +14,13 @@ from torch import Tensor, fx
 
 from initguide.fans import Fans, Layout
 from initguide.graph.operations import (
+    ADDS,
     FACTORS,
+    JOINS,
     MATRIX_PRODUCTS,
     MOVES,
+    QUOTIENTS,
+    SPLITS,
     SUMS,
     TRANSPOSES,
     Use,
@@ -39,12 +43,11 @@ RoleKind = Literal[
     "unknown",
 ]
 
-_JOINS = {"cat", "concat", "stack", "where", "setitem", "masked_fill", "embedding", "lerp"}
+_JOINS = {*JOINS, "stack", "where", "setitem", "masked_fill", "embedding", "lerp"}
 # Functions of single numbers that a forward may apply to a parameter before it uses it.
 _FUNCTIONS = {"exp", "softplus", "sigmoid", "tanh", "clamp", "square", "abs", "relu"}
 # Beside the matrix product, a linear layer may add its bias and move values.
-LINEAR_LAYER_STEPS = {*MOVES, *TRANSPOSES, "add", "iadd", "radd"}
-LINEAR_LAYER_STEPS -= {"neg", "getitem", "chunk", "split", "unbind", "select", "narrow"}
+LINEAR_LAYER_STEPS = {*MOVES, *TRANSPOSES, *ADDS} - {*SPLITS, "neg"}
 # If a parameter is used in several ways, the first of these decides.
 _PRIORITY: tuple[RoleKind, ...] = (
     "weight",
@@ -137,9 +140,10 @@ def _passed_on(use: Use, parameter: Tensor, dynamic: Collection[fx.Node]) -> Use
         # The other summand is computed from parameters too.
         return replace(use, noise=use.noise or (use.by_values and _has_parameter(others)))
     if name in FACTORS and not multiplies_decay(use):
-        factor = _constant_factor(use)
+        factor = constant_factor(use.user, use.source)
         # A constant that differs from entry to entry may be a mask, or noise.
-        return replace(use, by_values=True) if factor is None else replace(use, factor=factor)
+        known = {"by_values": True} if factor is None else {"factor": use.factor * factor}
+        return replace(use, **known)
     if name in _FUNCTIONS and not others:
         return replace(use, functions=(*use.functions, name), factor=1.0)
     return None
@@ -199,19 +203,19 @@ def _has_parameter(nodes: list[fx.Node]) -> bool:
     return False
 
 
-def _constant_factor(use: Use) -> float | None:
-    """Return the factor after a product with constants, or None if the constants differ."""
-    is_quotient = operation_name(use.user) in ("div", "truediv", "itruediv", "divide")
-    if is_quotient and _position(use) != 0:
+def constant_factor(user: fx.Node, source: fx.Node) -> float | None:
+    """Return what a product with constants multiplies a value by, or None if they differ."""
+    is_quotient = operation_name(user) in QUOTIENTS
+    if is_quotient and user.args[0] is not source:
         return None
-    factor = use.factor
-    for each in (*use.user.args, *use.user.kwargs.values()):
+    factor = 1.0
+    for each in (*user.args, *user.kwargs.values()):
         value = constant_of(each) if isinstance(each, fx.Node) else each
-        if isinstance(value, (int, float)) and each is not use.source:
+        if isinstance(value, (int, float)) and each is not source:
             if not value or not math.isfinite(value):
                 return None
             factor = factor / value if is_quotient else factor * value
-        elif isinstance(each, fx.Node) and each is not use.source and not _has_parameter([each]):
+        elif isinstance(each, fx.Node) and each is not source and not _has_parameter([each]):
             return None
     return factor
 
@@ -264,6 +268,9 @@ def _role_in(name: str, use: Use, dynamic: Collection[fx.Node]) -> tuple[RoleKin
     if name in ("addmm", "baddbmm"):
         in_out = not use.transposed if position == 2 else use.transposed
         return ("shift", False) if position == 0 else ("weight", in_out)
+    if name in ("addcmul", "addcdiv"):
+        # `addcmul(shift, scale, x)` is `shift + scale * x`.
+        return ("shift" if position == 0 else "scale"), False
     if name == "scaled_dot_product_attention":
         mask = position == 3 or user.kwargs.get("attn_mask") is source
         return ("shift" if mask else "table"), False
@@ -282,7 +289,7 @@ def _replaces_tokens(use: Use) -> bool:
     """Return whether a vector fills masked places, as in `x * (1 - mask) + token * mask`."""
     masks = {_unmoved(each) for each in _others(use) if each.op != "get_attr"}
     for total in use.user.users:
-        if operation_name(total) not in ("add", "iadd"):
+        if operation_name(total) not in ADDS:
             continue
         for rest in total.all_input_nodes:
             keeps = [n for n in map(_unmoved, rest.all_input_nodes) if operation_name(n) in SUMS]

@@ -23,6 +23,7 @@ from initguide.graph.graph_function import (
 from initguide.graph.model_graph import ModelGraph
 from initguide.graph.operations import (
     CASTS,
+    CONDITIONS,
     FACTORS,
     REDUCTIONS,
     SUMS,
@@ -38,8 +39,7 @@ _CURVES |= {"sqrt", "rsqrt", "square", "pow", "ipow", "reciprocal", "abs", "abso
 _CURVES |= {"sgn", "positive", "clamp", "clamp_min", "clamp_max", "clip", "maximum", "minimum"}
 _CURVES |= {"max", "min", "where", "heaviside", "threshold", "masked_fill", "lerp", "addcmul"}
 _SQUARES = {"pow", "square", "abs", "mul"}
-_CONDITIONS = {"gt", "lt", "ge", "le", "eq", "ne", "logical_and", "logical_or", "logical_not"}
-_ELEMENTWISE = {*_ARITHMETIC, *_CONDITIONS, *_CURVES, *FUNCTIONS, "invert"}
+_ELEMENTWISE = {*_ARITHMETIC, *CONDITIONS, *_CURVES, *FUNCTIONS, "invert"}
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,7 @@ def _label(nodes: tuple[fx.Node, ...]) -> str:
         else operation_name(node)
         for node in nodes
     ]
-    curved = [name for name in names if name not in {*_ARITHMETIC, *_CONDITIONS}]
+    curved = [name for name in names if name not in {*_ARITHMETIC, *CONDITIONS}]
     label = "_".join(dict.fromkeys(curved or names))
     # Only a function of torch with factors before and after it may have its name.
     is_scaled = all(

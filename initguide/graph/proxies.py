@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, fx, nn
 
 from initguide._torch_internals import names_to_unpack
+from initguide.graph.operations import is_write, operation_name
+from initguide.graph.writes import Writes
 
 # How many operations on proxies and lengths a trace may take, and how many more for each module.
 OPERATIONS = 20_000
@@ -150,7 +152,7 @@ class TensorProxy(fx.Proxy):
 
     def __iter__(self) -> Iterator[Any]:
         # torch.fx disassembles the whole bytecode of the caller for this, which is slow.
-        count, this = names_to_unpack(), cast("Any", self)
+        count, this = names_to_unpack() or _part_count(self.node), cast("Any", self)
         return iter([this[i] for i in range(count)]) if count else super().__iter__()
 
     def __int__(self) -> int:
@@ -163,6 +165,15 @@ class TensorProxy(fx.Proxy):
 
     def __setitem__(self, key: Any, value: Any) -> None:
         self.tracer.create_proxy("call_function", operator.setitem, (self, key, value), {})
+
+
+def _part_count(node: fx.Node) -> int:
+    """Return how many parts a node makes of a tensor, or 0 if its arguments do not tell."""
+    named = [value for key, value in node.kwargs.items() if key not in ("input", "dim")]
+    name, given = operation_name(node), [*node.args[1:], *named, None][0]
+    if name in ("split", "split_with_sizes", "tensor_split") and isinstance(given, (list, tuple)):
+        return len(given) + (name == "tensor_split")
+    return given if name in ("chunk", "tensor_split") and type(given) is int else 0
 
 
 class NeedsDataError(Exception):
@@ -184,6 +195,7 @@ class ProxyTracer(fx.Tracer):
         self.parameters = dict(model.named_parameters(remove_duplicate=False))
         tensors = (*model.named_buffers(), *model.named_parameters())
         self.names = {id(tensor): name for name, tensor in tensors}
+        self.writes = Writes()
 
     def trace(self, root: Any, concrete_args: Any = None) -> fx.Graph:
         """Return the graph of a module's forward.
@@ -193,12 +205,22 @@ class ProxyTracer(fx.Tracer):
         """
         modules = sum(1 for _ in root.modules())
         _Budget.left = OPERATIONS + OPERATIONS_PER_MODULE * modules
-        return super().trace(root, concrete_args)
+        with self.writes:
+            return super().trace(root, concrete_args)
 
     def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
         """Add a node to the graph."""
         _Budget.spend()
         return super().create_node(*args, **kwargs)
+
+    def create_proxy(
+        self, kind: str, target: Any, args: tuple[Any, ...], kwargs: Any, *more: Any, **named: Any
+    ) -> fx.Proxy:
+        """Add a node and return its proxy, which also stands for a tensor that it writes to."""
+        result = super().create_proxy(kind, target, args, kwargs, *more, **named)
+        if args and is_write(result.node, self.root):
+            self.writes.add(args[0], result)
+        return result
 
     def create_args_for_root(
         self, root_fn: Any, is_module: bool, concrete_args: Any = None
@@ -229,6 +251,7 @@ class ProxyTracer(fx.Tracer):
 
     def create_arg(self, a: Any) -> Any:
         """Return the form in which the graph stores a value, or None if it cannot store it."""
+        a = self.writes.proxy_of(a)
         if (name := self.names.get(id(a))) is not None:
             node = self.create_node("get_attr", name, (), {})
             node.meta["value"] = a

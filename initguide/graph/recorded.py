@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.overrides import TorchFunctionMode
 
+from initguide.graph.operations import is_write
+
 # Methods of tensors whose operands are in the other order, and operators with another name.
 _REFLECTED = {
     "__rsub__": operator.sub,
@@ -104,8 +106,10 @@ class _Recorder(TorchFunctionMode):
             func = getattr
         elif name in _REFLECTED:
             func, before = _REFLECTED[name], (before[0][::-1], {})
-        if name == "__setitem__" or _has_tensor(result):
-            self.add(result, *_as_call(_OPERATORS.get(name, func)), *before)
+        # `x[i] = y` returns nothing, and gives `x` another node.
+        changed = args[0] if name == "__setitem__" else result
+        if _has_tensor(changed):
+            self.add(changed, *_as_call(_OPERATORS.get(name, func)), *before)
         return result
 
     def call_module(self, name: str, forward: Any, *args: Any, **kwargs: Any) -> Any:
@@ -141,9 +145,7 @@ class _Recorder(TorchFunctionMode):
         """Remove operations whose results nothing uses, such as a test for NaN."""
         for node in reversed(self.graph.nodes):
             is_call = node.op in ("call_function", "call_method")
-            name = str(getattr(node.target, "__name__", node.target))
-            writes = name == "setitem" or name.endswith("_")
-            if is_call and not node.users and not writes:
+            if is_call and not node.users and not is_write(node):
                 self.graph.erase_node(node)
 
     def attach(self, value: Any, node: fx.Node) -> None:

@@ -8,9 +8,7 @@ from torch import fx
 
 from initguide.graph.classify import classify
 from initguide.graph.model_graph import ModelGraph
-from initguide.graph.operations import WITHOUT_SIGNAL, operation_name, value_inputs
-
-_ADD = {"add", "iadd"}
+from initguide.graph.operations import ADDS, WITHOUT_SIGNAL, operation_name, value_inputs
 
 
 class Branch(NamedTuple):
@@ -36,9 +34,8 @@ class Branch(NamedTuple):
 class _Ancestors:
     """The nodes of a graph in order, and on which earlier nodes each depends."""
 
-    def __init__(self, graph: fx.Graph) -> None:
-        self.nodes = list(graph.nodes)
-        self.index = {node: i for i, node in enumerate(self.nodes)}
+    def __init__(self, order: dict[fx.Node, int]) -> None:
+        self.nodes, self.index = [*order], order
         # Bitmask of each node's ancestors: sets would grow with the square of the depth.
         self.masks: list[int] = []
         for node in self.nodes:
@@ -73,11 +70,11 @@ class _ResidualSum(NamedTuple):
 
 def find_branches(view: ModelGraph) -> Iterator[Branch]:
     """Yield the residual branches in the order of their sums: inner ones before outer ones."""
-    ancestors = _Ancestors(view.graph)
+    ancestors = _Ancestors(view.order)
     sources: dict[fx.Node, fx.Node] = {}
     for node in ancestors.nodes:
         inputs = node.all_input_nodes
-        if operation_name(node) not in _ADD or len(inputs) != 2:
+        if operation_name(node) not in ADDS or len(inputs) != 2:
             continue
         pairs = [(inputs[0], inputs[1]), (inputs[1], inputs[0])]
         sums = [(_residual_sum(end, skip, ancestors, sources, view), end) for end, skip in pairs]

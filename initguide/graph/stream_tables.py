@@ -14,7 +14,7 @@ from initguide._torch_internals import without_hooks
 from initguide.graph.classify import classify
 from initguide.graph.model_graph import ModelGraph
 from initguide.graph.operations import FACTORS, operation_name
-from initguide.graph.param_roles import constant_of
+from initguide.graph.param_roles import constant_factor
 
 
 def tables_read_back(view: ModelGraph) -> set[str]:
@@ -65,19 +65,10 @@ def _starts_stream(table: fx.Node, view: ModelGraph, is_full: bool) -> bool:
             continue
         for user in node.users:
             if user not in view.layers and classify(user, view)[0] == "pass":
-                grows = view.is_norm(user) or _constant(user, node) > 1
+                factor = constant_factor(user, node) if operation_name(user) in FACTORS else None
+                grows = view.is_norm(user) or (factor or 0.0) > 1
                 queue.append((user, is_full or grows))
     return False
-
-
-def _constant(user: fx.Node, signal: fx.Node) -> float:
-    """Return the constant that a node multiplies a signal by; 1 if there is none."""
-    name, factor = operation_name(user), 1.0
-    for each in user.args if name in FACTORS else ():
-        value = constant_of(each) if isinstance(each, fx.Node) else each
-        if each is not signal and isinstance(value, (int, float)) and value:
-            factor = 1 / value if "div" in name else float(value)
-    return factor
 
 
 def _factor_of(module: nn.Embedding) -> float:

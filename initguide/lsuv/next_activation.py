@@ -16,13 +16,12 @@ from initguide._copies import private_copy
 from initguide._sharding import is_sharded
 from initguide.activations import FUNCTIONS, LINEAR
 from initguide.graph.layer_info import LayerInfo
+from initguide.graph.operations import CASTS, RESHAPES, TRANSPOSES
 from initguide.graph.trace import trace
 from initguide.lsuv.solve import TensorFunction
 
-# Operations that move values, and do not mix or drop any.
-_MOVES = {"view", "reshape", "flatten", "unflatten", "permute", "transpose", "movedim"}
-_MOVES |= {"contiguous", "squeeze", "unsqueeze", "mT", "T", "to", "float", "type", "clone"}
-_MOVES |= {"detach", "pixel_shuffle", "Identity", "Flatten", "Unflatten"}
+# Operations and modules that move values, and do not mix or drop any.
+_MOVES = {*CASTS, *RESHAPES, *TRANSPOSES, "pixel_shuffle", "Identity", "Flatten", "Unflatten"}
 _MOVES |= {"PixelShuffle", "PixelUnshuffle", "ChannelShuffle"}
 
 

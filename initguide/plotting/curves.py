@@ -207,9 +207,7 @@ def rates(
     """
     # A comparison with nan is false, so a run without a number counts as the ceiling too.
     capped = [
-        {**row, "loss": row["loss"] if row.get("loss", 0) < ceiling else ceiling}
-        if "loss" in row
-        else row
+        {**row, "loss": row["loss"] if row["loss"] < ceiling else ceiling} if "loss" in row else row
         for row in rows
     ]
     ax = draw_lines(capped, "lr", "loss", by, ax, log=True)

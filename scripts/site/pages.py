@@ -10,6 +10,7 @@ each script becomes ordinary Markdown here, before MkDocs reads it.
 """
 
 import logging
+import re
 import textwrap
 from collections.abc import Iterable
 from pathlib import PurePosixPath
@@ -176,6 +177,8 @@ def _show(source: Source, given: list[Run | None], files: Files, config: MkDocsC
     folder = PurePosixPath(file.src_uri).with_suffix("")
     _add(files, config, f"{folder}/{folder.name}.py", file.content_string)
     _add(files, config, f"{folder}/{folder.name}.ipynb", notebooks.ipynb(parts, outputs))
+    # A fold is on the line of the blank one above its cell, so that no line moves before the run.
+    markdown = re.sub(r"(?<=\S)\n(?=\?\?\? )", "\n\n", markdown)
     # Content of its own takes the file out of mkdocs-jupyter's hands.
     file.content_string = _with_downloads(markdown.lstrip("\n"), folder.name)
 

@@ -125,11 +125,10 @@ def _claim(claim: "Claim", page: str) -> list[str]:
     results = evaluate(claim)
     said = verdict(results)
     details = "<br>".join((f"*{claim.setup}*", *map(_result, results)))
-    first = tables.number(results[0].mean).replace("-", "\u2212")
     return [
         f"{_cite(PAPERS[claim.paper], page)}: {claim.headline}",
         f"[**{said}**]({_link(claim.page, page)}){{ .{said.replace(' ', '-')} }}",
-        f"<details><summary>{first}</summary>{details}</details>",
+        f'<details class="code"><summary>{_number(results[0].mean)}</summary>{details}</details>',
     ]
 
 
@@ -138,10 +137,15 @@ def _result(result: "CheckResult") -> str:
     from initguide.experiments.claims.claim import inequality
 
     # Spaces that do not break, so that range and inequality stay whole in a narrow cell.
-    numbers = f"{tables.number(result.low)},\xa0{tables.number(result.high)}"
-    text = f"{result.check.quantity}: **{tables.number(result.mean)}**\xa0[{numbers}]"
+    numbers = f"{_number(result.low)},\xa0{_number(result.high)}"
+    text = f"{result.check.quantity}: **{_number(result.mean)}**\xa0[{numbers}]"
     bound = inequality(result.check)
     return f"{text},\xa0{bound if result.holds else f'not always {bound}'}"
+
+
+def _number(value: float) -> str:
+    """Return a number with a minus sign, at which no table breaks a line."""
+    return tables.number(value).replace("-", "\u2212")
 
 
 def _formula(method: "Method") -> str:

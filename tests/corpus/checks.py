@@ -138,10 +138,14 @@ def failing(case, recipe=None):
         case: What builds the model, its batch, and its loss.
         recipe: The recipe of the start; None for the published start.
     """
-    start, found = Start(case, recipe), {}
+    try:
+        start = Start(case, recipe)
+    except ValueError as error:
+        return {"initialized": str(error)}
+    found = {}
     for check in CHECKS[recipe]:
         try:
             check(start)
-        except AssertionError as error:
+        except (AssertionError, ValueError) as error:
             found[check.__name__] = str(error)
     return found

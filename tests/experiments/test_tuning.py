@@ -4,9 +4,11 @@ import math
 
 import pytest
 
-from initguide.experiments.claims.claim import at_best
+from initguide.experiments import INITIALIZATIONS, sweep
+from initguide.experiments.claims.claim import at_best, lead
+from initguide.experiments.models import seeded_mlp
 from initguide.experiments.rows import grid
-from initguide.experiments.tuning import CHOOSING, tuned
+from initguide.experiments.tuning import CHOOSING, tuned, tuned_on_digits
 
 RATES = (0.01, 0.03, 0.1, 0.3, 1.0)
 
@@ -34,7 +36,7 @@ def test_each_arm_has_its_own_best_rate(least):
     rows = tuned(sweep_of(parabola(least)), [4, 7])
     assert {name: best_of(rows, name) for name in "ab"} == least
     assert {row["seed"] for row in rows} == {4, 7}
-    assert at_best(initialization="a")(rows) == [1, 1]
+    assert at_best("a")(rows) == [1, 1]
 
 
 def test_the_rate_is_chosen_on_other_seeds_than_those_reported():
@@ -45,14 +47,14 @@ def test_the_rate_is_chosen_on_other_seeds_than_those_reported():
 
     rows = tuned(sweep_of(loss), [0, 1, 2])
     assert best_of(rows, "b") == 0.03
-    assert at_best(initialization="b")(rows) == pytest.approx([2] * 3)
+    assert at_best("b")(rows) == pytest.approx([2] * 3)
 
 
 @pytest.mark.parametrize("edge", [0.01, 1.0])
 def test_a_best_at_the_edge_has_no_value(edge):
     rows = tuned(sweep_of(parabola({"a": edge, "b": 0.1})), [0, 1])
-    assert all(map(math.isnan, at_best(initialization="a")(rows)))
-    assert at_best(initialization="b")(rows) == [1, 1]
+    assert all(map(math.isnan, at_best("a")(rows)))
+    assert at_best("b")(rows) == [1, 1]
 
 
 @pytest.mark.parametrize("lost", [math.nan, math.inf])
@@ -69,12 +71,44 @@ def test_a_reported_run_that_diverged_is_infinite():
     def loss(one):
         return math.nan if one["seed"] == 1 else parabola({"a": 0.1, "b": 0.1})(one)
 
-    assert at_best(initialization="a")(tuned(sweep_of(loss), [0, 1])) == [1, math.inf]
+    assert at_best("a")(tuned(sweep_of(loss), [0, 1])) == [1, math.inf]
 
 
 def test_equal_losses_take_the_rate_in_the_middle():
     flat = tuned(sweep_of(lambda one: 2.3 - 0.001 * one["lr"]), [0])
     assert best_of(flat, "a") == 0.1
+
+
+def test_the_lead_is_the_difference_of_the_losses_at_the_best_rates():
+    def loss(one):
+        high = 2 if one["initialization"] == "a" else 0
+        return high + one["seed"] % 10 + parabola({"a": 0.1, "b": 0.03})(one)
+
+    rows = tuned(sweep_of(loss), [3, 5])
+    assert lead("a", "b")(rows) == pytest.approx([2, 2])
+    assert lead("b", "a")(rows) == pytest.approx([-2, -2])
+
+
+@pytest.mark.parametrize(("steps", "batch"), [(12, 16), (20, 5)])
+def test_networks_on_the_digits_train_at_the_rates_of_their_initialization(steps, batch):
+    widths, seeds = (64, 32, 16, 10), [5, 2]
+    rates = {"Xavier": RATES, "He": (0.003, 0.01, 0.03, 0.1, 0.2, 0.4)}
+
+    def network(name, seed):
+        return seeded_mlp(INITIALIZATIONS[name], widths, seed=seed)
+
+    rows = tuned_on_digits(network, rates, seeds, steps=steps, batch=batch)
+    for name, some in rates.items():
+        alone = sweep(
+            {name: INITIALIZATIONS[name]},
+            some,
+            widths=widths,
+            steps=steps,
+            batch=batch,
+            seeds=seeds,
+        )
+        ours = {(row["lr"], row["seed"]): row["loss"] for row in rows if name in row.values()}
+        assert ours == pytest.approx({(row["rate"], row["seed"]): row["loss"] for row in alone})
 
 
 def test_bad_input_is_named():

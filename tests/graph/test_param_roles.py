@@ -434,3 +434,27 @@ def test_the_fan_of_an_einstein_sum_is_what_it_sums_over(equation, shape, fan):
     x = normal(*(sizes.get(letter, 7) for letter in equation.split(",")[0]))
     with torch.no_grad():
         assert rms(model(x)) == pytest.approx(1, abs=0.1)
+
+
+AFFINES = {
+    "scale first": lambda m, x: torch.addcmul(m.move, m.size, x),
+    "signal first": lambda m, x: torch.addcmul(m.move, x, m.size),
+    "by division": lambda m, x: m.move.addcdiv(x, m.size),
+}
+
+
+@pytest.mark.parametrize("affine", AFFINES.values(), ids=AFFINES)
+@pytest.mark.parametrize("shape", [(WIDTH,), (1, 1, 300)])
+def test_a_scale_and_a_shift_in_one_operation(affine, shape):
+    class Affine(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.size, self.move = (nn.Parameter(torch.randn(shape)) for _ in range(2))
+
+        def forward(self, x):
+            return affine(self, x)
+
+    model = nn.Sequential(Affine(), nn.Linear(shape[-1], 10))
+    init.initialize_(model, seed=0)
+    assert (model[0].size == 1).all()
+    assert not model[0].move.any()

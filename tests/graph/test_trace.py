@@ -135,3 +135,27 @@ class AskingForGradients(nn.Module):
 @pytest.mark.parametrize("attribute", ["requires_grad", "is_cuda"])
 def test_a_proxy_is_on_the_cpu_and_needs_no_gradient(attribute):
     assert trace(AskingForGradients(attribute)).layer("first").label == "relu"
+
+
+PARTS = {
+    "chunk": lambda z: [torch.tanh(part) for part in z.chunk(3, -1)],
+    "a keyword": lambda z: [torch.tanh(part) for part in torch.chunk(z, dim=-1, chunks=3)],
+    "split": lambda z: [torch.tanh(part) for part in z.split([256, 256, 256], -1)],
+    "places": lambda z: [*map(torch.tanh, torch.tensor_split(z, (256, 512), -1))],
+    "a generator": lambda z: tuple(torch.tanh(part) for part in torch.chunk(z, 3, -1)),
+}
+
+
+@pytest.mark.parametrize("parts", PARTS.values(), ids=PARTS)
+def test_a_loop_over_the_parts_of_a_tensor_is_traced(parts):
+    class Loop(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.into, self.out = nn.Linear(256, 768), nn.Linear(256, 10)
+
+        def forward(self, x):
+            q, k, v = parts(self.into(x))
+            return self.out(torch.relu(q + k + v))
+
+    found = trace(Loop())
+    assert (found.layer("into").label, found.layer("into").note) == ("tanh", "")

@@ -23,6 +23,7 @@ plugins:
 markdown_extensions:
   - attr_list
   - admonition
+  - pymdownx.details
   - pymdownx.blocks.html
   - pymdownx.superfences
   - pymdownx.arithmatex: {generic: true}
@@ -100,6 +101,18 @@ plt.plot([1, 2])
 """
 
 
+FOLDED = """# %% [markdown]
+# # Folded
+#
+# Its summary.
+
+# %% The code
+value = 1
+
+print("value", value)
+"""
+
+
 class Site:
     """A small site in a folder of its own, with a cache of its own."""
 
@@ -119,6 +132,9 @@ class Site:
     def write(self, path: str, text: str) -> None:
         (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
         (self.folder / path).write_text(text, encoding="utf-8")
+
+    def remove(self, path: str) -> None:
+        (self.folder / path).unlink()
 
     def built(self, path: str) -> str:
         return (self.folder / "site" / path).read_text(encoding="utf-8")
@@ -195,6 +211,17 @@ def test_the_notebook_is_valid(site: Site) -> None:
     import nbformat
 
     nbformat.validate(json.loads(site.built("examples/good/good.ipynb")))
+
+
+def test_a_fold_right_below_the_summary_keeps_all_of_its_code(site: Site) -> None:
+    site.write("docs/examples/folded.py", FOLDED)
+    code, log = site.build()
+    assert code == 0, log
+    summary, fold = site.built("examples/folded/index.html").split("<details", 1)
+    assert summary.index("Its summary.") < summary.index("Download:")
+    inside = re.sub("<[^>]+>", "", fold.partition("</details>")[0])
+    assert re.search(r'The code\s+value = 1\s+print\("value", value\)', inside)
+    site.remove("docs/examples/folded.py")
 
 
 def test_only_code_and_the_package_make_it_run_again(site: Site) -> None:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from operator import sub
 from statistics import fmean
 from typing import Literal, NamedTuple
 
@@ -123,18 +124,25 @@ def per_seed(f: Callable[..., float], *values: Values) -> Values:
     return lambda rows: [f(*each) for each in zip(*(one(rows) for one in values), strict=True)]
 
 
-def at_best(**where: object) -> Values:
-    """Return a function for a check that gives each seed's loss at the best rate of an arm.
+def at_best(name: str, /, **where: object) -> Values:
+    """Return a function for a check that gives each seed's loss at an initialization's best rate.
 
-    The rows are those of `tuned`. If the best rate is at the edge of its grid, the values are nan,
-    so no inequality holds.
+    The rows are those of `tuned`. If the best rate is the smallest or the largest of them, the
+    values are nan, so no inequality holds.
     """
 
     def values(rows: Rows) -> list[float]:
-        best = select(rows, best=True, **where)
-        return [math.nan if row["at_edge"] else row["loss"] for row in best]
+        runs = select(rows, initialization=name, **where)
+        rates = sorted({row["lr"] for row in runs})
+        edges = (rates[0], rates[-1])
+        return [math.nan if row["lr"] in edges else row["loss"] for row in runs if row["best"]]
 
     return values
+
+
+def lead(name: str, other: str, /, **where: object) -> Values:
+    """Return a function that gives `at_best` of one initialization minus that of another."""
+    return per_seed(sub, at_best(name, **where), at_best(other, **where))
 
 
 def evaluate(claim: Claim, seeds: Iterable[int] = range(5)) -> list[CheckResult]:

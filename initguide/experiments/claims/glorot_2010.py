@@ -12,17 +12,15 @@ from functools import partial
 from operator import sub, truediv
 
 import torch
-from torch import Tensor
-from torch.nn import functional as F
+from torch import Tensor, nn
 
-from initguide.experiments.claims.claim import Check, Claim, Values, at_best, by_seed, per_seed
+from initguide.experiments.claims.claim import Check, Claim, Values, by_seed, lead, per_seed
 from initguide.experiments.claims.recorded import recorded
-from initguide.experiments.data import digits, shared_batches
-from initguide.experiments.descent import descend
+from initguide.experiments.data import digits
 from initguide.experiments.models import each_linear, seeded_mlp
-from initguide.experiments.rows import Rows, final_losses, grid
+from initguide.experiments.rows import Rows, grid
 from initguide.experiments.signals import activations, gradients
-from initguide.experiments.tuning import tuned
+from initguide.experiments.tuning import tuned_on_digits
 from initguide.methods.normal import uniform_
 from initguide.methods.xavier import xavier_uniform_
 
@@ -43,8 +41,7 @@ STARTS = {
 }
 """The usual scale, the normalized one, and the latter times four."""
 
-
-PAIR = ("U(±1/√n)", "Xavier")
+PAIR: tuple[str, ...] = ("U(±1/√n)", "Xavier")
 TANH_RATES = (0.01, 0.03, 0.1, 0.3, 1.0)
 SIGMOID_RATES = (0.03, 0.1, 0.3, 1.0, 3.0)
 
@@ -80,38 +77,24 @@ def run(
         for one in grid(part=["start"], initialization=PAIR, seed=seeds)
         for row in _start(one["initialization"], tanh_widths, one["seed"])
     ]
-    tanh = tuned(partial(_sweep, PAIR, "tanh", tanh_widths, tanh_rates, steps), seeds)
-    sigmoid = tuned(
-        partial(_sweep, tuple(STARTS), "sigmoid", sigmoid_widths, sigmoid_rates, steps), seeds
+    arms = (
+        ("tanh", tanh_widths, dict.fromkeys(PAIR, tanh_rates)),
+        ("sigmoid", sigmoid_widths, dict.fromkeys(STARTS, sigmoid_rates)),
     )
-    return [
-        *start,
-        *({"part": "tanh"} | row for row in tanh),
-        *({"part": "sigmoid"} | row for row in sigmoid),
+    return start + [
+        {"part": part} | row
+        for part, widths, rates in arms
+        for row in tuned_on_digits(partial(_network, part, widths), rates, seeds, steps=steps)
     ]
 
 
-def _sweep(
-    names: Sequence[str],
-    nonlinearity: str,
-    widths: Sequence[int],
-    rates: Sequence[float],
-    steps: int,
-    seeds: list[int],
-) -> Rows:
-    runs = grid(initialization=names, lr=rates, seed=seeds)
-    models = [
-        seeded_mlp(STARTS[one["initialization"]], widths, nonlinearity, seed=one["seed"])
-        for one in runs
-    ]
-    batches = shared_batches(digits(), 16, seeds, len(runs), steps)
-    losses = descend(models, batches, F.cross_entropy, lr=[one["lr"] for one in runs])
-    return final_losses(runs, losses, max(steps // 10, 1))
+def _network(nonlinearity: str, widths: Sequence[int], name: str, seed: int) -> nn.Sequential:
+    return seeded_mlp(STARTS[name], widths, nonlinearity, seed=seed)
 
 
 def _start(name: str, widths: Sequence[int], seed: int) -> Rows:
     data = digits()
-    model = seeded_mlp(STARTS[name], widths, "tanh", seed=seed)
+    model = _network("tanh", widths, name, seed)
     signal = activations(model, data.x_train)[:-1]
     backward = gradients(model, data.x_train, data.y_train)[:-1]
     return [
@@ -125,12 +108,6 @@ def _across(name: str, column: str, first: int, last: int) -> Values:
     at = {"part": "start", "initialization": name}
     upper, lower = by_seed(column, layer=last, **at), by_seed(column, layer=first, **at)
     return per_seed(truediv, upper, lower)
-
-
-def _minus(part: str, name: str, other: str) -> Values:
-    """Return a function that gives each seed's loss from the first start minus the second's."""
-    losses = (at_best(part=part, initialization=one) for one in (name, other))
-    return per_seed(sub, *losses)
 
 
 CLAIM = Claim(
@@ -154,10 +131,10 @@ CLAIM = Claim(
             "<",
             0,
         ),
-        Check("tanh, Xavier minus U(±1/√n): loss", _minus("tanh", "Xavier", PAIR[0]), "<", 0),
+        Check("tanh, Xavier minus U(±1/√n): loss", lead("Xavier", "U(±1/√n)", part="tanh"), "<", 0),
         Check(
             "Sigmoid, Xavier times 4 minus Xavier: loss",
-            _minus("sigmoid", "Xavier, gain 4", "Xavier"),
+            lead("Xavier, gain 4", "Xavier", part="sigmoid"),
             "<",
             0,
             supports=False,

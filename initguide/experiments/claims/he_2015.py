@@ -6,17 +6,15 @@ gradient. After 30 layers both are smaller by $2^{-30}$. He's $2/n$ keeps both.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from operator import sub
+from functools import partial
 
-from torch.nn import functional as F
+from torch import nn
 
-from initguide.experiments.claims.claim import Check, Claim, Values, at_best, per_seed
+from initguide.experiments.claims.claim import Check, Claim, at_best, lead, per_seed
 from initguide.experiments.claims.recorded import recorded
-from initguide.experiments.data import digits, shared_batches
-from initguide.experiments.descent import descend
 from initguide.experiments.models import INITIALIZATIONS, seeded_mlp
-from initguide.experiments.rows import Rows, final_losses, grid
-from initguide.experiments.tuning import tuned
+from initguide.experiments.rows import Rows
+from initguide.experiments.tuning import tuned_on_digits
 
 RATES: dict[str, tuple[float, ...]] = {
     "Xavier": (0.01, 0.03, 0.1, 0.3, 1.0),
@@ -28,9 +26,9 @@ RATES: dict[str, tuple[float, ...]] = {
 def run(
     seeds: Iterable[int],
     depths: Sequence[int] = (22, 30),
-    width: int = 64,
+    width: int = 48,
     rates: Mapping[str, Sequence[float]] = RATES,
-    steps: int = 300,
+    steps: int = 200,
 ) -> Rows:
     """Train ReLU networks on the digits, from Xavier's and from He's variance, at several rates.
 
@@ -48,55 +46,30 @@ def run(
     return [
         {"depth": depth} | row
         for depth in depths
-        for row in tuned(lambda some, d=depth: _sweep(some, d, width, rates, steps), seeds)
+        for row in tuned_on_digits(partial(_network, depth, width), rates, seeds, steps=steps)
     ]
 
 
-def _sweep(
-    seeds: list[int], depth: int, width: int, rates: Mapping[str, Sequence[float]], steps: int
-) -> Rows:
-    runs = [
-        run for name in rates for run in grid(initialization=[name], lr=rates[name], seed=seeds)
-    ]
-    widths = (64, *[width] * (depth - 1), 10)
-    models = [
-        seeded_mlp(INITIALIZATIONS[run["initialization"]], widths, seed=run["seed"]) for run in runs
-    ]
-    batches = shared_batches(digits(), 16, seeds, len(runs), steps)
-    losses = descend(models, batches, F.cross_entropy, lr=[run["lr"] for run in runs])
-    return final_losses(runs, losses, max(steps // 10, 1))
-
-
-def _loss(depth: int, name: str) -> Values:
-    return at_best(depth=depth, initialization=name)
-
-
-def _share(depth: int, name: str) -> Values:
-    """Return a function that gives each seed's loss as a share of the loss of guessing."""
-    return per_seed(lambda loss: loss / math.log(10), _loss(depth, name))
+def _network(depth: int, width: int, name: str, seed: int) -> nn.Module:
+    return seeded_mlp(INITIALIZATIONS[name], (64, *[width] * (depth - 1), 10), seed=seed)
 
 
 CLAIM = Claim(
     paper="he2015",
     headline="Of 22 ReLU layers He's start learns faster; of 30, Xavier's does not learn at all.",
-    setup="Digits, ReLU layers of 64 units, 300 steps of gradient descent, each start at the best "
+    setup="Digits, ReLU layers of 48 units, 200 steps of gradient descent, each start at the best "
     "of five learning rates.",
     run=run,
     checks=(
-        Check(
-            "22 layers, He minus Xavier: loss",
-            per_seed(sub, _loss(22, "He"), _loss(22, "Xavier")),
-            "<",
-            0,
-        ),
-        Check(
-            "30 layers, He minus Xavier: loss",
-            per_seed(sub, _loss(30, "He"), _loss(30, "Xavier")),
-            "<",
-            0,
-        ),
+        Check("22 layers, He minus Xavier: loss", lead("He", "Xavier", depth=22), "<", 0),
+        Check("30 layers, He minus Xavier: loss", lead("He", "Xavier", depth=30), "<", 0),
         # A loss within 5 % of guessing counts as not having learned.
-        Check("Xavier, 30 layers: share of chance", _share(30, "Xavier"), ">", 0.95),
+        Check(
+            "Xavier, 30 layers: share of chance",
+            per_seed(lambda loss: loss / math.log(10), at_best("Xavier", depth=30)),
+            ">",
+            0.95,
+        ),
     ),
     page="examples/he-2015.py",
 )

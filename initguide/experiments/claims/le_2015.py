@@ -124,7 +124,7 @@ CLAIM = Claim(
     paper="le2015",
     headline="A ReLU network whose recurrent matrix starts as the identity learns long memories.",
     setup="Adding two of 80 numbers, 48 units, 300 steps; copying 5 symbols over 50 steps, 80 "
-    "linear units, 150 steps; Adam.",
+    "linear units, 150 steps; Adam at one learning rate for each task.",
     run=run,
     checks=(
         Check("Adding, identity and ReLU: square error", _loss("adding", "Identity"), "<", 0.14),

@@ -136,7 +136,7 @@ CLAIM = Claim(
     headline="A network whose layers are scaled to unit variance, measured on a batch, learns with "
     "any activation, where formulas fail.",
     setup="Digits: 20 maxout layers; 8 ReLU layers, inputs times 30 and divided by 30; 10 softplus "
-    "layers. Width 64, learning rates 0.0015 to 0.02, 150 to 250 steps.",
+    "layers. Width 64, one learning rate each, 150 to 250 steps.",
     run=run,
     checks=(
         Check("Maxout, LSUV: accuracy", _end("maxout", "LSUV"), ">", 0.7),

@@ -102,8 +102,8 @@ CLAIM = Claim(
     paper="xiong2020",
     headline="Without warm-up a deep Transformer trains with LayerNorm before each branch, not "
     "with LayerNorm after each sum.",
-    setup="Reverse 3 of 15 tokens; 12 blocks of width 16, 160 steps of Adam at 0.003, at once or "
-    "after 120 steps of warm-up.",
+    setup="Reverse 3 of 15 tokens; 12 blocks of width 16, 160 steps of Adam at one learning "
+    "rate, 0.003, from the first step or after 120 steps of warm-up.",
     run=run,
     checks=(
         Check("post-LN: loss", _loss("post-LN"), ">", 2.0),

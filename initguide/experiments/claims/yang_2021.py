@@ -21,7 +21,7 @@ from initguide.experiments.claims.recorded import recorded
 from initguide.experiments.data import digits, shared_batches
 from initguide.experiments.descent import descend
 from initguide.experiments.models import INITIALIZATIONS, seeded_mlp
-from initguide.experiments.rows import Rows, grid
+from initguide.experiments.rows import Rows, final_losses, grid
 
 STANDARD, MUP = "standard", "muP"
 WIDTHS = (32, 64, 128, 256)
@@ -64,10 +64,10 @@ def run(
                 for name, p in models[0].named_parameters()
             }
             batches = shared_batches(data, batch, seeds, len(runs), steps)
-            losses = descend(models, batches, F.cross_entropy, lr=lr, betas=(0.9, 0.999)).mean(0)
+            losses = descend(models, batches, F.cross_entropy, lr=lr, betas=(0.9, 0.999))
             rows += [
-                {"parametrization": parametrization, "width": width, **run, "loss": loss}
-                for run, loss in zip(runs, losses.tolist(), strict=True)
+                {"parametrization": parametrization, "width": width} | row
+                for row in final_losses(runs, losses, steps)
             ]
     return rows
 

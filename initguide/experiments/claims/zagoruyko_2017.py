@@ -8,19 +8,16 @@ but they make the outputs for all inputs more and more alike.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from operator import sub
+from functools import partial
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
-from initguide.experiments.claims.claim import Check, Claim, Values, at_best, per_seed
+from initguide.experiments.claims.claim import Check, Claim, at_best, lead
 from initguide.experiments.claims.recorded import recorded
 from initguide.experiments.convolutional import convolutions
-from initguide.experiments.data import digits, shared_batches
-from initguide.experiments.descent import descend
-from initguide.experiments.rows import Rows, final_losses, grid
-from initguide.experiments.tuning import tuned
+from initguide.experiments.rows import Rows
+from initguide.experiments.tuning import tuned_on_digits
 from initguide.methods.identity import dirac_
 from initguide.methods.kaiming import kaiming_normal_
 
@@ -54,27 +51,11 @@ def run(
         The rows of [tuned][initguide.experiments.tuning.tuned]. The loss is the mean of the last
         tenth of the steps.
     """
-    return tuned(lambda some: _sweep(some, rates, depth, channels, batch, steps), seeds)
+    network = partial(_network, depth, channels)
+    return tuned_on_digits(network, rates, seeds, steps=steps, batch=batch)
 
 
-def _sweep(
-    seeds: list[int],
-    rates: Mapping[str, Sequence[float]],
-    depth: int,
-    channels: int,
-    batch: int,
-    steps: int,
-) -> Rows:
-    runs = [
-        run for name in rates for run in grid(initialization=[name], lr=rates[name], seed=seeds)
-    ]
-    models = [_network(run["initialization"], depth, channels, run["seed"]) for run in runs]
-    batches = shared_batches(digits(), batch, seeds, len(runs), steps)
-    losses = descend(models, batches, F.cross_entropy, lr=[run["lr"] for run in runs])
-    return final_losses(runs, losses, max(steps // 10, 1))
-
-
-def _network(start: str, depth: int, channels: int, seed: int) -> nn.Module:
+def _network(depth: int, channels: int, start: str, seed: int) -> nn.Module:
     return convolutions(
         depth,
         channels,
@@ -85,10 +66,6 @@ def _network(start: str, depth: int, channels: int, seed: int) -> nn.Module:
     )
 
 
-def _loss(start: str) -> Values:
-    return at_best(initialization=start)
-
-
 CLAIM = Claim(
     paper="zagoruyko2017",
     headline="Very deep networks without shortcuts train if their kernels start from the delta.",
@@ -97,8 +74,8 @@ CLAIM = Claim(
     run=run,
     checks=(
         # Half of the loss of guessing.
-        Check("Dirac: loss", _loss("Dirac"), "<", math.log(10) / 2),
-        Check("Dirac minus He: loss", per_seed(sub, _loss("Dirac"), _loss("He")), "<", 0),
+        Check("Dirac: loss", at_best("Dirac"), "<", math.log(10) / 2),
+        Check("Dirac minus He: loss", lead("Dirac", "He"), "<", 0),
     ),
     page="examples/zagoruyko-2017.py",
 )
