@@ -62,7 +62,7 @@ def _as_arguments(batch: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
 
 
 def _called(argument: str, path: str) -> Any:
-    """Return what a function gives that is named as `module:function`."""
+    """Return the result of a function with the path `module:function`, or the model there."""
     module, _, name = path.partition(":")
     if not module or not name:
         raise ValueError(f"{argument} must be module:function; got {path!r}")
@@ -71,12 +71,8 @@ def _called(argument: str, path: str) -> Any:
         if not hasattr(found, part):
             raise ValueError(f"{argument} must name a function of {module}; got {name!r}")
         found = getattr(found, part)
-    return found() if callable(found) and not hasattr(found, "forward") else _built(found)
-
-
-def _built(found: Any) -> Any:
-    """Return a model, from the model or from its class."""
-    return found() if isinstance(found, type) else found
+    is_function = callable(found) and not hasattr(found, "forward")
+    return found() if is_function or isinstance(found, type) else found
 
 
 def _option(text: str) -> tuple[str, float]:

@@ -48,7 +48,7 @@ def plan(
     r"""Return what each parameter of a model will hold, and change nothing.
 
     $$\text{parameter} \mapsto (\text{rule}, \text{fans}, \text{activation that follows})
-    \mapsto (\text{law}, \text{mean}, \text{std})$$
+    \mapsto (\text{distribution}, \text{mean}, \text{std})$$
 
     The first rule that matches a parameter decides. A tied weight appears once, by its first name,
     and a rule may match any of its names. To find the activation that follows a layer, the forward
@@ -67,7 +67,7 @@ def plan(
     to these parameters too.
 
     The recipe `"auto"` also keeps **deliberate starts**, and the plan lists them: values that no
-    random draw leaves. Such are weights that are all zero, constant, or near an identity; biases
+    random draw leaves. These are weights that are all zero, constant, or near an identity; biases
     that are constant but not zero, in order, or far to one side; and scales that are not one. A
     weight of zeros is kept only where the forward shows that it can learn and that the signal goes
     around it. Dense random weights are drawn anew. A parameter that the recipe does not know must

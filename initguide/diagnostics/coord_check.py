@@ -1,14 +1,15 @@
 r"""Check coordinates: do signals and updates keep their size when the network gets wider or deeper?
 
-A hyperparameter that was tuned on a small model fits a large one only if each signal, and what a
-few steps of training change in it, have the same size at every width. The exponent of that size
-shows which rule is missing: it is a multiple of one half in theory.
+A learning rate that was tuned on a small model fits a large one if each signal has the same size at
+every width, and a few steps of training change it equally. Otherwise the size is a power of the
+width. In theory the exponent is a multiple of one half, and it shows which rule is missing.
 """
 
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from initguide._checks import check_number
+from initguide._checks import check_count, check_number
 from initguide._state import random_states_kept, seed_global_states
 from initguide._tree import tensors
 from initguide.diagnostics.report import Finding, Report, finding
@@ -107,8 +108,7 @@ def coord_check(
     _check_sizes("widths", widths, least=2)
     _check_sizes("depths", depths, least=2 if len(depths) else 0)
     lr = check_number("lr", lr)
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-        raise ValueError(f"steps must be a positive integer; got {steps!r}")
+    steps = check_count("steps", steps)
     first = tuple(depths[:1])
     sweeps = [("width", width, (width, *first)) for width in widths]
     sweeps += [("depth", depth, (widths[0], depth)) for depth in depths]
@@ -123,7 +123,7 @@ def coord_check(
             trained = (optimizer or _adam)(model, lr)
             for row in _trained(model, trained, batch, loss, steps, where):
                 rows.append({"axis": axis, "size": size, **row})
-    axes = ("width", "depth") if depths else ("width",)
+    axes = dict.fromkeys(axis for axis, _, _ in sweeps)
     exponents = [each for axis in axes for each in _fit(rows, axis)]
     findings = [found for each in exponents for found in _findings(each)]
     note = f"{len(sweeps)} models, {steps} steps each; exponents within ±{LIMIT} count as none"
@@ -135,8 +135,10 @@ def _adam(model: nn.Module, lr: float) -> torch.optim.Optimizer:
 
 
 def _check_sizes(name: str, sizes: Sequence[int], least: int) -> None:
-    if len(set(sizes)) < least or any(size < 1 for size in sizes):
+    if len(set(sizes)) < least:
         raise ValueError(f"{name} must hold at least two sizes; got {list(sizes)!r}")
+    for size in sizes:
+        check_count(f"each of {name}", size)
 
 
 def _trained(
@@ -168,7 +170,7 @@ def _trained(
 
 
 def _take_output(signals: dict[str, list[Tensor]], output: Any) -> None:
-    """Let what the model returns stand for its last layer, which it may multiply by a constant."""
+    """Replace the output of the last layer by that of the model, which may multiply it."""
     if signals and isinstance(output, Tensor):
         values = signals[[*signals][-1]]
         if len(values) == 1 and values[0].shape == output.shape:
@@ -191,12 +193,14 @@ def _recorded(model: nn.Module) -> Iterator[dict[str, list[Tensor]]]:
                 kept = tensor.detach()
                 signals.setdefault(name, []).append(kept.where(kept.abs() < _MASKED, 0).clone())
 
+    def hook(name: str, module: nn.Module, inputs: Any, output: Any) -> None:
+        keep(name, output)
+
     handles = []
     for name, module in model.named_modules():
         if isinstance(module, LAYERS):
             group = re.sub(r"(?<=\.)\d+(?=\.)|^\d+(?=\.)", "*", name)
-            hook = lambda _, __, output, group=group: keep(group, output)  # noqa: E731
-            handles.append(module.register_forward_hook(hook))
+            handles.append(module.register_forward_hook(partial(hook, group)))
     try:
         with _Logits(keep):
             yield signals
@@ -206,7 +210,7 @@ def _recorded(model: nn.Module) -> Iterator[dict[str, list[Tensor]]]:
 
 
 class _Logits(TorchFunctionMode):
-    """Hand on what goes into the softmax of attention."""
+    """Record the logits of attention, which are the input of its softmax."""
 
     def __init__(self, keep: Callable[[str, Any], None]) -> None:
         super().__init__()
@@ -219,8 +223,8 @@ class _Logits(TorchFunctionMode):
         name = getattr(func, "__name__", "")
         if name == "softmax" and args and args[0].ndim > 2:
             self.keep(LOGITS, args[0])
-        elif name == "scaled_dot_product_attention" and len(args) > 1:
-            query, key = args[:2]
+        elif name == "scaled_dot_product_attention":
+            query, key = (*args, *(kwargs[k] for k in ("query", "key") if k in kwargs))[:2]
             factor = kwargs.get("scale") or query.shape[-1] ** -0.5
             repeats = query.shape[-3] // key.shape[-3] if query.ndim > 3 else 1
             if repeats > 1:
@@ -260,8 +264,8 @@ def _findings(exponents: dict[str, Any]) -> Iterator[Finding]:
         if slope < 0 and (exponents["signal"] or 0) < -LIMIT:
             continue
         verb = "grows" if slope > 0 else "shrinks"
-        hint = _HINTS[LOGITS] if layer == LOGITS and slope > 0 else ""
-        hint = hint or (_HINTS["signal"] if what == "signal" else _HINTS[verb])
-        words = "the signal at the start" if what == "signal" else "what training changes"
+        topic = verb if what == "update" else what
+        hint = _HINTS[LOGITS if layer == LOGITS and slope > 0 else topic]
+        words = "the signal at the start" if what == "signal" else "the change by training"
         message = f"{words} {verb} as {axis}^{slope:.2f}"
         yield finding(f"{what} {verb}", message, where=layer, hint=hint)

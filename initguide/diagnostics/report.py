@@ -64,7 +64,7 @@ def finding(kind: str, message: str, *, where: str = "", hint: str = "") -> Find
 class Report:
     """What a check found: rows of numbers, and the findings. Print it to read it.
 
-    [measure][initguide.measure], [audit][initguide.audit] and
+    [measure][initguide.measure], [audit][initguide.audit], [coord_check][initguide.coord_check] and
     [check_initializer][initguide.check_initializer] return one.
 
     Attributes:

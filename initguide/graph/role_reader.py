@@ -53,7 +53,7 @@ def role_by_name(layer: str) -> str:
 
 
 class RoleReader:
-    """Read the roles of the layers in one graph, in steps that share what was found so far."""
+    """Read the roles of the layers in one graph, by steps that use the roles found before."""
 
     def __init__(
         self,

@@ -14,9 +14,9 @@ BASE, HEADS = 64, 4
 
 
 class Block(nn.Module):
-    def __init__(self, d, scale):
+    def __init__(self, d, scale, by_name=False):
         super().__init__()
-        self.scale = scale
+        self.scale, self.by_name = scale, by_name
         self.n1, self.n2 = nn.LayerNorm(d), nn.LayerNorm(d)
         self.q, self.k, self.v, self.o = (nn.Linear(d, d, bias=False) for _ in range(4))
         self.up, self.down = nn.Linear(d, 2 * d, bias=False), nn.Linear(2 * d, d, bias=False)
@@ -28,7 +28,9 @@ class Block(nn.Module):
             layer(y).view(batch, length, HEADS, -1).transpose(1, 2)
             for layer in (self.q, self.k, self.v)
         )
-        y = F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=self.scale)
+        options = {"query": q, "key": k, "value": v} if self.by_name else {}
+        given = () if self.by_name else (q, k, v)
+        y = F.scaled_dot_product_attention(*given, **options, is_causal=True, scale=self.scale)
         x = x + self.o(y.transpose(1, 2).reshape(batch, length, d))
         return x + self.down(torch.relu(self.up(self.n2(x))))
 
@@ -36,14 +38,14 @@ class Block(nn.Module):
 class Decoder(nn.Module):
     """A Transformer in muP (Yang et al., 2021, table 8), or with one part as it is usually done."""
 
-    def __init__(self, d, depth=2, *, scores="1/d", head=True, std=True):
+    def __init__(self, d, depth=2, *, scores="1/d", head=True, std=True, by_name=False):
         super().__init__()
         m = d / BASE
         size = d / HEADS
         # At the base width the first two are the same.
         scales = {"1/d": (BASE / HEADS) ** 0.5 / size, "1/sqrt(d)": size**-0.5, "none": 0.1}
         self.embedding, self.factor = nn.Embedding(50, d), 1 / m if head else 1.0
-        self.blocks = nn.ModuleList(Block(d, scales[scores]) for _ in range(depth))
+        self.blocks = nn.ModuleList(Block(d, scales[scores], by_name) for _ in range(depth))
         self.norm, self.head = nn.LayerNorm(d), nn.Linear(d, 50, bias=False)
         for block in self.blocks:
             for layer in block.modules():
@@ -117,8 +119,9 @@ def test_a_std_that_ignores_the_width_is_found_at_the_start():
     assert {("signal grows", f"blocks.*.{name}") for name in ("q", "k", "v", "up")} <= wrong
 
 
-def test_scores_without_a_scale_are_found_alone():
-    report = check(scores="none")
+@pytest.mark.parametrize("by_name", [False, True])
+def test_scores_without_a_scale_are_found_alone(by_name):
+    report = check(scores="none", by_name=by_name)
     first = report.findings[0]
     assert (first.kind, first.where) == ("signal grows", "attention logits")
     assert first.message.startswith("the signal at the start grows as width^0.")
@@ -158,6 +161,8 @@ def test_depths_are_compared_too():
     [
         ({"widths": [64]}, "widths must hold at least two sizes"),
         ({"depths": [2]}, "depths must hold at least two sizes"),
+        ({"widths": [0, 64]}, "each of widths must be a positive integer; got 0"),
+        ({"depths": [1, 1.5]}, "each of depths must be a positive integer; got 1.5"),
         ({"steps": 0}, "steps must be a positive integer; got 0"),
         ({"make_model": lambda d: nn.ReLU()}, "got none at width 64"),
         ({"loss": lambda y: y.sum() * math.nan}, "must be finite; got nan at width 64, step 0"),
