@@ -41,6 +41,7 @@ def constant():
 
 def large_bias():
     model = mlp(1)
+    init.kaiming_normal_(model[0].weight, generator=generator(0))
     model[0].bias.data = 5 * torch.randn(30, generator=generator(1))
     return model
 
