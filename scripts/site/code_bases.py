@@ -36,8 +36,8 @@ def formulas() -> str:
     """Return the formulas of each code base, its options and its source, as Markdown."""
     from initguide.recipes.code_bases.rules import CODE_BASES
 
-    columns = ["Recipe", "Formulas", "Source, options and notes"]
-    return tables.of_cells(columns, [[f"`{r.name}`", _roles(r), _source(r)] for r in CODE_BASES])
+    rows = [[f"`{r.name}`<br>{_source(r)}", _roles(r)] for r in CODE_BASES]
+    return tables.of_cells(["Recipe, source, options and notes", "Formulas"], rows)
 
 
 def _std(record: "CodeBase", role: str) -> str:
