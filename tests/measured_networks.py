@@ -143,7 +143,8 @@ class StateSpace(nn.Module):
 
     def forward(self, x):
         x = F.silu(self.enter(x))
-        b, c, low = self.select(x).split([16, 16, 16], dim=-1)
+        states = self.A_log.shape[1]
+        b, c, low = self.select(x).split([states, states, 16], dim=-1)
         step = self.dt_proj(low)
         step = F.softplus(step + self.dt_bias if hasattr(self, "dt_bias") else step)
         keep = torch.exp(step[..., None] * -torch.exp(self.A_log))
@@ -156,16 +157,16 @@ class StateSpace(nn.Module):
 
 
 class StateBlock(nn.Module):
-    def __init__(self, own_bias=False):
+    def __init__(self, **options):
         super().__init__()
-        self.norm, self.mixer = nn.LayerNorm(WIDTH), StateSpace(own_bias)
+        self.norm, self.mixer = nn.LayerNorm(WIDTH), StateSpace(**options)
 
     def forward(self, x):
         return x + self.mixer(self.norm(x))
 
 
-def state_space(own_bias=False, depth=4):
-    blocks = (StateBlock(own_bias) for _ in range(depth))
+def state_space(depth=4, **options):
+    blocks = (StateBlock(**options) for _ in range(depth))
     head = (nn.LayerNorm(WIDTH), nn.Linear(WIDTH, VOCABULARY))
     return nn.Sequential(nn.Embedding(VOCABULARY, WIDTH), *blocks, *head)
 

@@ -132,6 +132,9 @@ def _use(
         record.unmeasured.setdefault(own, name)
         return flow
     record.met.update(each for each, _ in held)
+    if role == "scale" and flow.meaning == "step":
+        # A step times a decay rate is an exponent, and may be large.
+        role = "rate"
     # A norm may have its own factor.
     if role == "shift" or (role == "scale" and flow.normed):
         return replace(flow, shift=own) if name in _SUMS else flow

@@ -24,7 +24,7 @@ class OwnWeight:
         weight: Its values, as the operation takes them.
         operation: The name of the function.
         role: "weight" if it is multiplied as a matrix, "table" if its vectors are looked up or
-            added, or "scale" if it multiplies entry by entry.
+            added, "rate" if it multiplies a time step, or "scale" if it multiplies other entries.
         fan_in: The number of inputs of one output; None if that is not known.
     """
 

@@ -226,6 +226,12 @@ SOUND = {
     "own weights in a list": LIST,
     "a state-space model": (state_space, ids, next_tokens),
     "a state-space model with an own bias": (lambda: state_space(own_bias=True), ids, next_tokens),
+    "many states": (lambda: state_space(states=128, depth=2), ids, next_tokens),
+    "many states, an own bias": (
+        lambda: state_space(states=100, own_bias=True, depth=2),
+        ids,
+        next_tokens,
+    ),
     "two towers": (Towers, batch, pairs),
     "a modulation of zeros": (Modulated, batch, regression),
     "a modulation of zeros without a loss": (Modulated, batch, None),
