@@ -15,7 +15,7 @@ from mkdocs.structure.files import File, Files
 # The template and the stylesheet name the files in this folder.
 FONTS = "assets/fonts"
 PACKAGE = katex.ROOT / "node_modules" / "@fontsource-variable" / "source-sans-3"
-NAMES = ("source-sans-3-latin-wght-normal.woff2", "source-sans-3-latin-wght-italic.woff2")
+FONT = PACKAGE / "files" / "source-sans-3-latin-wght-normal.woff2"
 # In the folder of assets/extra.css, whose addresses start there. The theme's have none.
 SHEET = "assets/site.css"
 THEME = ("main.*.css", "palette.*.css")
@@ -36,8 +36,8 @@ def on_config(config: MkDocsConfig) -> None:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> None:
-    """Add the two files of the type, upright and italic, and their licence."""
-    for path in (*(PACKAGE / "files" / name for name in NAMES), PACKAGE / "LICENSE"):
+    """Add the file of the type and its licence."""
+    for path in (FONT, PACKAGE / "LICENSE"):
         name = "LICENSE.txt" if path.name == "LICENSE" else path.name
         files.append(File.generated(config, f"{FONTS}/{name}", content=path.read_bytes()))
 
