@@ -95,7 +95,7 @@ def page(sections: Mapping[str, Sequence[Row]], whole: str, usage: str) -> str:
 
 def fold(title: str, text: str) -> str:
     """Return a closed block with a title."""
-    return f'??? abstract "{title}"\n\n{textwrap.indent(text, "    ")}'
+    return f'??? code "{title}"\n\n{textwrap.indent(text, "    ")}'
 
 
 def measured(source: Iterator[Case]) -> Iterator[Row]:
