@@ -66,6 +66,7 @@ def read_baseline(path: str | Path) -> dict[str, Any]:
         FileNotFoundError: There is no such file.
         ValueError: The file is no baseline.
     """
+    held: Any = None
     try:
         held = json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -73,7 +74,8 @@ def read_baseline(path: str | Path) -> dict[str, Any]:
             f"path must be a file that `save` of an audit's report wrote; got none at {str(path)!r}"
         ) from None
     except ValueError:
-        held = None
+        # It is no JSON, as the next check finds.
+        pass
     rows = held.get("parameters") if isinstance(held, dict) else None
     if not isinstance(rows, dict) or not all(isinstance(row, dict) for row in rows.values()):
         raise ValueError(

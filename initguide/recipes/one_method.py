@@ -1,8 +1,13 @@
 """Recipes with one method for all weights, and "keep", which leaves parameters unchanged."""
 
+import math
+from glob import escape
+
 from torch import nn
 
+from initguide.graph.layer_info import PACKED
 from initguide.graph.trace import Trace
+from initguide.graph.weight_roles import weight_roles
 from initguide.model.rule import Rule
 from initguide.model.samplers import keep_
 from initguide.recipes.auto import LINEAR_LABELS, SATURATING_LABELS
@@ -12,6 +17,7 @@ from initguide.recipes.common import (
     LINEAR_LAYERS,
     NORM_AND_BIAS_RULES,
     TABLE_RULES,
+    TABLES,
 )
 from initguide.recipes.custom_params import custom_param_rules
 
@@ -41,6 +47,27 @@ def orthogonal(model: nn.Module, trace: Trace) -> list[Rule]:
     weights = [Rule("*weight", "orthogonal_", on=LINEAR_LAYERS, gain="auto")]
     custom = custom_param_rules(model, trace, gain="auto")
     return [*custom, *GATE_RULES, *attention, *weights, *TABLE_RULES, *NORM_AND_BIAS_RULES]
+
+
+def spectral(model: nn.Module, trace: Trace) -> list[Rule]:
+    r"""Return the rules: the std $\min(1, \sqrt{n_{out}/n_{in}}) / \sqrt{n_{in}}$ for all matrices.
+
+    Then each matrix has a spectral norm of about $\sqrt{n_{out}/n_{in}}$ at any width. The vectors
+    of tables have the std 1 (G. Yang, J. B. Simon, J. Bernstein, 2023, A Spectral Condition for
+    Feature Learning).
+    """
+    rules = []
+    for name, role in weight_roles(model, trace).items():
+        owner, _, key = name.rpartition(".")
+        module = model.get_submodule(owner)
+        parameter_role = trace.roles.get(name)
+        if isinstance(module, TABLES) or (parameter_role and parameter_role.kind == "table"):
+            rules.append(Rule(escape(name), "normal_", std=1.0))
+        elif role.kind != "unknown" or isinstance(module, (*LINEAR_LAYERS, *PACKED)):
+            fans = trace.fans(name, module, key)
+            std = min(1.0, math.sqrt(fans.fan_out / fans.fan_in)) / math.sqrt(fans.fan_in)
+            rules.append(Rule(escape(name), "normal_", std=std))
+    return [*rules, *custom_param_rules(model, trace), *NORM_AND_BIAS_RULES]
 
 
 def keep(model: nn.Module, trace: Trace) -> list[Rule]:
