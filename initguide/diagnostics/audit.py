@@ -192,7 +192,7 @@ def _looks_random(values: Tensor, entry: ParamPlan | None) -> bool:
 
 def _checksum(values: Tensor) -> str:
     held = values.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
-    return hashlib.blake2b(held, digest_size=6).hexdigest()
+    return hashlib.blake2b(held.data, digest_size=6).hexdigest()
 
 
 def _unequal_on_ranks(rows: list[dict[str, Any]]) -> list[Finding]:

@@ -2,6 +2,7 @@
 
 import math
 from glob import escape
+from typing import Any
 
 from torch import nn
 
@@ -59,7 +60,7 @@ def focal(model: nn.Module, trace: Trace, *, prior: float = 0.01) -> list[Rule]:
 
 def _heads(model: nn.Module, trace: Trace) -> dict[str, int]:
     """Return the last layers outside residual branches, each with the number of its outputs."""
-    modules = dict(model.named_modules())
+    modules: dict[str, Any] = dict(model.named_modules())
     return {
         name: modules[name].weight.shape[0]
         for name, info in trace.layers.items()

@@ -1,4 +1,4 @@
-"""Recipes with one method for all weights, and "keep", which leaves parameters unchanged."""
+"""Recipes with one method for all weights, "keep", and "lora" for adapters beside kept weights."""
 
 import math
 from glob import escape
@@ -73,3 +73,30 @@ def spectral(model: nn.Module, trace: Trace) -> list[Rule]:
 def keep(model: nn.Module, trace: Trace) -> list[Rule]:
     """Return one rule, which leaves all parameters unchanged that no earlier rule matches."""
     return [Rule("*", keep_)]
+
+
+def lora(model: nn.Module, trace: Trace) -> list[Rule]:
+    r"""Return the rules: A uniform within $1/\sqrt{n}$, B zero, everything else unchanged.
+
+    The factors are found by the names `lora_A` and `lora_B`, in any case, which the common
+    libraries share. In the adapter of an embedding the first factor is zero, and the second one
+    normal (E. J. Hu et al., 2022, LoRA: Low-Rank Adaptation of Large Language Models; the
+    distributions are those of microsoft/LoRA).
+
+    PiSSA and OLoRA compute the factors from the weight $W$ that they adapt, by its singular values
+    or a QR decomposition, and leave $W - B A$ in its place. A rule sees one parameter at a time, so
+    they are no recipes here.
+    """
+    names = [name.lower().replace("_embedding", "") for name, _ in model.named_parameters()]
+    for role in ("lora_a", "lora_b"):
+        if not any(role in name for name in names):
+            raise ValueError(
+                f"recipe 'lora' needs a parameter with the role {role!r}, by its name; got none"
+            )
+    return [
+        Rule("*lora_embedding_A*", "zeros_"),
+        Rule("*lora_embedding_B*", "normal_", std=1.0),
+        Rule("*lora_[aA]*", "kaiming_uniform_", a=5**0.5),
+        Rule("*lora_[bB]*", "zeros_"),
+        *keep(model, trace),
+    ]

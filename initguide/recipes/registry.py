@@ -3,12 +3,11 @@
 from collections.abc import Callable
 
 from initguide.model.rule import Rule
-from initguide.recipes.adapters import lora
 from initguide.recipes.auto import auto
 from initguide.recipes.code_bases.rules import code_base_recipes
 from initguide.recipes.heads import focal, ppo
 from initguide.recipes.implicit import finer, siren
-from initguide.recipes.one_method import kaiming, keep, orthogonal, spectral, xavier
+from initguide.recipes.one_method import kaiming, keep, lora, orthogonal, spectral, xavier
 from initguide.recipes.residual import fixup, gpt2, zero_gamma
 from initguide.recipes.scales import adaln_zero, dyt, layer_scale, rezero, skipinit
 from initguide.recipes.sequences import chrono, s4d
