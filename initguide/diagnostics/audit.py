@@ -17,7 +17,7 @@ from initguide._isolation import isolated
 from initguide._sharding import is_sharded
 from initguide._state import random_states_kept
 from initguide._torch_internals import unwrapped
-from initguide._tree import dequantized
+from initguide._tree import dequantized, is_quantized
 from initguide.diagnostics.param_checks import check_buffer, check_param
 from initguide.diagnostics.report import Finding, Report, finding
 from initguide.graph.trace import Trace
@@ -33,6 +33,8 @@ from initguide.recipes.torch_defaults import torch_defaults
 # The chance of any false alarm in a whole audit. Each of its tests gets an equal share.
 FALSE_ALARM = 1e-5
 TESTS = 4
+# Torch converts no values of this dtype.
+_UNREADABLE = (torch.float4_e2m1fn_x2,)
 _PRINTED = ("parameter", "shape", "law", "std", "found", "finding")
 
 
@@ -109,10 +111,7 @@ def audit(
     # A finding may compare with the gain of an activation, which comes from calls of it.
     with private_parametrizations(model), isolated(model, values=False):
         right = plan(model, recipe, example=example, **options)
-        report = _audit(unwrapped(model), right)
-    if ranks:
-        report.findings.extend(_unequal_on_ranks(report.rows))
-    return report
+        return _audit(unwrapped(model), right, ranks=ranks)
 
 
 def limits_for(parameters: int) -> Limits:
@@ -120,7 +119,7 @@ def limits_for(parameters: int) -> Limits:
     return Limits(FALSE_ALARM / max(1, TESTS * parameters))
 
 
-def _audit(model: nn.Module, right: Plan) -> Report:
+def _audit(model: nn.Module, right: Plan, *, ranks: bool) -> Report:
     defaults = {entry.param.name: entry for entry in _defaults(model).entries}
     limits = limits_for(len(right.entries))
     rows, findings = [], []
@@ -131,14 +130,18 @@ def _audit(model: nn.Module, right: Plan) -> Report:
             found = check_param(entry, values, defaults.get(entry.param.name), limits)
             found += _identical(entry, values, seen)
         findings += found
-        rows.append(_row(entry.param.name, values, found, entry))
+        rows.append(_row(entry.param, values, found, entry))
     planned = {row["parameter"] for row in rows}
     buffers = [param for param in params_of(model) if param.name not in planned]
     for buffer in buffers:
+        tensor = buffer.tensor
+        if tensor.layout != torch.strided or tensor.is_nested or tensor.dtype in _UNREADABLE:
+            continue
         values = _values(buffer)
         found = check_buffer(buffer.name, values)
         findings += found
-        rows.append(_row(buffer.name, values, found))
+        rows.append(_row(buffer, values, found))
+    findings += _unequal_on_ranks(rows) if ranks else []
     note = (
         f"compared: {len(right.entries)} parameters; a mean or a std may be off by "
         f"{limits.errors:.2f} standard errors"
@@ -159,7 +162,7 @@ def _audit(model: nn.Module, right: Plan) -> Report:
 
 
 def _row(
-    name: str, values: Tensor, found: list[Finding], entry: ParamPlan | None = None
+    param: Param, values: Tensor, found: list[Finding], entry: ParamPlan | None = None
 ) -> dict[str, Any]:
     """Return the row of a parameter, or of a buffer without a rule."""
     sampler = entry.sampler if entry else None
@@ -167,27 +170,27 @@ def _row(
     is_held = flat.numel() > 0 and not flat.is_meta
     std = sampler.std if sampler else None
     return {
-        "parameter": name,
+        "parameter": param.name,
         "shape": " × ".join(map(str, values.shape)) or "scalar",
-        "dtype": str(values.dtype).removeprefix("torch."),
+        "dtype": str(param.tensor.dtype).removeprefix("torch."),
         "law": sampler.name if sampler else None,
         "std": std,
         "found": flat.std(correction=0).item() if is_held else None,
         "mean": sampler.mean if sampler else None,
         "found_mean": flat.mean().real.item() if is_held else None,
-        "random": bool(std) or _looks_random(values, entry),
+        "random": bool(std) or _looks_random(param, values),
         "checksum": None if values.is_meta else _checksum(values),
         "finding": ", ".join(each.kind for each in found) or None,
     }
 
 
-def _looks_random(values: Tensor, entry: ParamPlan | None) -> bool:
+def _looks_random(param: Param, values: Tensor) -> bool:
     """Return whether a new model may hold other values; few values of a buffer are the same."""
-    if values.is_meta or not values.is_floating_point():
+    if values.is_meta or is_quantized(param.tensor) or values.is_complex():
         return values.is_complex()
     found = pattern(values.double(), part_of(values))
     is_fixed = found.startswith(("all ", "few ", "values in order"))
-    return not is_fixed and (entry is not None or values.numel() >= FEW)
+    return not is_fixed and (param.is_parameter or values.numel() >= FEW)
 
 
 def _checksum(values: Tensor) -> str:
@@ -196,17 +199,22 @@ def _checksum(values: Tensor) -> str:
 
 
 def _unequal_on_ranks(rows: list[dict[str, Any]]) -> list[Finding]:
-    """Return a finding for each parameter that some processes hold with other values."""
+    """Return a finding for each parameter that some processes hold with other values.
+
+    The rows get the kind of these findings as well.
+    """
     own = {row["parameter"]: row["checksum"] for row in rows}
     everyone: list[Any] = [None] * torch.distributed.get_world_size()
     torch.distributed.all_gather_object(everyone, own)
     found = []
-    for name in own:
+    for row in rows:
+        name = row["parameter"]
         first = everyone[0].get(name)
         ranks = [str(rank) for rank, held in enumerate(everyone) if held.get(name) != first]
         if ranks:
             message = f"the values of rank {', '.join(ranks)} are not those of rank 0"
             found.append(finding("replicas differ", message, where=name))
+            row["finding"] = ", ".join(filter(None, (row["finding"], "replicas differ")))
     return found
 
 

@@ -576,6 +576,27 @@ def test_a_buffer_of_untouched_memory_is_found(value):
     assert audit(with_buffer(values.half()), "xavier").ok == (value == 1e-41)
 
 
+ODD = {
+    "sparse": torch.eye(4).to_sparse(),
+    "quantized": torch.ones(4).to(torch.float8_e4m3fn),
+    "packed": torch.zeros(4, dtype=torch.uint8).view(torch.float4_e2m1fn_x2),
+    "integers": torch.arange(4),
+    "conditions": torch.ones(4, dtype=torch.bool),
+    "complex": torch.ones(4, dtype=torch.complex64),
+    "empty": torch.ones(0),
+    "expanded": torch.ones(1).expand(5),
+    "transposed": torch.randn(5, 3).T,
+    "scalar": torch.tensor(3),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_buffer_may_hold_anything(name):
+    model = with_buffer(ODD[name])
+    dtypes = {row["parameter"]: row["dtype"] for row in audit(model, "xavier").rows}
+    assert dtypes.get("table", "none") in (str(ODD[name].dtype).removeprefix("torch."), "none")
+
+
 def test_ranks_needs_several_processes():
     with pytest.raises(ValueError, match="ranks needs a process group"):
         audit(with_buffer(torch.ones(3)), "xavier", ranks=True)
