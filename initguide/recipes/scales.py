@@ -9,7 +9,7 @@ from glob import escape
 
 from torch import fx, nn
 
-from initguide.graph.operations import ADDS, MOVES, operation_name
+from initguide.graph.operations import ADDS, FACTORS, MOVES, operation_name
 from initguide.graph.trace import Trace
 from initguide.graph.weight_roles import weight_roles
 from initguide.model.params import full_name
@@ -85,7 +85,10 @@ def _scaled(
 
 def _check_found(recipe: str, role: str, names: list[str]) -> None:
     if not names:
-        raise ValueError(f"recipe {recipe!r} needs a parameter with the role {role!r}; got none")
+        raise ValueError(
+            f"recipe {recipe!r} needs a parameter with the role {role!r}; got none in the trace, "
+            "but an example may show it"
+        )
 
 
 def _scales(trace: Trace) -> Iterator[tuple[str, fx.Node]]:
@@ -101,7 +104,7 @@ def _branch_scales(trace: Trace) -> list[str]:
 
 
 def _next(node: fx.Node, names: set[str]) -> bool:
-    """Return whether one of some operations follows a node, with only moves and dropout between."""
+    """Return whether one of some operations follows a node, with no layer between."""
     queue = [(node, user) for user in node.users]
     while queue:
         before, user = queue.pop()
@@ -111,6 +114,8 @@ def _next(node: fx.Node, names: set[str]) -> bool:
         others = [each for each in user.all_input_nodes if each is not before]
         if name in names and all(each.op != "get_attr" for each in others):
             return True
-        if name in {*MOVES, "dropout", "identity"}:
+        # A constant factor is no other scale.
+        is_constant = name in FACTORS and not others
+        if is_constant or name in {*MOVES, "dropout", "identity"}:
             queue += [(user, each) for each in user.users]
     return False

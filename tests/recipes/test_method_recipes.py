@@ -91,6 +91,21 @@ def test_layer_scale_depends_on_the_depth(blocks, value):
     assert given["scales.0"]["mean"] == 0.3
 
 
+class InPlace(nn.Module):
+    """A branch that is scaled in place and by a constant, as in networks without norms."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.gain = nn.Linear(8, 8), nn.Parameter(torch.ones(()))
+
+    def forward(self, x):
+        return self.layer(x).mul_(self.gain) * 0.2 + x
+
+
+def test_a_constant_factor_may_follow_the_scale_of_a_branch():
+    assert rows(InPlace(), "skipinit")["gain"]["mean"] == 0
+
+
 def test_the_scale_of_a_norm_is_no_scale_of_a_branch():
     """A dynamic tanh ends in a scale as well, but a parameter is added to that product."""
     with pytest.raises(ValueError, match=r"needs .* the role 'scale of each channel of a branch'"):
