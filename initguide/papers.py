@@ -40,6 +40,15 @@ _ALL = (
         "https://arxiv.org/abs/2002.10444",
     ),
     Paper(
+        "dey2025",
+        "N. Dey, B. C. Zhang, L. Noci, M. Li, B. Bordelon, S. Bergsma, C. Pehlevan, B. Hanin, "
+        "J. Hestness",
+        2025,
+        "Don't be lazy: CompleteP enables compute-efficient deep transformers",
+        "NeurIPS",
+        "https://arxiv.org/abs/2505.01618",
+    ),
+    Paper(
         "gers2000",
         "F. A. Gers, J. Schmidhuber, F. Cummins",
         2000,
@@ -96,6 +105,14 @@ _ALL = (
         "Long Short-Term Memory",
         "Neural Computation 9(8)",
         "https://doi.org/10.1162/neco.1997.9.8.1735",
+    ),
+    Paper(
+        "huang2020",
+        "X. S. Huang, F. Perez, J. Ba, M. Volkovs",
+        2020,
+        "Improving Transformer Optimization Through Better Initialization",
+        "ICML",
+        "https://proceedings.mlr.press/v119/huang20f.html",
     ),
     Paper(
         "jozefowicz2015",
@@ -176,6 +193,14 @@ _ALL = (
         "All You Need Is a Good Init",
         "ICLR",
         "https://arxiv.org/abs/1511.06422",
+    ),
+    Paper(
+        "nguyen2019",
+        "T. Q. Nguyen, J. Salazar",
+        2019,
+        "Transformers without Tears: Improving the Normalization of Self-Attention",
+        "IWSLT",
+        "https://arxiv.org/abs/1910.05895",
     ),
     Paper(
         "pascanu2013",

@@ -13,7 +13,7 @@ BENCH = Path(__file__).resolve().parents[1] / "scripts" / "bench"
 def bench(monkeypatch):
     """Import the scripts as they import each other, and forget them after."""
     monkeypatch.syspath_prepend(str(BENCH))
-    names = ("table", "memory", "cases", "models", "tools")
+    names = ("table", "headline", "memory", "cases", "models", "tools")
     for name in names:
         monkeypatch.delitem(sys.modules, name, raising=False)
     yield {name: __import__(name) for name in names}
@@ -35,6 +35,37 @@ def test_a_row_of_the_table(bench):
     assert len({line.count("|") for line in lines}) == 1
     assert "| tiny |" in lines[2]
     assert "| peer |" in lines[2]
+
+
+def test_a_ratio_is_bold_if_its_range_excludes_one(bench):
+    table = bench["table"]
+    row = table.Row("a", 1, "torch", 2, [1.5, 2, 3], "")
+    assert table.ratio(row) == "**2.00** [1.50, 3.00]"
+    assert table.ratio(row._replace(ratios=[0.2, 0.5, 0.9])) == "**0.50** [0.20, 0.90]"
+    assert table.ratio(row._replace(ratios=[0.9, 2, 3])) == "2.00 [0.90, 3.00]"
+
+
+def test_the_headline_counts_what_differs(bench):
+    row = bench["table"].Row("`normal_` 4096 × 4096", 1, "torch", 1, [0.8, 0.85, 0.9], "")
+    rows = [
+        row,
+        row._replace(name="`trunc_normal_` 2 × 2", ratios=[2, 3, 4]),
+        row._replace(name="`trunc_normal_` 64 × 64", ratios=[4, 5, 6]),
+        row._replace(name="`eye_` 2 × 2", ratios=[0.9, 1, 1.1]),
+    ]
+    first, *others = bench["headline"].sentences({"one": rows[:2], "two": rows[2:]}).splitlines()
+    assert "Of 4 pairs, ours is faster in 2 and slower in 1 (`normal_` 4096 × 4096)." in first
+    assert "In the other 1, " in first
+    assert "against torch: 3 to 5 times as fast." in others[0]
+    assert "against torch: 0.85 times as fast." in others[1]
+
+
+def test_the_figure_has_each_shown_row(bench):
+    shown = bench["headline"].SHOWN
+    rows = [bench["table"].Row(name, 1, "peer", 1, [1, 2, 3], "") for name in (*shown, "`else`")]
+    text = bench["headline"].figure(rows)
+    assert text.count("(2, 1, 3),") == len(shown)
+    assert "else, peer" not in text
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,40 @@ def test_a_downloaded_script_runs(site: Path, tmp_path: Path):
     assert ran.returncode == 0, ran.stderr
 
 
+SHOWN = """
+import contextlib, io, runpy, sys
+import matplotlib.pyplot as plt
+
+shown = []
+plt.show = lambda: shown.extend(plt.get_fignums())
+for path in sys.argv[1:]:
+    shown.clear()
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        runpy.run_path(path, run_name="__main__")
+    print(len(shown), len(printed.getvalue().splitlines()))
+    plt.close("all")
+"""
+
+
+def test_the_script_of_every_example_runs_and_shows_its_result(site: Path, tmp_path: Path):
+    scripts = sorted((site / "examples").glob("*/*.py"))
+    assert len(scripts) == len(list((ROOT / "docs/examples").glob("*.py")))
+    ran = subprocess.run(
+        [sys.executable, "-c", SHOWN, *scripts],
+        cwd=tmp_path,
+        env={**os.environ, "MPLBACKEND": "agg", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    for path, line in zip(scripts, ran.stdout.splitlines(), strict=True):
+        figures, lines = map(int, line.split())
+        assert figures, path.name
+        has_table = "<!-- table:" in (ROOT / "docs/examples" / path.name).read_text("utf-8")
+        assert lines or not has_table, path.name
+
+
 # Markdown and lists ------------------------------------------------------------------------------
 
 

@@ -73,8 +73,11 @@ def set_values(param: Param, values: Tensor) -> None:
         # A step has no inverse, or refuses these values.
         is_settable = False
     if not is_settable:
-        kinds = [type(step).__name__ for step in chain]
-        raise ValueError(f"{param.name!r} must be a weight that can be set; got {kinds}")
+        kinds = ", ".join(type(step).__name__.strip("_") for step in chain)
+        raise ValueError(
+            f"{param.name!r} must be a weight that can be set; it is computed by {kinds}: "
+            "initialize the model before you add this"
+        )
     names = [f"original{index if len(parts) > 1 else ''}" for index in range(len(parts))]
     for name, part in zip(names, parts, strict=True):
         getattr(chain, name).copy_(part)

@@ -15,10 +15,12 @@ import datetime
 import importlib.metadata
 import importlib.util
 import platform
-from collections.abc import Iterator, Sequence
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import cases
+import headline
 import torch
 from memory import memory
 from models import models
@@ -34,20 +36,29 @@ SECTIONS = {
     "Tools for whole models": tools,
 }
 INTRODUCTION = """\
-# Benchmarks
+# Benchmarks: one thread of a CPU
 
-How long the package's functions take, and how long the same functions of other packages take.
+How long the package's functions take, and how long the same functions of other packages take."""
+
+METHOD = """\
+## How it was measured
 
 *Written by `make bench` on {date}, with {versions}; {machine}. The build of the site does not
 measure again. Run the command to get the numbers of your machine.*
 
 The two functions of a pair are timed in turn, in one process, in CPU seconds. A **ratio** is the
 peer's time divided by ours: the median of the repeats, with the smallest and the largest in
-brackets. If it is above 1, ours is faster. The times are those of this machine. The ratios are
-roughly the same on other machines. **Ours / limit** compares our time with the smallest possible
-cost of the work. That is the time to draw as many normals or uniforms, or to fill the memory. For
-orthogonal weights it is one matrix product with as many multiplications as the reflectors need,
-$2 m k^2 - \\tfrac23 k^3$ for $m$ rows and $k$ columns."""
+brackets. If it is above 1, ours is faster. It is bold if the range does not include 1. The times
+are those of this machine. At 2 × 2 they are mostly those of calling a Python function.
+
+Both sides draw the same number of values. torch, Keras and JAX draw float32, as ours do. The NumPy
+functions draw float32 where the row says so. Of their peers, `np.random.randn` and
+`scipy.stats.ortho_group` compute in float64, because they have nothing else.
+
+**Ours / limit** compares our time with the smallest possible cost of the work. That is the time to
+draw as many normals or uniforms, or to fill the memory. For orthogonal weights it is one matrix
+product with as many multiplications as the reflectors need, $2 m k^2 - \\tfrac23 k^3$ for $m$ rows
+and $k$ columns."""
 
 WHOLE = """\
 AnyInit initializes a whole model too. Our rules are compared with its theory, and our LSUV with its
@@ -58,20 +69,33 @@ last layer, and in brackets the smallest and the largest of all layers."""
 def main() -> None:
     """Measure all and write the page."""
     torch.set_num_threads(1)
-    parts = [introduction()]
-    for title, source in SECTIONS.items():
-        rows = list(measured(source()))
-        parts += [f"## {title}", table(rows) if rows else "No peer is installed here."]
-    parts += [
-        "## Whole models",
-        WHOLE,
-        whole(),
-        "## Memory",
-        "The peak memory of a call beyond the tensor itself, in units of the tensor.",
-        usage(),
+    found = {title: list(measured(source())) for title, source in SECTIONS.items()}
+    PAGE.write_text(page(found, whole(), usage()), encoding="utf-8")
+
+
+def page(sections: Mapping[str, Sequence[Row]], whole: str, usage: str) -> str:
+    """Return the page: what was found, then how, then each table in a fold."""
+    parts = [
+        INTRODUCTION,
+        headline.sentences(sections),
+        headline.figure(row for rows in sections.values() for row in rows),
+        method(),
+        "## All measurements",
+        *(fold(title, table(rows)) for title, rows in sections.items() if rows),
+        fold("Whole models, against AnyInit", f"{WHOLE}\n\n{whole}"),
+        fold(
+            "Memory",
+            "The peak memory of a call beyond the tensor itself, in units of the tensor."
+            f"\n\n{usage}",
+        ),
+        notes(),
     ]
-    parts += [notes()]
-    PAGE.write_text("\n\n".join(filter(None, parts)) + "\n", encoding="utf-8")
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def fold(title: str, text: str) -> str:
+    """Return a closed block with a title."""
+    return f'??? code "{title}"\n\n{textwrap.indent(text, "    ")}'
 
 
 def measured(source: Iterator[Case]) -> Iterator[Row]:
@@ -103,8 +127,8 @@ def usage() -> str:
     return grid(("Case", "Ours", "torch"), lines)
 
 
-def introduction() -> str:
-    """Return the introduction of the page, with the date, the versions and the machine."""
+def method() -> str:
+    """Return how it was measured, with the date, the versions and the machine."""
     names = (
         "numpy",
         "torch",
@@ -115,7 +139,7 @@ def introduction() -> str:
         *filter(importlib.util.find_spec, cases.FRAMEWORKS),
     )
     versions = [f"{name} {importlib.metadata.version(name)}" for name in names]
-    return INTRODUCTION.format(
+    return METHOD.format(
         date=datetime.date.today(),
         versions=", ".join([f"Python {platform.python_version()}", *versions]),
         machine=f"{os.cpu_count()} cores, {platform.machine().replace('_', '-')}, one thread",

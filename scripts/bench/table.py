@@ -82,8 +82,10 @@ def table(rows: Iterable[Row]) -> str:
 
 
 def ratio(row: Row) -> str:
-    """Return the median of the ratios and their range."""
-    return f"**{median(row.ratios):.2f}** [{row.ratios[0]:.2f}, {row.ratios[-1]:.2f}]"
+    """Return the median of the ratios and their range; the median is bold if it differs from 1."""
+    low, high = row.ratios[0], row.ratios[-1]
+    mark = "**" if low > 1 or high < 1 else ""
+    return f"{mark}{median(row.ratios):.2f}{mark} [{low:.2f}, {high:.2f}]"
 
 
 def grid(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:

@@ -1,7 +1,9 @@
-"""Examples: percent scripts read as pages of Markdown, and written as notebooks with outputs."""
+"""Examples: percent scripts read as pages of Markdown, and written as notebooks and scripts."""
 
+import ast
 import json
 import re
+import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -11,7 +13,8 @@ from steps import Output, Problem, Step
 
 _MARKER = "# %%"
 _TEXT = "# %% [markdown]"
-# What only the site resolves: references, and links to its other pages.
+# What only the site resolves: the title of a fold, references, and links to its other pages.
+_FOLD = re.compile(r"^\?\?\? .*\n?", re.MULTILINE)
 _REFERENCE = re.compile(r"(?<!!)\[([^\]]+)\](?:\[[^\]]*\]|\((?!https?:)[^)\s]+\))")
 
 
@@ -64,6 +67,28 @@ def ipynb(parts: Sequence[Part], outputs: Sequence[Output]) -> str:
     return json.dumps(notebook, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
 
 
+def script(parts: Sequence[Part], outputs: Sequence[Output]) -> str:
+    """Return the notebook as a script in cells, which prints its tables and shows its figures."""
+    cells = []
+    for cell in _cells(parts, iter(outputs)):
+        source = cell["source"]
+        if cell["cell_type"] == "markdown":
+            cells.append(f"{_TEXT}\n{textwrap.indent(source, '# ', lambda _: True)}")
+        else:
+            has_table = any("text/markdown" in each.get("data", ()) for each in cell["outputs"])
+            cells.append(f"{_MARKER}\n{_printing(source) if has_table else source}")
+    shown = re.sub(r" +$", "", "\n\n".join(cells), flags=re.MULTILINE)
+    return f"{shown}\n\n{_MARKER}\nimport matplotlib.pyplot as plt\n\nplt.show()\n"
+
+
+def _printing(source: str) -> str:
+    """Return the code of a cell with the rows printed that are its last value."""
+    last = ast.parse(source).body[-1]
+    before = source.splitlines()[: last.lineno - 1]
+    rows = ast.get_source_segment(source, last)
+    return "\n".join([*before, f"for row in {rows}:", '    print(*row.values(), sep=" | ")'])
+
+
 def _close(lines: list[str], ticks: str) -> None:
     """Put the end of a code cell in place of the first blank line after it."""
     end = len(lines)
@@ -78,7 +103,7 @@ def _cells(parts: Sequence[Part], given: Iterator[Output]) -> Iterator[dict[str,
     text = ""
     for part in parts:
         if isinstance(part, Fence) and part.step and part.step.kind == "cell":
-            if text.strip():
+            if _FOLD.sub("", text).strip():
                 yield _text_cell(text)
             yield _code_cell(part.step, next(given, Output()))
             text = ""
@@ -95,7 +120,7 @@ def _cells(parts: Sequence[Part], given: Iterator[Output]) -> Iterator[dict[str,
 
 
 def _text_cell(text: str) -> dict[str, Any]:
-    source = _REFERENCE.sub(r"\1", text.strip("\n"))
+    source = _REFERENCE.sub(r"\1", _FOLD.sub("", text).strip("\n"))
     return {"cell_type": "markdown", "metadata": {}, "source": source}
 
 

@@ -175,7 +175,7 @@ def _show(source: Source, given: list[Run | None], files: Files, config: MkDocsC
         _woven[file.src_uri] = markdown
         return
     folder = PurePosixPath(file.src_uri).with_suffix("")
-    _add(files, config, f"{folder}/{folder.name}.py", file.content_string)
+    _add(files, config, f"{folder}/{folder.name}.py", notebooks.script(parts, outputs))
     _add(files, config, f"{folder}/{folder.name}.ipynb", notebooks.ipynb(parts, outputs))
     # A fold is on the line of the blank one above its cell, so that no line moves before the run.
     markdown = re.sub(r"(?<=\S)\n(?=\?\?\? )", "\n\n", markdown)

@@ -195,7 +195,12 @@ def test_both_downloads_lie_next_to_the_page(site: Site) -> None:
     html = site.built("examples/good/index.html")
     for suffix in ("py", "ipynb"):
         assert f'href="good.{suffix}"' in html
-    assert site.built("examples/good/good.py") == GOOD
+    script = site.built("examples/good/good.py")
+    assert script.startswith(
+        "# %% [markdown]\n# # A claim\n#\n# It holds: see `answer` and the start."
+    )
+    assert GOOD.split("# %%\n")[1].rstrip() in script
+    assert script.endswith("\nplt.show()\n")
     notebook = json.loads(site.built("examples/good/good.ipynb"))
     printed, drawn = (cell["outputs"] for cell in notebook["cells"] if cell["cell_type"] == "code")
     assert "answer 41" in printed[0]["text"]
@@ -221,6 +226,7 @@ def test_a_fold_right_below_the_summary_keeps_all_of_its_code(site: Site) -> Non
     assert summary.index("Its summary.") < summary.index("Download:")
     inside = re.sub("<[^>]+>", "", fold.partition("</details>")[0])
     assert re.search(r'The code\s+value = 1\s+print\("value", value\)', inside)
+    assert "???" not in site.built("examples/folded/folded.py")
     site.remove("docs/examples/folded.py")
 
 

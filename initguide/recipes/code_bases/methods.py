@@ -61,7 +61,7 @@ TRANSFORMER_METHODS = (
             "up": normal(_XAVIER),
             "down": normal(_XAVIER),
         },
-        note="The code of T. Q. Nguyen and J. Salazar (2019), Transformers without Tears. The "
+        note="The code of Nguyen and Salazar (2019), Transformers without Tears. The "
         "embedding is multiplied by sqrt(d), and the head is tied to it.",
         date="2024-05",
     ),
