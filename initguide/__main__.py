@@ -15,6 +15,8 @@ OK, FOUND, WRONG = 0, 1, 2
 _EXAMPLES = """examples:
   python -m initguide audit mypackage.models:small --recipe torchtitan-llama3
   python -m initguide audit mypackage.models:small --recipe megatron --option mup=4
+  python -m initguide audit mypackage.models:small --save weights.json
+  python -m initguide audit mypackage.models:small --compare weights.json
   python -m initguide plan mypackage.models:small --format markdown
   python -m initguide measure mypackage.models:small --batch mypackage.data:one_batch
 
@@ -52,7 +54,13 @@ def _run(chosen: argparse.Namespace) -> Any:
         inputs, named = _as_arguments(batch)
         return initguide.measure(model, *inputs, **named)
     call = initguide.plan if chosen.command == "plan" else initguide.audit
-    return call(model, chosen.recipe, example=batch, **dict(chosen.option))
+    result: Any = call(model, chosen.recipe, example=batch, **dict(chosen.option))
+    if chosen.command == "plan":
+        return result
+    compared = result.compare(chosen.compare) if chosen.compare else None
+    if chosen.save:
+        result.save(chosen.save, values=chosen.values)
+    return compared or result
 
 
 def _as_arguments(batch: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -127,6 +135,20 @@ def _parser() -> argparse.ArgumentParser:
             metavar="NAME=NUMBER",
             help="an option of the recipe, such as n_layers=32; may be repeated",
         )
+        if name == "audit":
+            command.add_argument(
+                "--save", metavar="FILE", help="write the audit to a file, as a baseline"
+            )
+            command.add_argument(
+                "--values",
+                action="store_true",
+                help="with --save: compare the values later too; the factory must set a seed",
+            )
+            command.add_argument(
+                "--compare",
+                metavar="FILE",
+                help="report what has changed since that baseline, in place of the audit",
+            )
     return parser
 
 

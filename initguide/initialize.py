@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from initguide._checks import check_model, one_of
+from initguide._checks import check_model, check_number, one_of
 from initguide._isolation import isolated
 from initguide._state import random_states_kept
 from initguide._torch_internals import unwrapped
@@ -257,8 +257,7 @@ def _rules(
             names = dict.fromkeys((*get_close_matches(recipe, RECIPES), *RECIPES))
             raise ValueError(f"recipe must be {one_of(names)}; got {recipe!r}")
         make = RECIPES[recipe]
-        if options and not _takes_options(make):
-            raise TypeError(f"recipe {recipe!r} has no options; got {next(iter(options))!r}")
+        _check_options(recipe, make, options)
         return [(rule, recipe) for rule in make(model, traced, **options)]
     if not isinstance(recipe, Sequence):
         raise TypeError(f"recipe must be a name or a list of rules; got {recipe!r}")
@@ -279,4 +278,22 @@ def _rules(
 
 def _takes_options(make: Callable[..., list[Rule]]) -> bool:
     kinds = [parameter.kind for parameter in inspect.signature(make).parameters.values()]
-    return inspect.Parameter.VAR_KEYWORD in kinds
+    return inspect.Parameter.VAR_KEYWORD in kinds or inspect.Parameter.KEYWORD_ONLY in kinds
+
+
+def _check_options(recipe: str, make: Callable[..., list[Rule]], options: dict[str, Any]) -> None:
+    """Raise an error for an option that a recipe does not have, or one that it needs."""
+    if options and not _takes_options(make):
+        raise TypeError(f"recipe {recipe!r} has no options; got {next(iter(options))!r}")
+    parameters = inspect.signature(make).parameters.values()
+    # The recipes of code bases check their options themselves.
+    if any(each.kind is each.VAR_KEYWORD for each in parameters):
+        return
+    known = {each.name: each.default for each in parameters if each.kind is each.KEYWORD_ONLY}
+    for name, value in options.items():
+        if name not in known:
+            raise ValueError(f"recipe {recipe!r} has the options {', '.join(known)}; got {name!r}")
+        check_number(name, value)
+    for name, default in known.items():
+        if default is inspect.Parameter.empty and name not in options:
+            raise ValueError(f"recipe {recipe!r} needs the option {name!r}; got none")

@@ -234,4 +234,5 @@ FAMILIES |= {name: ("gpt", {}) for name in ("megatron", "megatron-hybrid", "gpt-
 FAMILIES |= {"maxtext": ("llama", {"head_dim": 64}), "hf": ("moe", {})}
 FAMILIES |= {name: ("llama", {}) for name in ("deepnorm", "t-fixup", "small-init")}
 FAMILIES |= {name: ("gpt", {"mup": 4}) for name in ("mup", "completep")}
+FAMILIES |= {"switch": ("moe", {})}
 FAMILIES |= {"mamba": ("mamba", {}), "dit": ("dit", {})}

@@ -111,6 +111,24 @@ def test_a_wrong_command_exits_with_two_and_one_line(run, arguments, words):
     assert done.stdout == ""
 
 
+def test_a_baseline_is_saved_and_compared(run):
+    audit = ["--recipe", "kaiming", "--save", "weights.json"]
+    assert run("audit", "things:drawn", *audit, "--values").returncode == 0
+    compare = ["--recipe", "kaiming", "--compare", "weights.json"]
+    same = run("audit", "things:drawn", *compare)
+    assert same.returncode == 0
+    assert "compared with 'weights.json': 4 parameters" in same.stdout
+    # The baseline knows the findings of the recipe, so that they are no change.
+    assert run("audit", "things:skipped", *audit).returncode == 1
+    assert run("audit", "things:skipped", *compare).returncode == 0
+    changed = run("audit", "things:drawn", *compare, "--format", "json")
+    assert changed.returncode == 1
+    assert {row["what"] for row in json.loads(changed.stdout)["rows"]} >= {"finding"}
+    Path("weights.json").write_text('{"parameters": {"x": {}}}', encoding="utf-8")
+    assert run("audit", "things:drawn", *compare).returncode == 2
+    assert run("audit", "things:drawn", "--compare", "absent.json").returncode == 2
+
+
 def test_the_formats_hold_the_same_findings(run):
     command = ["audit", "things:skipped", "--recipe", "kaiming", "--format"]
     report = json.loads(run(*command, "json").stdout)

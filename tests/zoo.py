@@ -1,6 +1,7 @@
 """Networks as people write them, small: what rules and audits are tried on."""
 
 import torch
+from method_models import METHODS
 from torch import nn
 from torch.nn import functional as F
 
@@ -435,8 +436,8 @@ def fits(name, recipe):
     """Whether a recipe is meant for such a model."""
     if recipe == "zero_gamma":
         return name in NORMED
-    if recipe in CODE_BASE_NAMES:
-        # Their models are in code_base_models.py.
+    if recipe in CODE_BASE_NAMES or recipe in {*METHODS} - {"spectral"}:
+        # Their models are in code_base_models.py and method_models.py.
         return False
     return recipe not in ("gpt2", "fixup") or name in BRANCHES
 

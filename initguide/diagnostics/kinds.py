@@ -24,6 +24,8 @@ class Kind(NamedTuple):
 _MEASURE, _AUDIT, _CHECK = ("measure",), ("audit",), ("check_initializer",)
 _BOTH = _AUDIT + _CHECK
 _COORDINATES = ("coord_check",)
+_COMPARE = ("compare",)
+_MEANT = "save the report again if the change is meant"
 
 # Of each function, causes come before their effects.
 FINDINGS: dict[str, Kind] = {
@@ -158,6 +160,9 @@ FINDINGS: dict[str, Kind] = {
     "identical": Kind(
         _AUDIT, "guide/methods/constant.md", "draw each parameter by itself", "warning"
     ),
+    "replicas differ": Kind(
+        _AUDIT, "how-to/ci.md", "draw them with one seed, or send those of the first rank"
+    ),
     "padding": Kind(_AUDIT, "guide/layer-types.md", "zero the row of the padding index"),
     "wrong fans": Kind(
         _AUDIT,
@@ -241,6 +246,9 @@ FINDINGS: dict[str, Kind] = {
         _BOTH, "guide/methods/random.md", "draw from a uniform distribution, of bound sqrt(3) * std"
     ),
     "wrong distribution": Kind(_BOTH, "guide/methods/random.md", "compare the histograms"),
+    "added": Kind(_COMPARE, "how-to/ci.md", _MEANT),
+    "removed": Kind(_COMPARE, "how-to/ci.md", _MEANT),
+    "changed": Kind(_COMPARE, "how-to/ci.md", _MEANT),
     "signal grows": Kind(
         _COORDINATES, "how-to/coordinate-check.md", "draw with a std of about 1/sqrt(fan_in)"
     ),

@@ -61,6 +61,20 @@ def check_param(
     return _lines(entry, values) or _random(entry, spread, flat, default, limits)
 
 
+def check_buffer(name: str, values: Tensor) -> list[Finding]:
+    """Find values in a buffer without a rule that only untouched memory holds."""
+    if values.is_meta or not values.is_floating_point() or values.itemsize == 1:
+        return []
+    # A mask may hold infinity or huge values.
+    bad = values.isnan()
+    if values.dtype != torch.float16:
+        bad |= (values != 0) & (values.abs() < torch.finfo(values.dtype).tiny)
+    if not bad.any():
+        return []
+    message = f"{int(bad.sum())} NaN or denormal values, as in memory that was never written"
+    return [finding("untouched memory", message, where=name)]
+
+
 def _complex(entry: ParamPlan, values: Tensor) -> list[Finding]:
     """Find complex values that are not finite or all equal; their distribution is not checked."""
     found, flat = _memory(entry, torch.view_as_real(values)), values.flatten()

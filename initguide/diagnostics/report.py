@@ -2,6 +2,7 @@
 
 import html
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from initguide._format import (
@@ -96,6 +97,9 @@ class Report:
         """Raise AssertionError with all findings, if there are any. For tests and CI."""
         if self.findings:
             lines = [self.title] if self.title else []
+            if self.made_by == "compare":
+                # The table is the list of the changes.
+                lines += ["", self._table, ""]
             raise AssertionError("\n".join([*lines, *map(str, self.findings)]))
 
     def to_dict(self) -> dict[str, Any]:
@@ -122,9 +126,13 @@ class Report:
 
     def __str__(self) -> str:
         """Return the rows as a table of at most 100 columns, then findings and notes."""
-        tables = [table(self._shown, digits=_DIGITS, width=WIDTH)] if self._shown else []
+        tables = [self._table] if self._shown else []
         lines = wrapped([*self._lines, *self.notes])
         return "\n".join([*wrapped([self.title] if self.title else []), *tables, *lines])
+
+    @property
+    def _table(self) -> str:
+        return table(self._shown, digits=_DIGITS, width=WIDTH)
 
     def to_markdown(self) -> str:
         """Return the same as Markdown."""
@@ -138,6 +146,76 @@ class Report:
         title = f"<p>{html.escape(self.title)}</p>" if self.title else ""
         rows = html_table(self._shown, digits=_DIGITS) if self._shown else ""
         return f"{title}{rows}{html_list([*self._lines, *self.notes])}"
+
+    def save(self, path: str | Path, *, values: bool = False) -> None:
+        """Write the report of an audit to a file, as the baseline of later ones.
+
+        The file is JSON with one line per parameter: its shape, its dtype, and the method, the mean
+        and the std that the plan gives. The mean and the std of the values are added where the plan
+        does not know them, or where the audit found something.
+
+        Args:
+            path: The file.
+            values: Whether each run draws the same values, because the model is built with a seed.
+                The file then holds their mean, their std and a checksum as well.
+
+        Raises:
+            ValueError: The report is not one of [audit][initguide.audit].
+
+        Examples:
+            ```python
+            import tempfile
+            from pathlib import Path
+
+            from torch import nn
+
+            import initguide as init
+
+            model = nn.Sequential(nn.Linear(64, 100), nn.ReLU(), nn.Linear(100, 10))
+            init.initialize_(model, "kaiming", seed=0)
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder, "weights.json")
+                init.audit(model, "kaiming").save(path)
+                init.audit(model, "kaiming").compare(path).assert_ok()
+                report = init.audit(model, "xavier").compare(path)
+            print(report.findings[0].message)
+            #> the method of 2 parameters, the std of 2 parameters, the finding of 2 parameters
+            ```
+        """
+        self._check_audit("saved")
+        from initguide.diagnostics.baseline import saved
+
+        Path(path).write_text(saved(self, values=values), encoding="utf-8")
+
+    def compare(self, path: str | Path) -> "Report":
+        """Compare the report of an audit with a file that [save][initguide.Report] wrote.
+
+        Parameters with the same change share a printed line. Random values with a known std in the
+        plan are not compared, unless the file has their checksum. Other random values may differ by
+        8 standard errors. On the meta device only the plan is compared.
+
+        Args:
+            path: The file.
+
+        Returns:
+            A report with one row for each change: `parameter`, `change`, `what`, `was` and `now`.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ValueError: The report is not one of [audit][initguide.audit], or the file is none that
+                `save` wrote, or one of another model.
+        """
+        self._check_audit("compared")
+        from initguide.diagnostics.baseline import compared
+
+        return compared(self, path)
+
+    def _check_audit(self, done: str) -> None:
+        if self.made_by != "audit":
+            raise ValueError(
+                f"only a report of audit can be {done}; got one of {self.made_by}, which has no "
+                "plan"
+            )
 
     def plot(self) -> Any:
         """Draw signal and gradient by layer; return the Figure.

@@ -12,6 +12,7 @@ from torch import fx, nn
 from torch.fx.node import map_arg
 
 from initguide._copies import private_copy
+from initguide._sharding import is_sharded
 from initguide.activations import FUNCTIONS, Nonlinearity, key_of
 from initguide.graph.classify import activation_of_call, is_elementwise
 from initguide.graph.constants import constant_of
@@ -133,7 +134,8 @@ def _constant(node: fx.Node, view: ModelGraph) -> float | None:
     parameter = view.parameters.get(str(node.target))
     if parameter is None:
         return constant_of(node)
-    if parameter.numel() == 1 and not parameter.is_meta:
+    # Of a sharded number, only one process holds the value.
+    if parameter.numel() == 1 and not (parameter.is_meta or is_sharded(parameter)):
         return float(parameter.detach())
     role = view.roles[str(node.target)]
     return {"scale": 1.0, "shift": 0.0}.get(role.kind)

@@ -326,8 +326,12 @@ def _random_of_one(model):
 def test_a_model_that_nothing_has_initialized():
     with torch.device("meta"):
         model = Network()
-    with pytest.raises(ValueError, match=r"must hold memory.*'table\.weight'"):
-        audit(model)
+    report = audit(model)
+    assert report.partial
+    assert {row["found"] for row in report.rows} == {None}
+    assert report.notes == [
+        "not known: the values of 24 of 24 parameters, which are on the meta device"
+    ]
     model.to_empty(device="cpu")
     with torch.no_grad():
         for tensor in (*model.parameters(), *model.buffers()):
@@ -547,3 +551,52 @@ def test_complex_weights_are_checked_for_equal_values(build):
         model.weight[0] = math.nan
     (found,) = init.audit(model).findings
     assert found.kind == "not finite"
+
+
+def with_buffer(values):
+    model = nn.Sequential(nn.Linear(8, 8))
+    model.register_buffer("table", values)
+    init.initialize_(model, "xavier", seed=0)
+    return model
+
+
+def test_a_buffer_without_a_rule_is_not_known():
+    report = audit(with_buffer(torch.full((8, 8), -math.inf).triu(1)), "xavier")
+    assert report.ok
+    assert report.notes[1] == "not known: whether buffers without a rule are right, such as table"
+    assert "table" not in str(report).splitlines()[1]
+
+
+@pytest.mark.parametrize("value", [math.nan, 1e-41])
+def test_a_buffer_of_untouched_memory_is_found(value):
+    values = torch.arange(20.0)
+    values[7] = value
+    found = audit(with_buffer(values), "xavier").findings
+    assert [(each.kind, each.where) for each in found] == [("untouched memory", "table")]
+    assert audit(with_buffer(values.half()), "xavier").ok == (value == 1e-41)
+
+
+ODD = {
+    "sparse": torch.eye(4).to_sparse(),
+    "quantized": torch.ones(4).to(torch.float8_e4m3fn),
+    "packed": torch.zeros(4, dtype=torch.uint8).view(torch.float4_e2m1fn_x2),
+    "integers": torch.arange(4),
+    "conditions": torch.ones(4, dtype=torch.bool),
+    "complex": torch.ones(4, dtype=torch.complex64),
+    "empty": torch.ones(0),
+    "expanded": torch.ones(1).expand(5),
+    "transposed": torch.randn(5, 3).T,
+    "scalar": torch.tensor(3),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_buffer_may_hold_anything(name):
+    model = with_buffer(ODD[name])
+    dtypes = {row["parameter"]: row["dtype"] for row in audit(model, "xavier").rows}
+    assert dtypes.get("table", "none") in (str(ODD[name].dtype).removeprefix("torch."), "none")
+
+
+def test_ranks_needs_several_processes():
+    with pytest.raises(ValueError, match="ranks needs a process group"):
+        audit(with_buffer(torch.ones(3)), "xavier", ranks=True)

@@ -3,6 +3,7 @@
 import itertools
 import re
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,14 @@ from initguide.model import seeding
 
 sys.path.append(str(Path(__file__).parents[1]))
 from code_base_models import FAMILIES, make
+from method_models import METHODS, Adapted
 
+# The models of recipes that are for one family, with the options of the recipe.
+BUILT = {
+    recipe: (partial(make, family, 64, 2), options)
+    for recipe, (family, options) in FAMILIES.items()
+}
+BUILT |= {recipe: (build, options) for recipe, (build, options, *_) in METHODS.items()}
 OPTIONS = {
     "constant_": {"val": 0.5},
     "sparse_": {"sparsity": 0.5},
@@ -82,7 +90,7 @@ def check_tensors(mesh):
 def check_models(mesh):
     """Each recipe fills a sharded model from the meta device as it fills a model in one process."""
     # New memory holds no values to keep.
-    for recipe in [n for n in init.RECIPES if n != "keep" and n not in FAMILIES]:
+    for recipe in [n for n in init.RECIPES if n != "keep" and n not in BUILT]:
         plain = Model()
         init.initialize_(plain, recipe, seed=7)
         with torch.device("meta"):
@@ -99,19 +107,56 @@ def check_models(mesh):
         assert peak <= 1, (recipe, peak)
 
 
-def check_code_bases(mesh):
-    """The recipes of code bases fill a sharded model of their family as in one process."""
-    for recipe, (family, options) in FAMILIES.items():
-        plain = make(family, 64, 2)
-        init.initialize_(plain, recipe, seed=7, **options)
+def check_families(mesh):
+    """Each recipe fills a sharded model of its family as in one process."""
+    for recipe, (build, options) in BUILT.items():
+        plain = build()
+        plan = init.initialize_(plain, recipe, seed=7, **options)
+        drawn = {e.param.name for e in plan.entries if not e.sampler.keeps_values}
         with torch.device("meta"):
-            model = make(family, 64, 2)
+            model = build()
         fully_shard(model, mesh=mesh)
         model.to_empty(device="cpu")
         init.initialize_(model, recipe, seed=7, **options)
         expected = dict(plain.named_parameters())
         for name, tensor in model.named_parameters():
-            assert torch.equal(tensor.full_tensor(), expected[name]), (recipe, name)
+            same = torch.equal(tensor.full_tensor(), expected[name])
+            assert same or name not in drawn, (recipe, name)
+
+
+def check_adapters(mesh):
+    """The first factor of an adapter, split by inputs or outputs, has the std of the whole."""
+    plain = Adapted()
+    init.initialize_(plain, "lora", seed=7)
+    for placement in (Replicate(), Shard(0), Shard(1)):
+        model = Adapted()
+        for layer in (model.lora_A, model.lora_B):
+            layer.weight = nn.Parameter(distribute_tensor(layer.weight.detach(), mesh, [placement]))
+        init.initialize_(model, "lora", seed=7)
+        assert torch.equal(model.lora_A.weight.full_tensor(), plain.lora_A.weight), placement
+        assert not model.lora_B.weight.full_tensor().any(), placement
+
+
+def check_replicas(mesh):
+    """An audit with ranks finds values that one process alone holds."""
+    last = dist.get_world_size() - 1
+    for model in (signals(), DistributedDataParallel(signals()), sharded(mesh)):
+        init.initialize_(model, "kaiming", seed=1)
+        assert init.audit(model, "kaiming", ranks=True).ok
+        before = init.audit(model, "kaiming", ranks=True).rows
+        named = (model.module if hasattr(model, "module") else model).head.bias
+        if last and dist.get_rank() == last and not isinstance(named, DTensor):
+            named.detach()[0] = 1e-3
+        kinds = [(f.kind, f.where) for f in init.audit(model, "kaiming", ranks=True).findings]
+        is_split = last and not isinstance(named, DTensor)
+        assert (("replicas differ", "head.bias") in kinds) == bool(is_split), kinds
+        assert len(before) == len([*model.parameters()])
+    copies = nn.Linear(9, 8)
+    init.initialize_(copies, "kaiming", seed=1)
+    copies.weight = nn.Parameter(distribute_tensor(copies.weight.detach(), mesh, [Replicate()]))
+    copies.weight.to_local().detach().mul_(1 + dist.get_rank())
+    found = init.audit(copies, ["kaiming", "keep"], ranks=True).findings
+    assert ("replicas differ" in {each.kind for each in found}) == bool(last)
 
 
 def watch_full_copies(function):
@@ -336,7 +381,9 @@ if __name__ == "__main__":
             check_tensors,
             check_columns,
             check_models,
-            check_code_bases,
+            check_families,
+            check_adapters,
+            check_replicas,
             check_seeds_agree,
             *LSUV,
         ):

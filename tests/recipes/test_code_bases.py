@@ -190,6 +190,8 @@ NUMBERS = {
     "small-init": {"embedding": 1 / 16, "query": SMALL, "output": SMALL, "down": 0.0510310},
     "mup": {"embedding": 0.02, "position": 0.02, "qkv": 0.01, "down": 0.01, "head": 0.005},
     "completep": {"embedding": 0.02, "qkv": 0.01, "down": 0.01, "head": 0.02},
+    # sqrt(0.1 / 256), and sqrt(0.1 / 512) for the down projection.
+    "switch": {"embedding": 1, "query": 0.0197642, "router": 0.0197642, "down": 0.0139754},
     # Inner width 512, kernel 4, rank 16: 1 / sqrt 12, 1 / sqrt 48, 1 / sqrt(3 * 512 * 4).
     "mamba": {"embedding": 0.02, "conv": 0.2886751, "dt": 0.1443376, "mixer output": 0.0127578},
     # qkv has 768 outputs, the MLP 1024 units: sqrt(2 / 1024), sqrt(2 / 512), sqrt(2 / 1280).

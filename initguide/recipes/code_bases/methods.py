@@ -1,12 +1,13 @@
 """Published methods for Transformers, as records beside those of code bases."""
 
-from initguide.recipes.code_bases.record import CodeBase, normal, uniform
+from initguide.recipes.code_bases.record import CodeBase, Draw, normal, uniform
 
 _XAVIER = "sqrt(2 / (n_in + n_out))"
 _FIXED = uniform(f"0.67 * L**-0.25 * {_XAVIER}")
 _DEEP = normal(f"(8 * L)**-0.25 * {_XAVIER}")
 _SMALL = normal("sqrt(2 / (5 * d))")
 _HIDDEN = normal("std / sqrt(mup)")
+_SWITCH = Draw("truncated", "sqrt(scale / n_in)")
 
 TRANSFORMER_METHODS = (
     CodeBase(
@@ -92,5 +93,20 @@ TRANSFORMER_METHODS = (
         "The forward must multiply each branch by (L / L0)^-1 and the logits by 1 / `mup`, where "
         "L0 is the number of blocks at which `std` was tuned.",
         date="2025-05",
+    ),
+    CodeBase(
+        "switch",
+        "W. Fedus et al., Switch Transformers: Scaling to Trillion Parameter Models",
+        "arXiv:2101.03961, section 2.4",
+        {
+            "embedding": normal("1"),
+            **dict.fromkeys(("query", "output", "up", "down", "router", "head"), _SWITCH),
+        },
+        ("embedding", "query", "output", "up", "down", "router"),
+        options={"scale": 0.1},
+        note="For a mixture of experts: a tenth of the variance of a dense Transformer. The method "
+        "does not concern the embedding, which has the std 1 here, as in T5. The paper does not "
+        "say whether its std is that before the cut; here it is the std after the cut.",
+        date="2022",
     ),
 )

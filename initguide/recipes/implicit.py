@@ -1,0 +1,71 @@
+"""Recipes for networks of sines, which represent a signal by its coordinates."""
+
+import math
+from glob import escape
+
+from torch import nn
+
+from initguide.graph.operations import depends_on
+from initguide.graph.trace import Trace
+from initguide.model.params import full_name
+from initguide.model.rule import Rule
+from initguide.recipes.common import LINEAR_LAYERS
+
+
+def siren(model: nn.Module, trace: Trace, *, omega: float = 30.0) -> list[Rule]:
+    r"""Return the rules: uniform within $\sqrt{6/n}/\omega$, and $1/n$ in the first layers.
+
+    The forward must compute $\sin(\omega (W x + b))$. Biases are uniform within $1/\sqrt{n}$, as in
+    the code of the authors (V. Sitzmann et al., 2020, Implicit Neural Representations with Periodic
+    Activation Functions).
+    """
+    sines = _followed_by("sin", trace)
+    if not sines:
+        raise ValueError("recipe 'siren' needs a layer with the role 'sine layer'; got none")
+    return _uniform(model, trace, _first(sines, trace), omega)
+
+
+def finer(model: nn.Module, trace: Trace, *, bias_bound: float, omega: float = 30.0) -> list[Rule]:
+    r"""Return the rules of SIREN, with the biases of the first layers within a large bound.
+
+    The forward must compute $\sin(\omega (|z| + 1) z)$ with $z = W x + b$ (Z. Liu et al., 2024,
+    FINER: Flexible Spectral-Bias Tuning in Implicit Neural Representation by Variable-Periodic
+    Activation Functions).
+    """
+    sines = _followed_by("abs_sin", trace)
+    if not sines:
+        raise ValueError(
+            "recipe 'finer' needs a layer with the role 'sine layer of variable period'; got none"
+        )
+    first = _first(sines, trace)
+    biases = [Rule(f"{escape(n)}.bias", "uniform_", a=-bias_bound, b=bias_bound) for n in first]
+    return [*biases, *_uniform(model, trace, first, omega)]
+
+
+def _followed_by(label: str, trace: Trace) -> list[str]:
+    return [name for name, info in trace.layers.items() if info.label == label]
+
+
+def _first(layers: list[str], trace: Trace) -> list[str]:
+    """Return the layers that no other one of them comes before."""
+    found = []
+    for prefix, graph in trace.graphs:
+        named = [(prefix + str(node.target), node) for node in graph.nodes]
+        nodes = {n: node for n, node in named if node.op == "call_module" and n in layers}
+        after = depends_on([user for node in nodes.values() for user in node.users], graph.nodes)
+        found += [name for name, node in nodes.items() if node not in after]
+    return found
+
+
+def _uniform(model: nn.Module, trace: Trace, first: list[str], omega: float) -> list[Rule]:
+    rules = []
+    for name, module in model.named_modules():
+        if not isinstance(module, LINEAR_LAYERS):
+            continue
+        fan_in = trace.fans(full_name(name, "weight"), module, "weight").fan_in
+        bound = 1 / fan_in if name in first else math.sqrt(6 / fan_in) / omega
+        rules.append(Rule(escape(full_name(name, "weight")), "uniform_", a=-bound, b=bound))
+        rules.append(
+            Rule(escape(full_name(name, "bias")), "uniform_", a=-(fan_in**-0.5), b=fan_in**-0.5)
+        )
+    return rules
