@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator
-from statistics import median
 
 import torch
 from torch import nn
@@ -14,11 +13,11 @@ from initguide.diagnostics.report import Finding, finding
 from initguide.diagnostics.training_history import History
 from initguide.diagnostics.weights import OwnWeight
 
-# All four limits are rules of thumb. Healthy training at the best of several learning rates stays
-# well inside them: a step changes a weight by 1e-4 to 1e-2 of its size, and by 0.1 at most.
+# All four limits are rules of thumb.
 # Even if all steps have one direction, ten thousand of them change the weights by a tenth.
 SMALL = 1e-5
-# Three such steps replace the weights.
+# Three such steps replace the weights. At the best of four learning rates, hidden layers of MLPs
+# (2 or 8 layers, width 64 or 256; SGD and Adam) stayed below 0.2.
 LARGE = 0.3
 # The layers that read the signal were initialized for another size.
 DRIFT = 10.0
@@ -31,15 +30,13 @@ def findings(model: nn.Module, optimizer: torch.optim.Optimizer, history: Histor
     if history.stopped and len(history.losses) == 1:
         return [*layer_checks.non_finite(history.start, history.losses[0])]
     trained = {id(p) for group in optimizer.param_groups for p in group["params"]}
-    found = [
-        *_not_held(model, trained),
-        *_no_gradient(history),
-        *_too_small(history, trained),
-        *_too_large(history),
-    ]
+    found = [*_not_held(model, trained), *_no_gradient(history), *_too_large(history)]
     if history.stopped:
         return [*found, *_not_finite(history)]
-    return [*found, *_dead(history), *_drifts(history), *_grows(history)]
+    dead = [*_dead(history)]
+    # Below dead units there is no gradient.
+    still = [] if dead else [*_too_small(history, trained)]
+    return [*found, *still, *dead, *_drifts(history), *_grows(history)]
 
 
 def _not_held(model: nn.Module, trained: set[int]) -> Iterator[Finding]:
@@ -55,10 +52,11 @@ def _no_gradient(history: History) -> Iterator[Finding]:
     """Find layers that the batches reach, and whose weights never get a gradient."""
     count = len(history.losses)
     found = [name for name, held in history.weights.items() if held]
-    found = [name for name in found if not history.learned & {*history.weights[name]}]
+    found = [name for name in found if not history.learned.keys() & {*history.weights[name]}]
     if found:
-        message = f"the gradient of the weights is zero in all {count} steps{more(found)}"
-        yield finding("no gradient", message, where=found[0] or "model")
+        message = f"the weights get no gradient in any of {count} backward passes{more(found)}"
+        # The last one is next to what cuts the gradient off.
+        yield finding("no gradient", message, where=found[-1] or "model")
 
 
 def _too_small(history: History, trained: set[int]) -> Iterator[Finding]:
@@ -66,16 +64,18 @@ def _too_small(history: History, trained: set[int]) -> Iterator[Finding]:
     found = []
     for name, held in history.weights.items():
         updates = [row["update"] for row in history.rows[name] if row["update"] is not None]
-        moved = [p for p in held if id(p) in trained and p in history.learned]
-        if moved and updates and median(updates) < SMALL:
-            found.append((name, median(updates), moved[0].dtype))
+        # Weights before a factor that starts at zero get a gradient later, and then speed up.
+        moved = [p for p in held if id(p) in trained and history.learned.get(p) == 0]
+        if moved and updates and max(updates) < SMALL:
+            found.append((name, max(updates), moved[0].dtype))
     if found:
         name, update, dtype = found[0]
-        message = f"half of the steps change the weights by less than {update:.1g} of their size"
+        message = "no step changes the weights, although there is a gradient"
         if update > 0:
-            message += f", so a change of 10 % takes at least {0.1 / update:.0e} steps"
-        else:
-            message = "most steps do not change the weights, although there is a gradient"
+            message = (
+                f"no step changes the weights by more than {update:.1g} of their size, so a change "
+                f"of 10 % takes at least {0.1 / update:.0e} steps"
+            )
         hint = f"{dtype} rounds small changes away: train float32 weights"
         hint = hint if dtype.itemsize < 4 else ""
         where = name or "model"
@@ -85,10 +85,13 @@ def _too_small(history: History, trained: set[int]) -> Iterator[Finding]:
 def _too_large(history: History) -> Iterator[Finding]:
     """Find the first step that changes weights by a large share of their size.
 
-    Weights that start small, or at zero, may grow to the size that keeps a signal.
+    Weights that start small, or at zero, may grow to the size that keeps a signal. A head may be
+    replaced: at good rates of SGD, single steps changed heads by 0.9.
     """
     found = []
-    for layer in history.start:
+    for layer in history.start[:-1]:
+        if layer.head:
+            continue
         usual = _usual_size(layer)
         for row in history.rows[layer.name]:
             if row["update"] is not None:

@@ -24,7 +24,7 @@ class History:
         rows: For each layer, its rows, step by step.
         losses: The loss at each step.
         weights: The weights of each layer that require gradients.
-        learned: The weights that got a gradient other than zero.
+        learned: For each weight, the first step at which its gradient is not zero.
         start: The layers at step 0.
         end: The layers at the last step.
         notes: What was not measured.
@@ -35,16 +35,17 @@ class History:
     rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     losses: list[float] = field(default_factory=list)
     weights: dict[str, list[nn.Parameter]] = field(default_factory=dict)
-    learned: set[Tensor] = field(default_factory=set)
+    learned: dict[Tensor, int] = field(default_factory=dict)
     start: list[Layer] = field(default_factory=list)
     end: list[Layer] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     stopped: bool = False
 
     def note_gradients(self) -> None:
-        """Add the weights whose gradient is not zero at this step."""
-        waiting = {p for held in self.weights.values() for p in held} - self.learned
-        self.learned |= {p for p in waiting if p.grad is not None and plain(p.grad).any()}
+        """Add the weights whose gradient is not zero at the last step, for the first time."""
+        waiting = {p for held in self.weights.values() for p in held} - self.learned.keys()
+        reached = [p for p in waiting if p.grad is not None and plain(p.grad).any()]
+        self.learned.update(dict.fromkeys(reached, len(self.losses) - 1))
 
 
 def trainable_weights(model: nn.Module, layer: Layer) -> list[nn.Parameter]:

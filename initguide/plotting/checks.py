@@ -61,10 +61,11 @@ def training(rows: Rows, findings: Iterable[Any] = ()) -> Figure:
     if any(each.kind == "units die" for each in findings):
         panels["dead"] = "dead units"
     figure, axes = _figure(rows, len(panels), 1)
+    # Before the labels, which are placed by the limits of the axes.
+    axes[0, 0].axhline(1e-3, color=ink(), linestyle=":", linewidth=1.2, zorder=1)
     for ax, (key, label) in zip(axes[:, 0], panels.items(), strict=True):
         _lines(ax, rows, "step", key, findings, log=key != "dead")
         ax.set(ylabel=label, xlabel="step" if ax is axes[-1, 0] else "")
-    axes[0, 0].axhline(1e-3, color=ink(), linestyle=":", linewidth=1.2, zorder=1)
     return figure
 
 
@@ -110,7 +111,11 @@ def coordinates(rows: Rows, findings: Iterable[Any] = ()) -> Figure:
         mine = [row for row in rows if row["axis"] == axis]
         sizes = sorted({row["size"] for row in mine})
         for ax, step, key, label in zip(
-            axes[:, column], (0, last), ("rms", "change"), ("at the start", "change"), strict=True
+            axes[:, column],
+            (0, last),
+            ("rms", "change"),
+            ("size at the start", "change"),
+            strict=True,
         ):
             shown = [row for row in mine if row["step"] == step]
             _lines(ax, shown, "size", key, findings, log=True)
