@@ -112,10 +112,12 @@ def measure_training(
         init.initialize_(model, seed=0)
         x = torch.randn(100, 20, generator=torch.Generator().manual_seed(0))
         batches = [(x, x[:, :5].argmax(1))] * 10
-        for lr in (0.1, 10.0):
+        for lr in (0.1, 100.0):
             optimizer = torch.optim.SGD(model.parameters(), lr=lr)
             report = init.measure_training(model, batches, optimizer, F.cross_entropy, steps=10)
-            print(lr, [(each.kind, each.where) for each in report.findings])
+            print(lr, [each.kind for each in report.findings])
+            #> 0.1 []
+            #> 100.0 ['updates too large', 'signal drifts', 'training diverges']
         ```
     """
     _check(model, batches, optimizer, loss)

@@ -119,15 +119,17 @@ def _usual_size(layer: Layer) -> float:
 
 
 def _dead(history: History) -> Iterator[Finding]:
-    """Find a layer whose units are active at the start and dead at the end."""
-    before = {layer.name: layer for layer in history.start}
-    dead_before = {each.where for each in layer_checks.dead(history.start)}
-    for each in layer_checks.dead(history.end):
-        name = "" if each.where == "model" else each.where
-        if each.where not in dead_before and name in before:
-            start = before[name].dead
-            message = f"{each.message}; at step 0 it was {start:.0f}"
-            yield finding("units die", message, where=each.where)
+    """Find layers whose units are active at the start and dead at the end."""
+    before = {layer.name: layer.dead for layer in history.start}
+    at_start = {layer.name for layer in layer_checks.dead_layers(history.start)}
+    found = [e for e in layer_checks.dead_layers(history.end) if e.name in before.keys() - at_start]
+    if found:
+        layer = found[0]
+        message = (
+            f"{layer.dead:.0f} of {layer.units} units are zero for every input at the end, and "
+            f"{before[layer.name]:.0f} at step 0{more(found)}"
+        )
+        yield finding("units die", message, where=name_of(layer))
 
 
 def _drifts(history: History) -> Iterator[Finding]:
