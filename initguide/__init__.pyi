@@ -2,6 +2,7 @@ from .diagnostics.audit import audit as audit
 from .diagnostics.coord_check import coord_check as coord_check
 from .diagnostics.kinds import FINDINGS as FINDINGS
 from .diagnostics.measure import measure as measure
+from .diagnostics.measure_training import measure_training as measure_training
 from .diagnostics.report import Finding as Finding
 from .diagnostics.report import Report as Report
 from .fans import Fans as Fans

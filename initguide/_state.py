@@ -1,12 +1,14 @@
-"""Context managers that restore a model and the global random states."""
+"""Context managers that restore a model, its optimizer and the global random states."""
 
 # User code may draw from NumPy's legacy global state, so it is saved and seeded as well.
 # ruff: noqa: NPY002
 
+import copy
 import random
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -74,6 +76,39 @@ def side_effects_undone(model: nn.Module) -> Iterator[None]:
             if not torch.equal(buffer, value):
                 buffer.copy_(value)
             setattr(module, name, buffer)
+
+
+@contextmanager
+def training_undone(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[None]:
+    """Restore all that training steps change: the weights and the optimizer as well."""
+    attributes, state = dict(vars(optimizer)), dict(optimizer.state)
+    groups = [(group, dict(group)) for group in optimizer.param_groups]
+    # An optimizer may hold parameters of other models, or of the loss.
+    held = {*model.parameters(), *(p for group, _ in groups for p in group["params"])}
+    # Frozen parameters do not change, and may be large.
+    values = [(p, p.detach().clone() if p.requires_grad else None, p.grad) for p in held]
+    # The steps change copies of the state. The parameters in it stay the same objects.
+    same: dict[int, Any] = {id(parameter): parameter for parameter in held}
+    optimizer.state.update(copy.deepcopy(state, same))
+    for group, before in groups:
+        group.update(copy.deepcopy(before, same))
+    try:
+        for parameter in held:
+            parameter.grad = None
+        with side_effects_undone(model):
+            yield
+    finally:
+        vars(optimizer).clear()
+        vars(optimizer).update(attributes)
+        restored: list[tuple[Any, Any]] = [(optimizer.state, state), *groups]
+        for mapping, before in restored:
+            mapping.clear()
+            mapping.update(before)
+        with torch.no_grad():
+            for parameter, value, gradient in values:
+                if value is not None:
+                    parameter.copy_(value)
+                parameter.grad = gradient
 
 
 @contextmanager

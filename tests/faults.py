@@ -489,6 +489,32 @@ def dead_units_not_seen(right):
     return lambda layers: iter(())
 
 
+TRAINING = "diagnostics/test_measure_training.py"
+FOUND = "test_planted_faults_are_found_at_their_layer"
+LOOP = "test_each_step_is_that_of_a_training_loop"
+
+
+@fault("diagnostics.training_checks:_too_large", f"{TRAINING}::{FOUND}")
+def large_updates_not_seen(right):
+    return lambda history: iter(())
+
+
+@fault("diagnostics.training_history:update", f"{TRAINING}::{LOOP}")
+def updates_measured_by_their_largest_layer(right):
+    def update(optimizer, weights):
+        found = right(optimizer, weights)
+        return dict.fromkeys(found, max(found.values()))
+
+    return update
+
+
+@fault(
+    "_state:training_undone", f"{TRAINING}::test_training_goes_on_as_if_it_had_not_been_measured"
+)
+def training_kept(right):
+    return lambda model, optimizer: import_module("initguide._state").side_effects_undone(model)
+
+
 @fault("diagnostics.explain:wrong_distribution", "diagnostics/test_mistakes.py")
 def distributions_not_named(right):
     return lambda *args: "wrong distribution"

@@ -7,7 +7,7 @@ width. In theory the exponent is a multiple of one half, and it shows which rule
 
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -50,6 +50,7 @@ def coord_check(
     lr: float = 1e-3,
     optimizer: Callable[[nn.Module, float], torch.optim.Optimizer] | None = None,
     seed: int = 0,
+    progress: bool = False,
 ) -> Report:
     r"""Train small models of several widths for a few steps, and compare the sizes of signals.
 
@@ -74,6 +75,7 @@ def coord_check(
         optimizer: Returns the optimizer for a model and a learning rate; None is Adam with one
             learning rate for all parameters.
         seed: The seed of the global random states before each model is made.
+        progress: Whether to show a progress bar, which needs tqdm.
 
     Returns:
         A [Report][initguide.Report]. Its rows have `layer`, `axis` ("width" or "depth"), `size`,
@@ -113,7 +115,7 @@ def coord_check(
     sweeps = [("width", width, (width, *first)) for width in widths]
     sweeps += [("depth", depth, (widths[0], depth)) for depth in depths]
     rows: Rows = []
-    for axis, size, arguments in sweeps:
+    for axis, size, arguments in _with_bar(sweeps) if progress else sweeps:
         with random_states_kept():
             seed_global_states(seed)
             model = make_model(*arguments)
@@ -128,6 +130,14 @@ def coord_check(
     findings = [found for each in exponents for found in _findings(each)]
     note = f"{len(sweeps)} models, {steps} steps each; exponents within ±{LIMIT} count as none"
     return Report("coord_check", rows, findings, [note], printed=exponents)
+
+
+def _with_bar(sweeps: Sequence[Any]) -> Iterable[Any]:
+    try:
+        from tqdm.auto import tqdm
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(f"progress needs tqdm: pip install tqdm; got: {error}") from error
+    return tqdm(sweeps, unit="model")
 
 
 def _adam(model: nn.Module, lr: float) -> torch.optim.Optimizer:

@@ -23,14 +23,16 @@ class Kind(NamedTuple):
 
 _MEASURE, _AUDIT, _CHECK = ("measure",), ("audit",), ("check_initializer",)
 _BOTH = _AUDIT + _CHECK
-_COORDINATES = ("coord_check",)
+_COORDINATES, _TRAINING = ("coord_check",), ("measure_training",)
 _COMPARE = ("compare",)
 _MEANT = "save the report again if the change is meant"
 
 # Of each function, causes come before their effects.
 FINDINGS: dict[str, Kind] = {
     "non-finite values": Kind(
-        _MEASURE, "guide/what-are-initializations.md", "use smaller weights, or a normalization"
+        _MEASURE + _TRAINING,
+        "guide/what-are-initializations.md",
+        "use smaller weights, or a normalization",
     ),
     "zero layer": Kind(_MEASURE, "guide/methods/constant.md", "draw the weights at random"),
     "cloned layers": Kind(
@@ -260,6 +262,33 @@ FINDINGS: dict[str, Kind] = {
         "how-to/coordinate-check.md",
         "raise the learning rate or a multiplier",
         "warning",
+    ),
+    "not in the optimizer": Kind(
+        _TRAINING,
+        "how-to/debug.md",
+        "add it to the optimizer, or freeze it with requires_grad_(False)",
+    ),
+    "no gradient": Kind(
+        _TRAINING,
+        "how-to/debug.md",
+        "look for detach, no_grad or dead units between this layer and the loss",
+    ),
+    "updates too small": Kind(
+        _TRAINING,
+        "how-to/debug.md",
+        "raise the learning rate; if a schedule warms it up, measure at its peak",
+        "warning",
+    ),
+    "updates too large": Kind(_TRAINING, "how-to/debug.md", "lower the learning rate, or warm up"),
+    "units die": Kind(_TRAINING, "guide/best-practices.md", "lower the learning rate"),
+    "signal drifts": Kind(
+        _TRAINING,
+        "guide/best-practices.md",
+        "lower the learning rate, or use a normalization",
+        "warning",
+    ),
+    "training diverges": Kind(
+        _TRAINING, "how-to/debug.md", "lower the learning rate, warm up, or clip the gradient"
     ),
 }
 """The kinds of findings, each with `found_by`, `page`, `hint` and `severity`.

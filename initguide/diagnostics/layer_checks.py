@@ -132,11 +132,11 @@ def symmetric(layers: list[Layer]) -> Iterator[Finding]:
         yield finding("symmetric units", message, where=name_of(found[0]))
 
 
-def dead(layers: list[Layer]) -> Iterator[Finding]:
-    """Find layers with more dead units than chance explains: units that are always zero."""
+def dead_layers(layers: list[Layer]) -> list[Layer]:
+    """Return the layers with more dead units than chance explains: units that are always zero."""
     # Four standard errors of a share above one half, which fewer than 16 units cannot reach. If all
     # units are dead and there is no other way to the output, that counts as well.
-    found = [
+    return [
         layer
         for index, layer in enumerate(layers)
         if layer.dead is not None
@@ -145,7 +145,11 @@ def dead(layers: list[Layer]) -> Iterator[Finding]:
             or (layer.dead == layer.units and cut_off(layers[index + 1 :]))
         )
     ]
-    if found:
+
+
+def dead(layers: list[Layer]) -> Iterator[Finding]:
+    """Find layers whose units are dead."""
+    if found := dead_layers(layers):
         layer = found[0]
         message = f"{layer.dead:.0f} of {layer.units} units are zero for every input{more(found)}"
         hint = remedy(layer, "zero the bias")

@@ -112,7 +112,7 @@ def measure(model: nn.Module, *inputs: Any, loss: Loss | None = None, **named: A
         with recording(model, found) as record:
             value = _run(model, inputs, named, loss, record)
         rows = _rows(record, found)
-    notes = _notes(model, record)
+    notes = not_measured(model, record)
     return Report("measure", rows, _findings(record, value), notes, partial=bool(notes))
 
 
@@ -189,12 +189,7 @@ def _run(
         record.of_loss = True
         with Watch(record):
             value = loss(output)
-        if not isinstance(value, Tensor):
-            raise TypeError(f"loss must return a tensor; got {type(value).__name__}")
-        if value.numel() != 1:
-            raise ValueError(f"loss must return a scalar; got shape {tuple(value.shape)}")
-        if value.is_complex():
-            raise ValueError(f"loss must return a real number; got {value.dtype}")
+        check_scalar(value)
         # Weight gradients are not needed here: stop at the layers that no other layer precedes.
         held = {each for each in record.seen if isinstance(each, str)}
         held |= {name for name, module in model.named_modules() if module in record.seen}
@@ -213,14 +208,29 @@ def _run(
         return value.item()
 
 
-def _rows(record: Recording, found: Trace) -> list[dict[str, Any]]:
-    """Return the rows; numbers that are still on a device are copied when the run is over."""
-    layers = record.layers
+def check_scalar(loss: Any) -> None:
+    """Raise an error unless what a loss returned is one real number."""
+    if not isinstance(loss, Tensor):
+        raise TypeError(f"loss must return a tensor; got {type(loss).__name__}")
+    if loss.numel() != 1:
+        raise ValueError(f"loss must return a scalar; got shape {tuple(loss.shape)}")
+    if loss.is_complex():
+        raise ValueError(f"loss must return a real number; got {loss.dtype}")
+
+
+def copy_numbers(layers: list[Layer]) -> None:
+    """Copy the numbers that are still on a device, when the run is over."""
     for layer in layers:
         for key in ("output", "input", "read", "equal", "zeros", "dead", "saturated", "gradient"):
             held = getattr(layer, key)
             if isinstance(held, Tensor):
                 setattr(layer, key, tuple(held.tolist()) if held.ndim else held.item())
+
+
+def _rows(record: Recording, found: Trace) -> list[dict[str, Any]]:
+    layers = record.layers
+    copy_numbers(layers)
+    for layer in layers:
         layer.weights = weights_of(layer.name, layer.module, found)
     before, after = [None, *layers], [*layers[1:], None]
     return [_row(*three) for three in zip(before, layers, after, strict=False)]
@@ -258,6 +268,11 @@ def _check(
     if loss is not None and not callable(loss):
         raise TypeError(f"loss must be a function of the model's output; got {loss!r}")
     check_memory(model)
+    check_finite(inputs, named)
+
+
+def check_finite(inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
+    """Raise ValueError if an argument of the model is not finite, unless it is a mask."""
     for index, tensor in argument_tensors(inputs, named):
         tensor = plain(tensor)
         if not has_numbers(tensor) or tensor.isfinite().all():
@@ -269,7 +284,7 @@ def _check(
             raise ValueError(f"inputs must be finite; got {bad} NaN or inf in input {index}")
 
 
-def _notes(model: nn.Module, record: Recording) -> list[str]:
+def not_measured(model: nn.Module, record: Recording) -> list[str]:
     """Return remarks on layers and parameters that were not measured."""
     # Attention never calls its own projection.
     met = {m.out_proj for m in model.modules() if isinstance(m, nn.MultiheadAttention)}

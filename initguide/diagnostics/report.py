@@ -1,10 +1,11 @@
-"""What `measure`, `audit` and `check_initializer` return: a report with its findings."""
+"""What all checks return: a report with its findings."""
 
 import html
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from initguide._checks import one_of
 from initguide._format import (
     WIDTH,
     Row,
@@ -20,6 +21,8 @@ from initguide.diagnostics.kinds import FINDINGS, Severity
 
 # More digits of a measured number would be noise.
 _DIGITS = 3
+# The function of `initguide.plotting` that draws the report of each check.
+_PLOTS = {"measure": "report", "measure_training": "training", "coord_check": "coordinates"}
 
 
 @dataclass(frozen=True)
@@ -28,8 +31,8 @@ class Finding:
 
     Attributes:
         kind: One of the keys of [FINDINGS][initguide.FINDINGS].
-        where: The name of the layer where it begins (`measure`), of the parameter (`audit`) or of
-            the function (`check_initializer`).
+        where: The name of the layer where it begins, of the parameter (`audit`) or of the function
+            (`check_initializer`).
         message: What was found, in numbers.
         hint: What to do.
         page: The page that explains it, a path below `docs`.
@@ -65,13 +68,14 @@ def finding(kind: str, message: str, *, where: str = "", hint: str = "") -> Find
 class Report:
     """What a check found: rows of numbers, and the findings. Print it to read it.
 
-    [measure][initguide.measure], [audit][initguide.audit], [coord_check][initguide.coord_check] and
+    [measure][initguide.measure], [measure_training][initguide.measure_training],
+    [audit][initguide.audit], [coord_check][initguide.coord_check] and
     [check_initializer][initguide.check_initializer] return one.
 
     Attributes:
         made_by: The name of the function that made it.
-        rows: One dict for each layer (`measure`), parameter (`audit`) or shape
-            (`check_initializer`). `None` means that a number does not apply.
+        rows: One dict for each layer (`measure`), layer and step (`measure_training`), parameter
+            (`audit`) or shape (`check_initializer`). `None` means that a number does not apply.
         findings: What is wrong, causes before their effects. Empty if nothing was found.
         notes: Further facts: layers that the batch did not reach, the tests that were made, and
             their limits.
@@ -218,16 +222,16 @@ class Report:
             )
 
     def plot(self) -> Any:
-        """Draw signal and gradient by layer; return the Figure.
+        """Draw the signal by layer, by step or by width; return the Figure.
 
         Raises:
-            ValueError: The report is not one of [measure][initguide.measure].
+            ValueError: The report is one of `audit` or `check_initializer`, which see no signal.
         """
-        if self.made_by != "measure":
+        if self.made_by not in _PLOTS:
             raise ValueError(
-                f"only a report of measure can be plotted; got one of {self.made_by}, which has "
-                "no signal by layer"
+                f"only a report of {one_of(_PLOTS)} can be plotted; got one of {self.made_by}, "
+                "which has no signal"
             )
-        from initguide.plotting.report import report
+        from initguide import plotting
 
-        return report(self.rows, self.findings)
+        return getattr(plotting, _PLOTS[self.made_by])(self.rows, self.findings)

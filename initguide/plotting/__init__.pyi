@@ -1,3 +1,5 @@
+from .checks import coordinates as coordinates
+from .checks import training as training
 from .curves import curves as curves
 from .curves import gradients as gradients
 from .curves import rates as rates

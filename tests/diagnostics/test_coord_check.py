@@ -1,6 +1,7 @@
 """The coordinate check: it tells muP from the standard parametrization, and names three faults."""
 
 import math
+import sys
 import time
 
 import pytest
@@ -175,3 +176,14 @@ def test_bad_input_is_named_and_the_random_state_stays(options, message):
     with pytest.raises(ValueError, match=message):
         init.coord_check(**{**arguments, **options})
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_a_progress_bar_is_shown_only_on_demand(capfd, monkeypatch):
+    arguments = (lambda d: nn.Linear(4, d), [2, 4], torch.ones(3, 4), lambda y: y.mean())
+    init.coord_check(*arguments, steps=1)
+    assert capfd.readouterr() == ("", "")
+    init.coord_check(*arguments, steps=1, progress=True)
+    assert "2/2" in capfd.readouterr().err
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    with pytest.raises(ModuleNotFoundError, match="progress needs tqdm: pip install tqdm"):
+        init.coord_check(*arguments, steps=1, progress=True)

@@ -1,4 +1,4 @@
-"""The one report of measure, audit and check_initializer: printing, JSON, Markdown, HTML, plot."""
+"""The one report of all checks: printing, JSON, Markdown, HTML, plot."""
 
 import itertools
 import json
@@ -55,8 +55,17 @@ def coordinates(ok):
     return init.coord_check(make, [8, 16], torch.ones(4, 8), lambda y: y.mean())
 
 
+def training(ok):
+    """A network whose optimizer holds all layers, or lacks the first one."""
+    model = mlp(2)
+    init.initialize_(model, seed=0)
+    optimizer = torch.optim.SGD(model[0 if ok else 2 :].parameters(), lr=0.1)
+    return init.measure_training(model, [vectors(0)] * 4, optimizer, classes, steps=4)
+
+
 REPORTS = {
     "measure": (measured, [("signal vanishes", "0"), ("gradient vanishes", "38")]),
+    "measure_training": (training, [("not in the optimizer", "0")]),
     "audit": (audited, [("wrong values", "0.bias"), ("std wrong", "2.weight")]),
     "check_initializer": (checked, [("fans swapped", "kaiming_normal_")]),
     "coord_check": (coordinates, [("signal grows", "0")]),
@@ -159,13 +168,14 @@ def test_html_has_the_table_and_the_findings(pair):
         assert {*map(str, report.findings), *report.notes} <= set(page.texts)
 
 
-def test_only_measure_can_be_plotted(pair):
-    name, good, *_ = pair
-    if name == "measure":
-        plt.close(good.plot())
-    else:
-        with pytest.raises(ValueError, match=f"only a report of measure .* got one of {name}"):
-            good.plot()
+def test_only_reports_of_a_signal_can_be_plotted(pair):
+    name, good, bad, _ = pair
+    for report in (good, bad):
+        if name in ("measure", "measure_training", "coord_check"):
+            plt.close(report.plot())
+        else:
+            with pytest.raises(ValueError, match=f"'coord_check' can be .* got one of {name}"):
+                report.plot()
 
 
 def odd(name):

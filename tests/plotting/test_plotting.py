@@ -4,6 +4,7 @@ import itertools
 import math
 import subprocess
 import sys
+import types
 from itertools import pairwise
 
 import matplotlib as mpl
@@ -389,3 +390,72 @@ def test_a_network_s_labels_do_not_overlap():
     assert len(ax.lines) == 6
     assert [to_rgb(drawn.get_color()) for drawn in ax.lines].count((1, 0, 0)) == 1
     assert len(ax.patches) == 5
+
+
+def training_rows(layers, steps=3):
+    return [
+        {
+            "layer": name,
+            "step": step,
+            "update": None if step == steps - 1 else 10.0 ** -(1 + depth + step),
+            "rms": 1.0 + depth if step else math.inf,
+            "dead": 0.1 * step,
+        }
+        for depth, name in enumerate(layers)
+        for step in range(steps)
+    ]
+
+
+def found(kind, where):
+    return types.SimpleNamespace(kind=kind, where=where)
+
+
+def test_a_training_run_has_a_line_for_each_layer_from_blue_to_orange():
+    figure = plotting.training(training_rows(["a", "b", "c"]))
+    update, signal = figure.axes
+    rule, *lines = update.lines
+    assert set(rule.get_ydata()) == {1e-3}
+    assert [line.get_xydata().tolist() for line in lines] == [
+        [[0, 10.0**-depth], [1, 10.0 ** -(depth + 1)]] for depth in (1, 2, 3)
+    ]
+    assert to_rgb(lines[0].get_color()) == pytest.approx(to_rgb(plotting.COLORS["He"]))
+    assert to_rgb(lines[-1].get_color()) == pytest.approx(to_rgb(plotting.COLORS["Xavier"]))
+    # A number that is not finite is left out.
+    assert signal.lines[0].get_xydata().tolist() == [[1, 1], [2, 1]]
+    assert set(words(update)) == {"a", "b", "c"}
+
+
+def test_dead_units_have_a_panel_if_units_died():
+    figure = plotting.training(training_rows(["a", "b"]), [found("units die", "b")])
+    assert [ax.get_ylabel() for ax in figure.axes][-1] == "dead units"
+    assert figure.axes[-1].get_yscale() == "linear"
+    assert figure.axes[-1].lines[0].get_ydata().tolist() == pytest.approx([0, 0.1, 0.2])
+
+
+def test_many_layers_share_their_labels_with_those_that_have_findings():
+    names = [f"encoder.layers.{i}.attention.query" for i in range(20)]
+    figure = plotting.training(training_rows(names), [found("signal drifts", names[7])])
+    expected = {"…" + names[index][-19:] for index in (0, 7, 19)}
+    assert set(words(figure.axes[0])) == expected
+
+
+def test_a_coordinate_check_shows_the_start_and_the_last_change():
+    rows = [
+        {"layer": "a", "axis": axis, "size": size, "step": step, "rms": size, "change": 2.0 * step}
+        for axis, sizes in (("width", (8, 32)), ("depth", (1, 2)))
+        for size in sizes
+        for step in (0, 1, 2)
+    ]
+    figure = plotting.coordinates(rows)
+    top, right, bottom, last = figure.axes
+    assert top.lines[0].get_xydata().tolist() == [[8, 8], [32, 32]]
+    assert bottom.lines[0].get_xydata().tolist() == [[8, 4], [32, 4]]
+    assert [text.get_text() for text in bottom.get_xticklabels()] == ["8", "32"]
+    assert (bottom.get_xlabel(), last.get_xlabel()) == ("width", "depth")
+    assert right.lines[0].get_xdata().tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("draw", [plotting.training, plotting.coordinates])
+def test_checks_without_rows(draw):
+    with pytest.raises(ValueError, match="rows must not be empty; got none"):
+        draw([])
