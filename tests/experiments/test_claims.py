@@ -11,7 +11,14 @@ from torch.nn import functional as F
 
 import initguide as init
 from initguide.experiments import INITIALIZATIONS, each_linear, mlp, signals_by_depth, train
-from initguide.experiments.claims import CLAIMS, Check, Claim, by_seed, evaluate, verdict
+from initguide.experiments.claims import (
+    CLAIMS,
+    Check,
+    Claim,
+    by_seed,
+    evaluate,
+    verdict,
+)
 from initguide.experiments.claims.claim import per_seed
 from initguide.experiments.claims.recorded import recorded
 from initguide.papers import PAPERS
@@ -22,9 +29,11 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: Path(claim.page).stem)
 class TestPapers:
-    def test_each_inequality_holds_with_a_margin(self, claim: Claim):
+    def test_each_inequality_holds_with_a_margin_or_is_marked(self, claim: Claim):
         results = evaluate(claim, SEEDS)
-        assert [one for one in results if not one.holds or one.margin < 3] == []
+        shown = [one for one in results if one.check.reproduced]
+        assert [one for one in shown if not one.holds or one.margin < 3] == []
+        assert [one for one in results if one not in shown and one.holds] == []
 
     def test_the_example_shows_the_claim_and_the_paper_has_an_entry(self, claim: Claim):
         example = (DOCS / claim.page).read_text(encoding="utf-8")

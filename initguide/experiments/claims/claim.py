@@ -22,6 +22,8 @@ class Check(NamedTuple):
         relation: Whether the quantity must be below (`"<"`) or above (`">"`) the bound.
         bound: The bound.
         supports: Whether the inequality supports the headline; False marks evidence against it.
+        reproduced: Whether the inequality holds here with every seed. False marks a result of the
+            paper that our experiment does not show; the verdict counts it like any other.
     """
 
     quantity: str
@@ -29,6 +31,7 @@ class Check(NamedTuple):
     relation: Literal["<", ">"]
     bound: float
     supports: bool = True
+    reproduced: bool = True
 
 
 class Claim(NamedTuple):
@@ -138,6 +141,15 @@ def at_best(name: str, /, **where: object) -> Values:
         return [math.nan if row["lr"] in edges else row["loss"] for row in runs if row["best"]]
 
     return values
+
+
+def at_any(name: str, /, **where: object) -> Values:
+    """Return a function for a check that gives each seed's least loss over all rates of `tuned`.
+
+    This is for an initialization that learns at no rate, whose best rate means nothing. Each seed
+    takes its own best rate, which favours the initialization.
+    """
+    return by_seed("loss", None, min, initialization=name, **where)
 
 
 def lead(name: str, other: str, /, **where: object) -> Values:
