@@ -40,6 +40,15 @@ _ALL = (
         "https://arxiv.org/abs/2002.10444",
     ),
     Paper(
+        "dey2025",
+        "N. Dey, B. C. Zhang, L. Noci, M. Li, B. Bordelon, S. Bergsma, C. Pehlevan, B. Hanin, "
+        "J. Hestness",
+        2025,
+        "Don't be Lazy: CompleteP Enables Compute-Efficient Deep Transformers",
+        "NeurIPS",
+        "https://arxiv.org/abs/2505.01618",
+    ),
+    Paper(
         "gers2000",
         "F. A. Gers, J. Schmidhuber, F. Cummins",
         2000,
@@ -65,12 +74,28 @@ _ALL = (
         "https://arxiv.org/abs/1706.02677",
     ),
     Paper(
+        "gu2022",
+        "A. Gu, I. Johnson, A. Timalsina, A. Rudra, C. Ré",
+        2022,
+        "How to Train Your HiPPO: State Space Models with Generalized Orthogonal Basis Projections",
+        "arXiv preprint",
+        "https://arxiv.org/abs/2206.12037",
+    ),
+    Paper(
         "hanin2018",
         "B. Hanin, D. Rolnick",
         2018,
         "How to Start Training: The Effect of Initialization and Architecture",
         "NeurIPS",
         "https://arxiv.org/abs/1803.01719",
+    ),
+    Paper(
+        "hayou2024",
+        "S. Hayou, N. Ghosh, B. Yu",
+        2024,
+        "The Impact of Initialization on LoRA Finetuning Dynamics",
+        "NeurIPS",
+        "https://arxiv.org/abs/2406.08447",
     ),
     Paper(
         "he2015",
@@ -317,6 +342,14 @@ _ALL = (
         "Fixup Initialization: Residual Learning Without Normalization",
         "ICLR",
         "https://arxiv.org/abs/1901.09321",
+    ),
+    Paper(
+        "zhu2025",
+        "J. Zhu, X. Chen, K. He, Y. LeCun, Z. Liu",
+        2025,
+        "Transformers without Normalization",
+        "CVPR",
+        "https://arxiv.org/abs/2503.10622",
     ),
 )
 

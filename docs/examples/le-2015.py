@@ -68,7 +68,7 @@ table(le_2015.CLAIM)
 # ## What it does not show
 #
 # - That the other networks cannot learn the task. These networks train for 250 steps. When we tried
-#   24 units and more steps, a ReLU network with a Gaussian matrix learned it on most seeds.
+#   narrower networks and more steps, ReLU with a Gaussian matrix learned it on most seeds.
 # - Longer sequences. The paper's sequences have 150 to 400 numbers.
 # - The comparison with LSTMs in the paper.
 #

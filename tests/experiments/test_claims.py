@@ -17,6 +17,8 @@ from initguide.experiments.claims import (
     Claim,
     by_seed,
     evaluate,
+    gu_2022,
+    hayou_2024,
     verdict,
 )
 from initguide.experiments.claims.claim import per_seed
@@ -298,3 +300,30 @@ def test_an_experiment_runs_once_for_equal_arguments(tmp_path, monkeypatch):
     monkeypatch.delenv("INITGUIDE_RECORDS")
     run(range(2))
     assert len(calls) == 3
+
+
+def test_the_kernel_of_a_state_space_model_equals_its_recurrence():
+    """The states follow h = exp(-step * k) h + step * u, one k after the other."""
+    model = gu_2022.StateSpace((0.01, 1.0), 12, channels=3, states=2, generator=generator(0))
+    x = torch.randn(5, 12, 2, generator=generator(1))
+    step, u = model.log_step.exp(), x @ model.enter.T
+    h = torch.zeros(5, 3, 2)
+    for t in range(12):
+        h = torch.exp(-step[:, None] * torch.tensor([1.0, 2.0])) * h + (step * u[:, t])[..., None]
+    torch.testing.assert_close(model(x), (h * model.mix).sum(-1) @ model.leave.T)
+    assert ((step > 0.01) & (step < 1)).all()
+
+
+def test_lora_starts_from_the_frozen_network_and_trains_two_factors():
+    base = mlp([64, 32, 10], generator=generator(0))
+    x = torch.randn(5, 64, generator=generator(1))
+    for start, zero in ((hayou_2024.RANDOM_A, "b"), (hayou_2024.RANDOM_B, "a")):
+        model = hayou_2024._adapted(base, 4, start, seed=0)
+        torch.testing.assert_close(model(x), base(x))
+        names = {name for name, value in model[0].named_parameters() if (value == 0).all()}
+        assert names == {zero}
+        assert [name for name, _ in model[0].named_parameters()] == ["a", "b"]
+        model[0].a.data.normal_(generator=generator(2))
+        model[0].b.data.normal_(generator=generator(3))
+        weight = base[0].weight + model[0].b @ model[0].a
+        torch.testing.assert_close(model[0](x), F.linear(x, weight, base[0].bias))

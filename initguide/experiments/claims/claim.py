@@ -152,6 +152,35 @@ def at_any(name: str, /, **where: object) -> Values:
     return by_seed("loss", None, min, initialization=name, **where)
 
 
+def best_rate(name: str, /, **where: object) -> Values:
+    """Return a function for a check that gives log2 of each seed's best rate of an initialization.
+
+    The best rate is the lowest point of a parabola through the logarithms of the least loss and of
+    the losses at both neighbours of its rate.
+    """
+
+    def values(rows: Rows) -> list[float]:
+        return [
+            lowest_point([(row["lr"], row["loss"]) for row in runs])
+            for runs in group_by_seed(select(rows, initialization=name, **where))
+        ]
+
+    return values
+
+
+def lowest_point(points: Iterable[tuple[float, float]]) -> float:
+    """Return log2 of the rate at the lowest point, from a parabola; `points` are (rate, loss).
+
+    If a neighbour of the least loss is infinite, the rate of the least loss is the answer.
+    """
+    rates, losses = np.log2(sorted(points)).T
+    at = min(max(int(np.argmin(losses)), 1), len(losses) - 2)
+    if not np.isfinite(losses[at - 1 : at + 2]).all():
+        return float(rates[np.argmin(losses)])
+    square, slope, _ = np.polyfit(rates[at - 1 : at + 2], losses[at - 1 : at + 2], 2)
+    return float(-slope / (2 * square))
+
+
 def lead(name: str, other: str, /, **where: object) -> Values:
     """Return a function that gives `at_best` of one initialization minus that of another."""
     return per_seed(sub, at_best(name, **where), at_best(other, **where))

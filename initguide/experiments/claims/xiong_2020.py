@@ -52,8 +52,8 @@ def run(
     Args:
         seeds: One network per seed, style and rate.
         rates: The learning rates of each style. Adam's betas are 0.9 and 0.98.
-        warmup: The number of steps in which the rate grows to its full value, for the styles that
-            end in `WARMED`.
+        warmup: The number of steps in which the rate grows to its full value; this concerns the
+            styles that end in `WARMED`.
         depth: The number of blocks.
         width: The size of the residual stream.
         half: The number of tokens to reverse.
