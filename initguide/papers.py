@@ -344,6 +344,14 @@ _ALL = (
         "https://arxiv.org/abs/1901.09321",
     ),
     Paper(
+        "zhou2022",
+        "H. Zhou, Q. Zhou, T. Luo, Y. Zhang, Z.-Q. J. Xu",
+        2022,
+        "Towards Understanding the Condensation of Neural Networks at Initial Training",
+        "NeurIPS",
+        "https://arxiv.org/abs/2105.11686",
+    ),
+    Paper(
         "zhu2025",
         "J. Zhu, X. Chen, K. He, Y. LeCun, Z. Liu",
         2025,

@@ -20,8 +20,9 @@ from initguide.experiments.claims import (
     gu_2022,
     hayou_2024,
     verdict,
+    zhou_2022,
 )
-from initguide.experiments.claims.claim import per_seed
+from initguide.experiments.claims.claim import best_rate, per_seed
 from initguide.experiments.claims.recorded import recorded
 from initguide.papers import PAPERS
 
@@ -327,3 +328,26 @@ def test_lora_starts_from_the_frozen_network_and_trains_two_factors():
         model[0].b.data.normal_(generator=generator(3))
         weight = base[0].weight + model[0].b @ model[0].a
         torch.testing.assert_close(model[0](x), F.linear(x, weight, base[0].bias))
+
+
+def test_the_alignment_is_one_for_parallel_units_and_small_for_orthogonal_ones():
+    model = mlp([4, 4, 1], nn.Tanh, generator=generator(0))
+    init.identity_(model[0].weight)
+    assert zhou_2022.alignment(model) == pytest.approx(0)
+    direction, sizes = torch.tensor([1.0, 2.0, 3.0, 4.0]), torch.tensor([1.0, -2.0, 0.1, 5.0])
+    model[0].weight.data.copy_(torch.outer(sizes, direction))
+    assert zhou_2022.alignment(model) == pytest.approx(1)
+
+
+def test_the_best_rate_is_the_lowest_point_of_a_parabola():
+    def rows(loss):
+        rates = (0.25, 0.5, 2, 8, 16)
+        return [{"initialization": "a", "seed": 0, "lr": lr, "loss": loss(lr)} for lr in rates]
+
+    def parabola(lr):
+        return 2 ** (1 + (math.log2(lr) - 1.3) ** 2)
+
+    assert best_rate("a")(rows(parabola)) == pytest.approx([1.3])
+    assert best_rate("b")(rows(parabola)) == []
+    # A neighbour that diverged gives no parabola.
+    assert best_rate("a")(rows(lambda lr: math.inf if lr > 2 else parabola(lr))) == [1]

@@ -96,6 +96,7 @@ def test_the_least_loss_at_any_rate_is_that_of_each_seed():
     rows = tuned(sweep_of(loss), [0, 1])
     assert at_any("a")(rows) == [1, 1]
     assert at_best("a")(rows) == pytest.approx([2, 1 + math.log10(3) ** 2])
+    assert at_best("a", "seed")(rows) == [0, 1]
 
 
 @pytest.mark.parametrize(("steps", "batch", "adam"), [(12, 16, False), (20, 5, True)])

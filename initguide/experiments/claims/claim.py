@@ -127,8 +127,8 @@ def per_seed(f: Callable[..., float], *values: Values) -> Values:
     return lambda rows: [f(*each) for each in zip(*(one(rows) for one in values), strict=True)]
 
 
-def at_best(name: str, /, **where: object) -> Values:
-    """Return a function for a check that gives each seed's loss at an initialization's best rate.
+def at_best(name: str, column: str = "loss", /, **where: object) -> Values:
+    """Return a function for a check that gives a column for each seed at an arm's best rate.
 
     The rows are those of `tuned`. If the best rate is the smallest or the largest of them, the
     values are nan, so no inequality holds.
@@ -138,7 +138,7 @@ def at_best(name: str, /, **where: object) -> Values:
         runs = select(rows, initialization=name, **where)
         rates = sorted({row["lr"] for row in runs})
         edges = (rates[0], rates[-1])
-        return [math.nan if row["lr"] in edges else row["loss"] for row in runs if row["best"]]
+        return [math.nan if row["lr"] in edges else row[column] for row in runs if row["best"]]
 
     return values
 

@@ -22,6 +22,7 @@ from initguide.experiments.claims import (
     yang_2021,
     zagoruyko_2017,
     zhang_2019,
+    zhou_2022,
     zhu_2025,
 )
 from initguide.experiments.claims.claim import Claim
@@ -45,6 +46,7 @@ CLAIMS: tuple[Claim, ...] = (
     xiong_2020.CLAIM,
     yang_2021.CLAIM,
     gu_2022.CLAIM,
+    zhou_2022.CLAIM,
     hayou_2024.CLAIM,
     zhu_2025.CLAIM,
     dey_2025.CLAIM,
