@@ -128,9 +128,9 @@ CLAIM = Claim(
         Check(
             "Δ 0.001 to 0.1 minus Δ 0.00001 to 0.001: loss",
             lead(MAMBA, SMALL),
-            ">",
+            "<",
             0,
-            supports=False,
+            reproduced=False,
         ),
     ),
     page="examples/gu-2022.py",
