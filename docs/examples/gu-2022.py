@@ -24,8 +24,8 @@ ax.set_ylabel("mean loss of 100 steps")
 # ## The verdict
 #
 # Each range is compared at its own best rate, which we choose on two other seeds. The loss is the
-# mean of all steps, so it is small if a model learns early. The second inequality does not hold: the
-# smallest Δ remember much longer than the sequence lasts, and the model still learns early.
+# mean of all steps, so it is small if a model learns early. The second inequality does not hold:
+# the smallest Δ remember much longer than the sequence lasts, and the model still learns early.
 
 # %%
 table(gu_2022.CLAIM)
