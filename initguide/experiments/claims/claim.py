@@ -128,7 +128,7 @@ def per_seed(f: Callable[..., float], *values: Values) -> Values:
 
 
 def at_best(name: str, column: str = "loss", /, **where: object) -> Values:
-    """Return a function for a check that gives a column for each seed at an arm's best rate.
+    """Return a function for a check that gives a column at the best rate, for each seed.
 
     The rows are those of `tuned`. If the best rate is the smallest or the largest of them, the
     values are nan, so no inequality holds.
