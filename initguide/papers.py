@@ -44,7 +44,7 @@ _ALL = (
         "N. Dey, B. C. Zhang, L. Noci, M. Li, B. Bordelon, S. Bergsma, C. Pehlevan, B. Hanin, "
         "J. Hestness",
         2025,
-        "Don't be lazy: CompleteP enables compute-efficient deep transformers",
+        "Don't be Lazy: CompleteP Enables Compute-Efficient Deep Transformers",
         "NeurIPS",
         "https://arxiv.org/abs/2505.01618",
     ),
@@ -74,12 +74,28 @@ _ALL = (
         "https://arxiv.org/abs/1706.02677",
     ),
     Paper(
+        "gu2022",
+        "A. Gu, I. Johnson, A. Timalsina, A. Rudra, C. Ré",
+        2022,
+        "How to Train Your HiPPO: State Space Models with Generalized Orthogonal Basis Projections",
+        "arXiv preprint",
+        "https://arxiv.org/abs/2206.12037",
+    ),
+    Paper(
         "hanin2018",
         "B. Hanin, D. Rolnick",
         2018,
         "How to Start Training: The Effect of Initialization and Architecture",
         "NeurIPS",
         "https://arxiv.org/abs/1803.01719",
+    ),
+    Paper(
+        "hayou2024",
+        "S. Hayou, N. Ghosh, B. Yu",
+        2024,
+        "The Impact of Initialization on LoRA Finetuning Dynamics",
+        "NeurIPS",
+        "https://arxiv.org/abs/2406.08447",
     ),
     Paper(
         "he2015",
@@ -342,6 +358,22 @@ _ALL = (
         "Fixup Initialization: Residual Learning Without Normalization",
         "ICLR",
         "https://arxiv.org/abs/1901.09321",
+    ),
+    Paper(
+        "zhou2022",
+        "H. Zhou, Q. Zhou, T. Luo, Y. Zhang, Z.-Q. J. Xu",
+        2022,
+        "Towards Understanding the Condensation of Neural Networks at Initial Training",
+        "NeurIPS",
+        "https://arxiv.org/abs/2105.11686",
+    ),
+    Paper(
+        "zhu2025",
+        "J. Zhu, X. Chen, K. He, Y. LeCun, Z. Liu",
+        2025,
+        "Transformers without Normalization",
+        "CVPR",
+        "https://arxiv.org/abs/2503.10622",
     ),
 )
 

@@ -1,42 +1,58 @@
 # %% [markdown]
 # # Xiong 2020: Transformers and warm-up
 #
-# **At learning rate 0.003, a Transformer of 12 blocks learns without warm-up if LayerNorm comes
-# before each branch. With LayerNorm after each sum, the loss stays near that of guessing in 160
-# steps. With warm-up it falls further, but it stays above the two other losses.**
-#
-# This is one learning rate. We did not search for the best rate of each network.
+# **A Transformer of 6 blocks learns fastest, and without warm-up, if LayerNorm comes before each
+# branch. With LayerNorm after each sum it learns more slowly, at the best of five learning rates.
+# But at its best rate it learns without warm-up too. So the verdict is *holds in part*.**
 
 # %% The code that draws this figure
+import matplotlib.pyplot as plt
 import numpy as np
 
 from initguide import plotting
 from initguide.experiments.claims import table, xiong_2020
 
-rows = xiong_2020.run(seeds=range(5), lr=0.003, warmup=120, depth=12, half=3, steps=160)
-ax = plotting.curves(rows, chance=np.log(15))
+rows = xiong_2020.run(seeds=range(5), warmup=50, depth=6, half=2, steps=150)
+_, axes = plt.subplots(2, 1, figsize=(6.8, 7), sharex=True, sharey=True)
+for ax, warmed in zip(axes, (False, True), strict=True):
+    some = [
+        row | {"initialization": row["initialization"].removesuffix(xiong_2020.WARMED)}
+        for row in rows
+        if row["initialization"].endswith(xiong_2020.WARMED) == warmed
+    ]
+    plotting.rates(some, chance=np.log(15), ax=ax, legend=False)
+    ax.set_title("with warm-up" if warmed else "without warm-up", loc="left")
+axes[0].set_xlabel("")
+plotting.shared_legend(axes)
 
 # %% [markdown]
-# <!-- figure: Training loss of Transformers of 12 blocks, Adam at rate 0.003. Post-LN stays near
-# chance, and warm-up helps it a little. Pre-LN and DeepNorm learn without warm-up. Bands: range
-# over 5 seeds. -->
+# <!-- figure: Training loss of Transformers of 6 blocks after 150 steps, at five learning rates for
+# each network. Warm-up does not lower the best loss of post-LN. Without it, pre-LN and DeepNorm
+# reach a much lower loss. A ring marks the chosen rate. Bands: range over 5 seeds. -->
 #
-# ## What we measured
+# ## The verdict
 #
-# These inequalities decide the verdict in [the table of claims](index.md), and a test asserts them.
+# Each network is compared at its own best rate. We choose that rate on two other seeds, so the
+# choice cannot favour the seeds that we report. The last inequality speaks against the headline,
+# because post-LN learns without warm-up.
 
 # %%
 table(xiong_2020.CLAIM)
 
 # %% [markdown]
-# <!-- table: Mean loss of the last 20 steps, over 5 seeds. -->
+# <!-- table: Mean loss of the last 15 steps, over 5 seeds. Chance is the loss of guessing, log 15.
+# -->
+#
+# The bound of each difference is zero. A network counts as having learned if its loss is below 95 %
+# of the loss of guessing. A test asserts that the mean is at least three standard errors away from
+# each bound.
 #
 # ## The task
 #
-# A decoder of width 16 reads three random tokens, and its outputs are the same tokens in reverse
-# order. The networks train by Adam. *Warm-up* means that the rate grows to its full value over the
-# first 120 steps. Only one of the two post-LN networks has warm-up. All others have the full rate
-# from the first step.
+# A decoder of width 16 reads two random tokens, and its outputs are the same tokens in reverse
+# order. The networks train by Adam on batches of 8 sequences. *Warm-up* means that the rate grows
+# to its full value over the first 50 steps. The other networks have the full rate from the first
+# step.
 #
 # ## Why the place of LayerNorm matters
 #
@@ -52,10 +68,8 @@ table(xiong_2020.CLAIM)
 #
 # ## What it does not show
 #
-# - That post-LN cannot learn without warm-up. We tried one learning rate and 160 steps.
-# - That warm-up helps on each seed. We compare each network that has it with the mean of those that
-#   do not.
-# - Which network ends with the lowest loss, each at its own best rate.
-# - Large models, for which DeepNorm was made. These networks have 12 blocks.
+# - Large models. In the paper, warm-up decides whether the networks learn to translate. Its
+#   networks have as many blocks as ours, but they are much wider and train for much longer.
+# - Which network ends with the lowest loss after long training.
 #
 # More: [LayerNorm](../guide/layer-normalization.md).

@@ -67,8 +67,9 @@ def tuned_on_digits(
     *,
     steps: int,
     batch: int = 16,
+    betas: tuple[float, float] | None = None,
 ) -> Rows:
-    """Train networks on the digits by gradient descent, and mark each initialization's best rate.
+    """Train networks on the digits, and mark each initialization's best rate.
 
     Args:
         network: A function of the initialization's name and a seed. It returns a network.
@@ -76,12 +77,13 @@ def tuned_on_digits(
         seeds: The seeds to report.
         steps: The number of updates.
         batch: The number of images in each step.
+        betas: The decay rates of Adam; None is plain gradient descent.
 
     Returns:
         The rows of [tuned][initguide.experiments.tuning.tuned]. The loss is the mean of the last
         tenth of the steps.
     """
-    return tuned(partial(_train, network, rates, steps, batch), seeds)
+    return tuned(partial(_train, network, rates, steps, batch, betas), seeds)
 
 
 def _train(
@@ -89,6 +91,7 @@ def _train(
     rates: Mapping[str, Sequence[float]],
     steps: int,
     batch: int,
+    betas: tuple[float, float] | None,
     seeds: list[int],
 ) -> Rows:
     runs = [
@@ -96,7 +99,7 @@ def _train(
     ]
     models = [network(run["initialization"], run["seed"]) for run in runs]
     batches = shared_batches(digits(), batch, seeds, len(runs), steps)
-    losses = descend(models, batches, F.cross_entropy, lr=[run["lr"] for run in runs])
+    losses = descend(models, batches, F.cross_entropy, lr=[run["lr"] for run in runs], betas=betas)
     return final_losses(runs, losses, max(steps // 10, 1))
 
 

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from initguide.experiments import INITIALIZATIONS, sweep
-from initguide.experiments.claims.claim import at_best, lead
+from initguide.experiments.claims.claim import at_any, at_best, lead
 from initguide.experiments.models import seeded_mlp
 from initguide.experiments.rows import grid
 from initguide.experiments.tuning import CHOOSING, tuned, tuned_on_digits
@@ -89,19 +89,31 @@ def test_the_lead_is_the_difference_of_the_losses_at_the_best_rates():
     assert lead("b", "a")(rows) == pytest.approx([-2, -2])
 
 
-@pytest.mark.parametrize(("steps", "batch"), [(12, 16), (20, 5)])
-def test_networks_on_the_digits_train_at_the_rates_of_their_initialization(steps, batch):
+def test_the_least_loss_at_any_rate_is_that_of_each_seed():
+    def loss(one):
+        return 1 + math.log10(one["lr"] / {0: 0.01, 1: 0.3}.get(one["seed"], 0.1)) ** 2
+
+    rows = tuned(sweep_of(loss), [0, 1])
+    assert at_any("a")(rows) == [1, 1]
+    assert at_best("a")(rows) == pytest.approx([2, 1 + math.log10(3) ** 2])
+    assert at_best("a", "seed")(rows) == [0, 1]
+
+
+@pytest.mark.parametrize(("steps", "batch", "adam"), [(12, 16, False), (20, 5, True)])
+def test_networks_on_the_digits_train_at_the_rates_of_their_initialization(steps, batch, adam):
     widths, seeds = (64, 32, 16, 10), [5, 2]
     rates = {"Xavier": RATES, "He": (0.003, 0.01, 0.03, 0.1, 0.2, 0.4)}
 
     def network(name, seed):
         return seeded_mlp(INITIALIZATIONS[name], widths, seed=seed)
 
-    rows = tuned_on_digits(network, rates, seeds, steps=steps, batch=batch)
+    betas = (0.9, 0.999) if adam else None
+    rows = tuned_on_digits(network, rates, seeds, steps=steps, batch=batch, betas=betas)
     for name, some in rates.items():
         alone = sweep(
             {name: INITIALIZATIONS[name]},
             some,
+            adam=adam,
             widths=widths,
             steps=steps,
             batch=batch,

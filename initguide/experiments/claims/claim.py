@@ -22,6 +22,8 @@ class Check(NamedTuple):
         relation: Whether the quantity must be below (`"<"`) or above (`">"`) the bound.
         bound: The bound.
         supports: Whether the inequality supports the headline; False marks evidence against it.
+        reproduced: Whether the inequality holds here with every seed. False marks a result of the
+            paper that our experiment does not show; the verdict counts it like any other.
     """
 
     quantity: str
@@ -29,6 +31,7 @@ class Check(NamedTuple):
     relation: Literal["<", ">"]
     bound: float
     supports: bool = True
+    reproduced: bool = True
 
 
 class Claim(NamedTuple):
@@ -124,8 +127,8 @@ def per_seed(f: Callable[..., float], *values: Values) -> Values:
     return lambda rows: [f(*each) for each in zip(*(one(rows) for one in values), strict=True)]
 
 
-def at_best(name: str, /, **where: object) -> Values:
-    """Return a function for a check that gives each seed's loss at an initialization's best rate.
+def at_best(name: str, column: str = "loss", /, **where: object) -> Values:
+    """Return a function for a check that gives a column at the best rate, for each seed.
 
     The rows are those of `tuned`. If the best rate is the smallest or the largest of them, the
     values are nan, so no inequality holds.
@@ -135,9 +138,47 @@ def at_best(name: str, /, **where: object) -> Values:
         runs = select(rows, initialization=name, **where)
         rates = sorted({row["lr"] for row in runs})
         edges = (rates[0], rates[-1])
-        return [math.nan if row["lr"] in edges else row["loss"] for row in runs if row["best"]]
+        return [math.nan if row["lr"] in edges else row[column] for row in runs if row["best"]]
 
     return values
+
+
+def at_any(name: str, /, **where: object) -> Values:
+    """Return a function for a check that gives each seed's least loss over all rates of `tuned`.
+
+    This is for an initialization that learns at no rate, whose best rate means nothing. Each seed
+    takes its own best rate, which favours the initialization.
+    """
+    return by_seed("loss", None, min, initialization=name, **where)
+
+
+def best_rate(name: str, /, **where: object) -> Values:
+    """Return a function for a check that gives log2 of each seed's best rate of an initialization.
+
+    The best rate is the lowest point of a parabola through the logarithms of the least loss and of
+    the losses at both neighbours of its rate.
+    """
+
+    def values(rows: Rows) -> list[float]:
+        return [
+            lowest_point([(row["lr"], row["loss"]) for row in runs])
+            for runs in group_by_seed(select(rows, initialization=name, **where))
+        ]
+
+    return values
+
+
+def lowest_point(points: Iterable[tuple[float, float]]) -> float:
+    """Return log2 of the rate at the lowest point, from a parabola; `points` are (rate, loss).
+
+    If a neighbour of the least loss is infinite, the rate of the least loss is the answer.
+    """
+    rates, losses = np.log2(sorted(points)).T
+    at = min(max(int(np.argmin(losses)), 1), len(losses) - 2)
+    if not np.isfinite(losses[at - 1 : at + 2]).all():
+        return float(rates[np.argmin(losses)])
+    square, slope, _ = np.polyfit(rates[at - 1 : at + 2], losses[at - 1 : at + 2], 2)
+    return float(-slope / (2 * square))
 
 
 def lead(name: str, other: str, /, **where: object) -> Values:

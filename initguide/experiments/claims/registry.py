@@ -3,13 +3,17 @@
 from initguide.experiments.claims import (
     aitken_2017,
     ba_2016,
+    dey_2025,
     glorot_2010,
+    gu_2022,
     hanin_2018,
+    hayou_2024,
     he_2015,
     jozefowicz_2015,
     le_2015,
     lin_2017,
     mishkin_2016,
+    radford_2019,
     rumelhart_1986,
     saxe_2014,
     sitzmann_2020,
@@ -18,6 +22,8 @@ from initguide.experiments.claims import (
     yang_2021,
     zagoruyko_2017,
     zhang_2019,
+    zhou_2022,
+    zhu_2025,
 )
 from initguide.experiments.claims.claim import Claim
 
@@ -36,8 +42,14 @@ CLAIMS: tuple[Claim, ...] = (
     zhang_2019.CLAIM,
     zagoruyko_2017.CLAIM,
     ba_2016.CLAIM,
+    radford_2019.CLAIM,
     xiong_2020.CLAIM,
     yang_2021.CLAIM,
+    gu_2022.CLAIM,
+    zhou_2022.CLAIM,
+    hayou_2024.CLAIM,
+    zhu_2025.CLAIM,
+    dey_2025.CLAIM,
     lin_2017.CLAIM,
 )
 """All claims, in the order of their table."""

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from initguide.experiments.claims.claim import Check, Claim, Values, by_seed, per_seed
+from initguide.experiments.claims.claim import Check, Claim, Values, by_seed, lowest_point, per_seed
 from initguide.experiments.claims.recorded import recorded
 from initguide.experiments.data import digits, shared_batches
 from initguide.experiments.descent import descend
@@ -93,10 +93,8 @@ def _losses(parametrization: str, width: int) -> list[Values]:
 
 
 def _best(*losses: float) -> float:
-    """Return log2 of the best rate, from a parabola through the least loss and its neighbours."""
-    at = min(max(int(np.argmin(losses)), 1), len(losses) - 2)
-    left, least, right = np.log(losses[at - 1 : at + 2])
-    return float(np.log2(RATES[at]) + (left - right) / (left - 2 * least + right) / 2)
+    """Return log2 of the best rate."""
+    return lowest_point(zip(RATES, losses, strict=True))
 
 
 def _shift(parametrization: str) -> Values:

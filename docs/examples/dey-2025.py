@@ -1,0 +1,75 @@
+# %% [markdown]
+# # Dey 2025: a rate for every depth
+#
+# **In a standard residual network the best learning rate becomes smaller as the network becomes
+# deeper. In CompleteP, where each branch is divided by the depth, it changes much less, though on
+# some seeds by more than our bound. At the best rate of 2 branches, a network of 18 branches
+# reaches a much lower loss in CompleteP. The verdict is *holds in part*.**
+
+# %% The code that draws this figure
+import matplotlib.pyplot as plt
+import numpy as np
+
+from initguide import plotting
+from initguide.experiments.claims import dey_2025, table
+
+rows = dey_2025.run(seeds=range(5), depths=(2, 6, 18), width=32, steps=40)
+_, axes = plt.subplots(2, 1, figsize=(6.8, 7), sharex=True, sharey=True)
+for ax, name in zip(axes, ("standard", "CompleteP"), strict=True):
+    points = [
+        row | {"step": np.log2(row["lr"]), "branches": f"{row['depth']} branches"}
+        for row in rows
+        if row["initialization"] == name
+    ]
+    plotting.curves(points, by="branches", ax=ax, legend=False)
+    for line in list(ax.lines):
+        x, y = line.get_data()
+        best, colour = np.argmin(y), line.get_color()
+        ax.plot(x[best], y[best], "*", color=colour, markersize=20, zorder=6)
+    ax.set_title(name, loc="left")
+    ax.set(xlabel="", ylabel="mean loss of 40 steps")
+axes[1].set_xlabel("log₂ of the learning rate")
+plotting.shared_legend(axes)
+
+# %% [markdown]
+# <!-- figure: Training loss at seven rates of Adam, one line per depth, with a star at its best
+# rate. In the standard parametrization the star moves to the left as the depth grows. In CompleteP
+# it stays near its place. Bands: range over 5 seeds. -->
+#
+# ## The verdict
+#
+# The best rate is the lowest point of a parabola through the least loss and its two neighbours.
+# Theory predicts that it falls like $1/\sqrt L$ in the standard parametrization and stays in
+# CompleteP. The bound of the first two inequalities is half of the predicted change. A test asserts
+# that the mean is at least three standard errors away from each bound, except where the table says
+# *no*.
+
+# %%
+table(dey_2025.CLAIM)
+
+# %% [markdown]
+# <!-- table: From 2 to 18 branches: the change of the best rate in powers of two. Then the
+# difference of the losses of 18 branches, at the rate that is best for 2 branches. All over 5
+# seeds. -->
+#
+# ## Why the factor 1/L
+#
+# A block adds a branch of two Linear layers to the residual stream. In the standard
+# parametrization this is $h + f(\mathrm{LN}(h))$. Here CompleteP computes
+# $h + \frac{2}{L} f(\mathrm{LN}(h))$, so that both are the same for 2 branches.
+#
+# A step of Adam changes each weight by about the rate $\eta$, at any depth. So each branch changes
+# by about the same amount, and $L$ such changes add up to $L\,\eta$. With the factor $1/L$ the sum
+# does not depend on the depth.
+#
+# In the standard parametrization the stream itself grows like $\sqrt L$, and the last LayerNorm
+# divides by its size. So the step changes the output in proportion to $\sqrt L\,\eta$, and the best
+# rate falls like $1/\sqrt L$.
+#
+# ## What it does not show
+#
+# - All of CompleteP. It also has rules for the width, for weight decay and for Adam's ε.
+# - Transformers. These branches have no attention.
+# - Long training. The loss is the mean of 40 steps.
+#
+# More: [muP, a rate for every width](yang-2021.py).

@@ -1,0 +1,59 @@
+# %% [markdown]
+# # Hayou 2024: which factor of LoRA is zero
+#
+# **LoRA adds the product BA of two small matrices to a frozen weight, and one of them starts at
+# zero. In the paper, a random A and a zero B allow larger learning rates and end lower. In our
+# small network we see neither on every seed. So the verdict is *does not hold here*.**
+
+# %% The code that draws this figure
+import numpy as np
+
+from initguide import plotting
+from initguide.experiments.claims import hayou_2024, table
+
+rows = hayou_2024.run(seeds=range(5), width=256, rank=4, steps=80)
+ax = plotting.rates(rows, chance=np.log(10))
+
+# %% [markdown]
+# <!-- figure: Training loss of LoRA after 80 steps on rotated digits, at six learning rates for
+# each start. Both starts reach about the same loss. A ring marks the chosen rate. Bands: range over
+# 5 seeds. -->
+#
+# ## The verdict
+#
+# The best rate of a seed is the lowest point of a parabola through the least loss and its two
+# neighbours. The losses are those at the best rate of each start, which we choose on two other
+# seeds.
+
+# %%
+table(hayou_2024.CLAIM)
+
+# %% [markdown]
+# <!-- table: The change of the best rate in powers of two, and the difference of the mean loss of
+# the last 8 steps, over 5 seeds. -->
+#
+# ## The task
+#
+# A network with two hidden ReLU layers of 256 units trains on the digits for 80 steps. Then all
+# images are rotated by 90 degrees. The weights stay fixed, and each of the three layers gets a LoRA
+# of rank 4. All steps are Adam's, on batches of 16.
+#
+# ## Why the factors could differ
+#
+# A step of Adam changes each entry of $A$ and $B$ by about the learning rate $\eta$.
+#
+# - With $B = 0$, the first step changes the output of a layer by $\Delta B\,(A x)$. The rank, here
+#   4, is the number of terms in each sum.
+# - With $A = 0$, it changes the output by $B\,(\Delta A\,x)$. Each entry of $\Delta A\,x$ is a sum
+#   of $n$ terms of the size $\eta$, so it can grow in proportion to the width $n$.
+#
+# So in wide layers the second start needs a smaller rate. Hayou et al. derive this for widths that
+# go to infinity.
+#
+# ## What it does not show
+#
+# - Wide layers. The language models in the paper have layers of a thousand units and more.
+# - Long fine-tuning, or tasks that are close to the first one.
+# - The role of the factor $\alpha/r$, which is 1 here.
+#
+# More: [an initialization for an architecture](../guide/best-practices.md#architecture).

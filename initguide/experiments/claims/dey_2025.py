@@ -1,0 +1,140 @@
+r"""Dey et al. (2025): with branches divided by the depth, one learning rate fits every depth.
+
+CompleteP computes $h + \frac1L f(h)$ in each of $L$ residual blocks. A step of Adam changes every
+branch by about its rate $\eta$, and these changes add up to $L\,\eta$. The factor $1/L$ makes this
+sum independent of the depth. Without it the stream grows like $\sqrt L$, so the step changes it by
+$\sqrt L\,\eta$ relative to its size, and the best rate falls like $1/\sqrt L$.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from operator import sub
+
+import torch
+from torch.nn import functional as F
+
+from initguide.experiments.claims.claim import (
+    Check,
+    Claim,
+    Values,
+    best_rate,
+    group_by_seed,
+    per_seed,
+    select,
+)
+from initguide.experiments.claims.recorded import recorded
+from initguide.experiments.data import digits, shared_batches
+from initguide.experiments.descent import descend
+from initguide.experiments.prenorm import prenorm
+from initguide.experiments.rows import Rows, final_losses, grid
+
+STANDARD, COMPLETE = "standard", "CompleteP"
+DEPTHS = (2, 6, 18)
+RATES = tuple(2.0**k for k in range(-10, -3))
+
+
+@recorded
+def run(
+    seeds: Iterable[int],
+    depths: Sequence[int] = DEPTHS,
+    rates: Sequence[float] = RATES,
+    width: int = 32,
+    batch: int = 32,
+    steps: int = 40,
+) -> Rows:
+    """Train residual networks of several depths on the digits, by Adam at several rates.
+
+    Args:
+        seeds: One network per seed, parametrization, depth and rate.
+        depths: The numbers of blocks. At the first depth both parametrizations are equal.
+        rates: Adam's learning rates.
+        width: The size of the residual stream.
+        batch: The number of images in each step.
+        steps: The number of updates.
+
+    Returns:
+        One row per network: `initialization` (the parametrization), `depth`, `lr`, `seed` and
+        `loss`, the mean over all steps.
+    """
+    data, seeds = digits(), list(seeds)
+    rows: Rows = []
+    for depth in depths:
+        runs = grid(initialization=[STANDARD, COMPLETE], lr=rates, seed=seeds)
+        models = [
+            prenorm(
+                depth,
+                width,
+                multiplier=depths[0] / depth if run["initialization"] == COMPLETE else 1.0,
+                generator=torch.Generator().manual_seed(run["seed"]),
+            )
+            for run in runs
+        ]
+        batches = shared_batches(data, batch, seeds, len(runs), steps)
+        lr = [run["lr"] for run in runs]
+        losses = descend(models, batches, F.cross_entropy, lr=lr, betas=(0.9, 0.999))
+        rows += [{"depth": depth} | row for row in final_losses(runs, losses, steps)]
+    return rows
+
+
+def _shift(parametrization: str) -> Values:
+    """Return a function that gives each seed's change of log2 of the best rate."""
+    shallow, deep = (best_rate(parametrization, depth=DEPTHS[i]) for i in (0, -1))
+    return per_seed(sub, deep, shallow)
+
+
+def _transferred(parametrization: str) -> Values:
+    """Return a function that gives each seed's loss of the deepest network at another's best rate.
+
+    The rate is the one of `RATES` at which the network of the same seed and the first depth has its
+    least loss.
+    """
+
+    def values(rows: Rows) -> list[float]:
+        shallow, deep = (
+            group_by_seed(select(rows, initialization=parametrization, depth=depth))
+            for depth in (DEPTHS[0], DEPTHS[-1])
+        )
+        rates = [min(runs, key=lambda row: row["loss"])["lr"] for runs in shallow]
+        return [
+            row["loss"]
+            for runs, rate in zip(deep, rates, strict=True)
+            for row in select(runs, lr=rate)
+        ]
+
+    return values
+
+
+# Half of the change that 1 / sqrt(L) predicts for the standard parametrization.
+HALF = math.log2((DEPTHS[0] / DEPTHS[-1]) ** 0.5) / 2
+
+CLAIM = Claim(
+    paper="dey2025",
+    headline="If the branches of a residual network are divided by the depth, the learning rate "
+    "that is best for a shallow network is best for a deep one.",
+    setup="Digits, 2 to 18 branches of two Linear layers of 32 units with LayerNorm, Adam at seven "
+    "rates from 2⁻¹⁰ to 2⁻⁴, mean loss of 40 steps.",
+    run=run,
+    checks=(
+        Check("Standard: change of log₂ of the best rate", _shift(STANDARD), "<", HALF),
+        Check(
+            "CompleteP: change of log₂ of the best rate",
+            _shift(COMPLETE),
+            ">",
+            HALF,
+            reproduced=False,
+        ),
+        Check(
+            "Standard minus CompleteP: change",
+            per_seed(sub, _shift(STANDARD), _shift(COMPLETE)),
+            "<",
+            0,
+        ),
+        Check(
+            "18 branches at the best rate of 2, CompleteP minus standard: loss",
+            per_seed(sub, _transferred(COMPLETE), _transferred(STANDARD)),
+            "<",
+            0,
+        ),
+    ),
+    page="examples/dey-2025.py",
+)
