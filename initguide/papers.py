@@ -32,6 +32,14 @@ _ALL = (
         "https://arxiv.org/abs/1607.06450",
     ),
     Paper(
+        "bachlechner2021",
+        "T. Bachlechner, B. P. Majumder, H. H. Mao, G. W. Cottrell, J. McAuley",
+        2021,
+        "ReZero is All You Need: Fast Convergence at Large Depth",
+        "UAI",
+        "https://arxiv.org/abs/2003.04887",
+    ),
+    Paper(
         "de2020",
         "S. De, S. L. Smith",
         2020,
@@ -47,6 +55,15 @@ _ALL = (
         "Don't be Lazy: CompleteP Enables Compute-Efficient Deep Transformers",
         "NeurIPS",
         "https://arxiv.org/abs/2505.01618",
+    ),
+    Paper(
+        "fedus2022",
+        "W. Fedus, B. Zoph, N. Shazeer",
+        2022,
+        "Switch Transformers: Scaling to Trillion Parameter Models with Simple and Efficient "
+        "Sparsity",
+        "JMLR 23",
+        "https://arxiv.org/abs/2101.03961",
     ),
     Paper(
         "gers2000",
@@ -80,6 +97,14 @@ _ALL = (
         "How to Train Your HiPPO: State Space Models with Generalized Orthogonal Basis Projections",
         "arXiv preprint",
         "https://arxiv.org/abs/2206.12037",
+    ),
+    Paper(
+        "gupta2022",
+        "A. Gu, A. Gupta, K. Goel, C. Ré",
+        2022,
+        "On the Parameterization and Initialization of Diagonal State Space Models",
+        "NeurIPS",
+        "https://arxiv.org/abs/2206.11893",
     ),
     Paper(
         "hanin2018",
@@ -123,12 +148,28 @@ _ALL = (
         "https://doi.org/10.1162/neco.1997.9.8.1735",
     ),
     Paper(
+        "hu2022",
+        "E. J. Hu, Y. Shen, P. Wallis, Z. Allen-Zhu, Y. Li, S. Wang, L. Wang, W. Chen",
+        2022,
+        "LoRA: Low-Rank Adaptation of Large Language Models",
+        "ICLR",
+        "https://arxiv.org/abs/2106.09685",
+    ),
+    Paper(
         "huang2020",
         "X. S. Huang, F. Perez, J. Ba, M. Volkovs",
         2020,
         "Improving Transformer Optimization Through Better Initialization",
         "ICML",
         "https://proceedings.mlr.press/v119/huang20f.html",
+    ),
+    Paper(
+        "huang2022",
+        "S. Huang, R. F. J. Dossa, A. Raffin, A. Kanervisto, W. Wang",
+        2022,
+        "The 37 Implementation Details of Proximal Policy Optimization",
+        "ICLR Blog Track",
+        "https://iclr-blog-track.github.io/2022/03/25/ppo-implementation-details/",
     ),
     Paper(
         "jozefowicz2015",
@@ -179,6 +220,15 @@ _ALL = (
         "https://arxiv.org/abs/1708.02002",
     ),
     Paper(
+        "liu2024",
+        "Z. Liu, H. Zhu, Q. Zhang, J. Fu, W. Deng, Z. Ma, Y. Guo, X. Cao",
+        2024,
+        "FINER: Flexible Spectral-Bias Tuning in Implicit NEural Representation by "
+        "Variable-Periodic Activation Functions",
+        "CVPR",
+        "https://arxiv.org/abs/2312.02434",
+    ),
+    Paper(
         "martens2010",
         "J. Martens",
         2010,
@@ -225,6 +275,14 @@ _ALL = (
         "On the Difficulty of Training Recurrent Neural Networks",
         "ICML",
         "https://arxiv.org/abs/1211.5063",
+    ),
+    Paper(
+        "peebles2023",
+        "W. Peebles, S. Xie",
+        2023,
+        "Scalable Diffusion Models with Transformers",
+        "ICCV",
+        "https://arxiv.org/abs/2212.09748",
     ),
     Paper(
         "poole2016",
@@ -342,6 +400,14 @@ _ALL = (
         "Tuning Large Neural Networks via Zero-Shot Hyperparameter Transfer",
         "NeurIPS",
         "https://arxiv.org/abs/2203.03466",
+    ),
+    Paper(
+        "yang2023",
+        "G. Yang, J. B. Simon, J. Bernstein",
+        2023,
+        "A Spectral Condition for Feature Learning",
+        "arXiv preprint",
+        "https://arxiv.org/abs/2310.17813",
     ),
     Paper(
         "zagoruyko2017",

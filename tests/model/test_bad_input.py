@@ -150,7 +150,7 @@ FAULTS = {
     ),
     "meta": Fault(
         {
-            "initialize_ audit": "must hold memory: call model.to_empty(device=...) first; got '0.",
+            "initialize_": "must hold memory: call model.to_empty(device=...) first; got '0.",
             RUN: "'0.weight' must hold values; got a meta tensor",
         },
         lambda: nn.Sequential(nn.Linear(6, 8, device="meta"), nn.Linear(8, 3)),
