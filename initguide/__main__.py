@@ -53,6 +53,8 @@ def _run(chosen: argparse.Namespace) -> Any:
             raise ValueError("measure needs a batch: pass --batch module:function")
         inputs, named = _as_arguments(batch)
         return initguide.measure(model, *inputs, **named)
+    if getattr(chosen, "values", False) and not chosen.save:
+        raise ValueError("--values needs a file to save to: pass --save FILE")
     call = initguide.plan if chosen.command == "plan" else initguide.audit
     result: Any = call(model, chosen.recipe, example=batch, **dict(chosen.option))
     if chosen.command == "plan":

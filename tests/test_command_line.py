@@ -100,6 +100,8 @@ def test_a_command_prints_its_report_and_exits_with_a_code(run, arguments, code,
         (["audit", "things:drawn", "--option", "n_layers=many"], "an option is name=number"),
         (["audit", "things:drawn", "--option", "mup=2"], "recipe 'auto' has no options"),
         (["measure", "things:drawn"], "measure needs a batch: pass --batch"),
+        (["audit", "things:drawn", "--values"], "--values needs a file to save to: pass --save"),
+        (["audit", "things:drawn", "--compare", "none.json"], "got none at 'none.json'"),
         (["audit", "things:batch"], "model must be an nn.Module"),
     ],
 )

@@ -31,8 +31,8 @@ class Finding:
 
     Attributes:
         kind: One of the keys of [FINDINGS][initguide.FINDINGS].
-        where: The name of the layer where it begins, of the parameter (`audit`) or of the function
-            (`check_initializer`).
+        where: The name of the layer where it begins, of the parameter (`audit`, `compare`) or of the
+            function (`check_initializer`).
         message: What was found, in numbers.
         hint: What to do.
         page: The page that explains it, a path below `docs`.
@@ -75,7 +75,8 @@ class Report:
     Attributes:
         made_by: The name of the function that made it.
         rows: One dict for each layer (`measure`), layer and step (`measure_training`), parameter
-            (`audit`) or shape (`check_initializer`). `None` means that a number does not apply.
+            (`audit`), shape (`check_initializer`) or change (`compare`). `None` means that a number
+            does not apply.
         findings: What is wrong, causes before their effects. Empty if nothing was found.
         notes: Further facts: layers that the batch did not reach, the tests that were made, and
             their limits.
