@@ -1,7 +1,7 @@
 r"""Measure the first steps of a training run, layer by layer, and find the layer that fails.
 
 A step changes a weight by a share of its size. If the share is far too small, the layer keeps its
-first values. If it is far too large, one step replaces what the layer had.
+first values. If it is far too large, one step replaces them.
 """
 
 import math
@@ -54,7 +54,7 @@ def measure_training(
     $$u_l = \frac{\text{rms}(\Delta W_l)}{\text{rms}(W_l)}$$
 
     where $W_l$ are the weights of layer $l$ before a step, without its biases, and $\Delta W_l$ is
-    what the step changes. The signal and the dead units are those of [measure][initguide.measure].
+    their change in the step. The signal and the dead units are those of [measure][initguide.measure].
     After the last step the model runs once more on the first batch, so its first and last numbers
     are of the same inputs.
 

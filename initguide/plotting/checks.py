@@ -92,10 +92,11 @@ def coordinates(rows: Rows, findings: Iterable[Any] = ()) -> Figure:
 
         from initguide.diagnostics.coord_check import coord_check
 
+        x = torch.randn(32, 8, generator=torch.Generator().manual_seed(0))
+
         def make(width):
             return nn.Sequential(nn.Linear(8, width), nn.ReLU(), nn.Linear(width, 1))
 
-        x = torch.randn(32, 8, generator=torch.Generator().manual_seed(0))
         report = coord_check(make, [64, 256, 1024], x, lambda y: (y - 1).square().mean())
         print([ax.get_xlabel() for ax in report.plot().axes])
         #> ['', 'width']
