@@ -33,8 +33,8 @@ table(zhu_2025.CLAIM)
 #
 # A test asserts that the mean is at least three standard errors away from each bound.
 #
-# We also ran this once with other seeds, and with twice as many rates. Both inequalities held on all
-# or nearly all of the other seeds, and they held with twice as many rates.
+# We also ran this once with other seeds, and with twice as many rates. Both inequalities held on
+# all or nearly all of the other seeds, and they held with twice as many rates.
 #
 # ## Why the start of α matters
 #
