@@ -44,6 +44,9 @@ one, two = torch.randn(2, 100_000, 5, generator=torch.Generator().manual_seed(0)
 print(f"{torch.cosine_similarity(one, two).abs().mean():.2f}")
 
 # %% [markdown]
+# We also ran this once with other seeds, with twice as many rates, and with twice as many steps.
+# The inequalities held on all or nearly all of the seeds each time.
+#
 # ## Why small weights condense
 #
 # The network is $\sum_i a_i \tanh(w_i \cdot x)$, and it fits a mean of sines at 80 points. If all

@@ -27,8 +27,8 @@ from initguide.methods.lecun import lecun_normal_
 
 RANDOM_A, RANDOM_B = "A random, B zero", "A zero, B random"
 RATES: dict[str, tuple[float, ...]] = {
-    RANDOM_A: (0.001, 0.003, 0.01, 0.03, 0.1, 0.3),
-    RANDOM_B: (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03),
+    RANDOM_A: (0.001, 0.0018, 0.003, 0.0055, 0.01, 0.018, 0.03, 0.055, 0.1),
+    RANDOM_B: (0.0003, 0.00055, 0.001, 0.0018, 0.003, 0.0055, 0.01, 0.018, 0.03),
 }
 ADAM = (0.9, 0.999)
 
@@ -121,7 +121,7 @@ CLAIM = Claim(
     headline="LoRA from a random A and a zero B allows larger learning rates, and ends lower, than "
     "from a zero A and a random B.",
     setup="Digits, then digits rotated by 90 degrees; ReLU layers of 256 units, LoRA of rank 4, 80 "
-    "steps of Adam, each start at the best of six learning rates.",
+    "steps of Adam, each start at the best of nine learning rates.",
     run=run,
     checks=(
         Check(
@@ -129,7 +129,6 @@ CLAIM = Claim(
             per_seed(sub, best_rate(RANDOM_A), best_rate(RANDOM_B)),
             ">",
             0,
-            reproduced=False,
         ),
         Check("Random A minus random B: loss", lead(RANDOM_A, RANDOM_B), "<", 0, reproduced=False),
     ),
