@@ -1,59 +1,116 @@
-// The chooser: shows the first section whose data-* fit the answers. The answers are in the address.
-// A section that does not name a question fits any answer; without this script all are shown.
-// No module: it runs where it stands, before the page is drawn, so that nothing moves.
+// The chooser: asks the questions that matter, and shows the answer. The choices are in the address.
+// The build writes CHOOSER, the questions and the answers, into another file. This is no module: it
+// runs where it stands, before the page is drawn, so that nothing moves. Text is set as text.
 
 {
-  const form = document.querySelector("form.chooser");
-  const status = form.querySelector('[role="status"]');
-  const headings = [...document.querySelectorAll("h2.answer")];
-  const QUESTIONS = ["architecture", "activation", "normalization", "depth"];
+  const { questions, frameworks, answers } = CHOOSER;
+  const root = document.querySelector(".chooser");
 
-  // A section is its heading and all up to the next.
-  const section = (heading) => {
-    const parts = [heading];
-    for (let next = heading.nextElementSibling; next && !next.matches("h2, script"); next = next.nextElementSibling)
-      parts.push(next);
-    return parts;
+  const element = (tag, attributes = {}, ...children) => {
+    const made = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+    made.append(...children);
+    return made;
   };
 
-  const answer = () =>
-    headings.find((heading) =>
-      QUESTIONS.every((name) => {
-        const fits = heading.dataset[name];
-        return !fits || fits.split(" ").includes(form.elements[name].value);
-      }),
-    );
+  const selects = {};
+  const labels = Object.entries(questions).map(([name, [label, values]]) => {
+    const options = Object.entries(values).map(([value, text]) => element("option", { value }, text));
+    selects[name] = element("select", { name }, ...options);
+    return element("label", {}, label, " ", selects[name]);
+  });
+  // One control for the framework: the tabs above the code.
+  const tabs = frameworks.map((value) => element("input", { type: "radio", name: "framework", value }));
+  tabs[0].checked = true;
+  const note = element("p", { class: "chooser__note", role: "alert" });
+  const title = element("h2", {});
+  const why = element("p", {});
+  const more = element("p", {});
+  const code = element("code", { id: "chooser-code", tabindex: 0 });
+  const copy = element("button", {
+    class: "md-code__button",
+    title: "Copy to clipboard",
+    "data-md-type": "copy",
+    "data-clipboard-target": "#chooser-code",
+  });
+  const form = element(
+    "form",
+    { "aria-label": "Your network" },
+    element("div", { class: "chooser__questions" }, ...labels),
+    note,
+    element("div", { role: "status" }, title, why),
+    more,
+    element(
+      "fieldset",
+      { class: "chooser__frameworks" },
+      element("legend", {}, "Framework"),
+      ...tabs.map((tab) => element("label", {}, tab, element("span", {}, tab.value))),
+    ),
+    element("div", { class: "highlight" }, element("pre", {}, element("span", { class: "md-code__nav" }, copy), code)),
+  );
+  root.replaceChildren(form);
+
+  // The answer, and the questions that lead to it: those that a fitting answer names.
+  const find = () => {
+    let fitting = answers;
+    const asked = Object.keys(questions).filter((name) => {
+      if (!fitting.some(({ fits }) => name in fits)) return false;
+      fitting = fitting.filter(({ fits }) => !(name in fits) || fits[name] === selects[name].value);
+      return true;
+    });
+    return { asked, answer: fitting[0] };
+  };
+
+  const TOKENS = /(#.*)|("[^"\n]*")|\b(import|from|as|def|class|return|for|in|if|else|with|lambda)\b|\b(\d[\d.]*)/g;
+  const KINDS = ["c1", "s2", "k", "mi"];
+  const highlighted = (text) => {
+    const parts = [];
+    let end = 0;
+    for (const found of text.matchAll(TOKENS)) {
+      const kind = KINDS[found.slice(1).findIndex((group) => group !== undefined)];
+      parts.push(text.slice(end, found.index), element("span", { class: kind }, found[0]));
+      end = found.index + found[0].length;
+    }
+    return [...parts, text.slice(end)];
+  };
+
+  const framework = () => tabs.find((tab) => tab.checked).value;
 
   const show = () => {
-    const chosen = answer();
-    for (const heading of headings)
-      for (const part of section(heading)) part.classList.toggle("chosen", heading === chosen);
-    status.textContent = chosen.firstChild.textContent.trim();
-    const framework = form.elements.framework.value;
-    for (const label of chosen.parentElement.querySelectorAll(".tabbed-labels label"))
-      if (label.textContent.trim() === framework && label.checkVisibility())
-        document.getElementById(label.htmlFor).checked = true;
+    const { asked, answer } = find();
+    Object.keys(questions).forEach((name, i) => (labels[i].hidden = !asked.includes(name)));
+    title.textContent = answer.title;
+    why.textContent = answer.why;
+    const links = Object.entries(answer.links).map(([text, href]) => element("a", { href }, text));
+    more.replaceChildren("More: ", ...links.flatMap((link, i) => (i ? [" · ", link] : [link])));
+    code.replaceChildren(...highlighted(answer.code[framework()]));
+    note.hidden = !note.textContent;
+    return asked;
   };
 
-  const keep = () => {
-    const address = new URL(location.href);
-    address.hash = "";
-    address.search = new URLSearchParams(new FormData(form));
-    history.replaceState(null, "", address);
-  };
-
+  // What the address asks for; a value that is no choice is named, and the first one stays.
   const read = () => {
+    const wrong = [];
     for (const [name, value] of new URLSearchParams(location.search)) {
-      const field = form.elements.namedItem(name);
-      const known = field?.options && [...field.options].some((option) => option.value === value);
-      if (known) field.value = value;
+      const values = name === "framework" ? frameworks : Object.hasOwn(questions, name) && Object.keys(questions[name][1]);
+      if (!values) continue;
+      if (!values.includes(value)) wrong.push(`${name} “${value.length > 30 ? `${value.slice(0, 30)}…` : value}”`);
+      else if (name === "framework") tabs[values.indexOf(value)].checked = true;
+      else selects[name].value = value;
     }
+    if (wrong.length)
+      note.textContent = `The address asks for ${wrong.join(" and ")}. There is no such choice, so you see the first one.`;
   };
 
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("change", () => {
-    keep();
-    show();
+    note.textContent = "";
+    const address = new URL(location.href);
+    address.hash = "";
+    address.search = "";
+    for (const name of show()) address.searchParams.set(name, selects[name].value);
+    address.searchParams.set("framework", framework());
+    history.replaceState(null, "", address);
   });
   read();
   show();

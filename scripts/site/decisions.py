@@ -21,6 +21,13 @@ counts the places of the kernel too. *L* is the number of residual branches.
 *T* is the number of steps that an LSTM should remember; if you do not know it, use a bias of 1."""
 
 
+class Law(NamedTuple):
+    """How weights are drawn: a function of initguide, and the gain in its std."""
+
+    method: str
+    gain: float
+
+
 class Decision(NamedTuple):
     """A row: the layer, models that have it, and the name of its parameter in their plans."""
 
@@ -34,6 +41,16 @@ def table(links: Mapping[str, str]) -> str:
     """Return the table and its note as Markdown; `links` has a link for each function's name."""
     rows = [_row(decision, links) for decision in _decisions()]
     return f"{tables.of_cells(['Layer', 'Weights', 'Bias'], rows)}\n\n{NOTE}"
+
+
+def laws() -> dict[str, Law]:
+    """Return the law of a layer's weights by the activation that follows it."""
+    found = {}
+    for decision in _decisions():
+        if decision.layer.startswith("before "):
+            row = _plans(decision)[0]
+            found[row["before"]] = Law(row["law"], _gain(row))
+    return found
 
 
 def _decisions() -> list[Decision]:
@@ -71,11 +88,16 @@ def _decisions() -> list[Decision]:
     ]
 
 
-def _row(decision: Decision, links: Mapping[str, str]) -> list[str]:
+def _plans(decision: Decision) -> list[Mapping[str, Any]]:
+    """Return the row of the decision's parameter in the plan of each of its models."""
     import initguide as init
 
     plans = [init.plan(model).rows for model in decision.models]
-    found = [row for rows in plans for row in rows if row["parameter"] == decision.parameter]
+    return [row for rows in plans for row in rows if row["parameter"] == decision.parameter]
+
+
+def _row(decision: Decision, links: Mapping[str, str]) -> list[str]:
+    found = _plans(decision)
     method, _, gates = found[0]["law"].partition(" ×")
     by_gate = " for each gate" if gates else ""
     stds = "; ".join(filter(None, (_std(row, method) for row in found)))
@@ -84,16 +106,22 @@ def _row(decision: Decision, links: Mapping[str, str]) -> list[str]:
     return [decision.layer, weights, decision.bias]
 
 
+def _gain(row: Mapping[str, Any]) -> float:
+    """Return the std divided by the one that gain 1 would give."""
+    if row["law"].startswith("xavier"):
+        return row["std"] / math.sqrt(2 / (FAN_IN + FAN_OUT))
+    return row["std"] * math.sqrt(row["fan_in"])
+
+
 def _std(row: Mapping[str, Any], method: str) -> str:
-    """Return the std as a formula of the fans: it is divided by the one that gain 1 would give."""
+    """Return the std as a formula of the fans."""
     if method in ("ones_", "orthogonal_"):
         return ""
     if row["fan_in"] == 1:
         return f"{row['std']:g}"
+    gain = _gain(row)
     if method.startswith("xavier"):
-        gain = row["std"] / math.sqrt(2 / (FAN_IN + FAN_OUT))
         return rf"${gain:.2f}\sqrt{{2/(\text{{fan\_in}} + \text{{fan\_out}})}}$"
-    gain = row["std"] * math.sqrt(row["fan_in"])
     if row["parameter"] == "0.last.weight":
         return rf"${gain * math.sqrt(BLOCKS):.2f}/\sqrt{{L\,\text{{fan\_in}}}}$"
     return rf"${gain:.2f}/\sqrt{{\text{{fan\_in}}}}$"

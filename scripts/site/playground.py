@@ -15,13 +15,12 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
-from steps import Run
 
 FOLDER = "assets/playground"
 # What a page, or a script of it, asks for by its address.
 ENTRIES = ("app.js", "worker.js")
 
-JOB = runner.Job("scripts/site/playground_data.py", "playground", (), "")
+JOB = runner.Job("scripts/site/playground_data.py", "data", ("playground_data",), "")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -57,7 +56,7 @@ def on_post_build(config: MkDocsConfig) -> None:
 
 def generated() -> dict[str, str | bytes]:
     """Return the files that the package gives, by their names."""
-    found = runner.known(JOB, cache.hashes()) or _run(JOB)
+    found = runner.now(JOB)
     if found.problems:
         raise PluginError(f"the playground's data must be made; {found.problems[0].message}")
     data = json.loads(found.outputs[0])
@@ -68,11 +67,3 @@ def generated() -> dict[str, str | bytes]:
         "constants.js": f"// Written by the build from the package.\n{constants}\n",
         "digits.bin": base64.b64decode(data["digits"]),
     }
-
-
-def _run(job: runner.Job) -> Run:
-    found: list[Run] = []
-    workers = runner.Workers(lambda job, run: found.append(run))
-    workers.want([job], cache.FOLDER)
-    workers.wait()
-    return found[0]

@@ -6,6 +6,7 @@ One event needs more than that, and says why.
 
 from collections.abc import Callable
 
+import chooser
 import formulas
 import glossary
 import minutes
@@ -34,10 +35,11 @@ def _last(stage: Callable) -> Callable:
 STAGES: dict[str, tuple[Callable, ...]] = {
     "on_startup": (serving.on_startup, policy.on_startup),
     "on_config": (style.on_config, formulas.on_config, places.on_config, printing.on_config),
-    # mkdocs-jupyter has made pages of the examples' scripts by now. What the playground runs under
-    # `mkdocs serve`, it runs with the pages.
+    # mkdocs-jupyter has made pages of the examples' scripts by now. What the playground and the
+    # chooser run under `mkdocs serve`, they run with the pages.
     "on_files": (
         playground.on_files,
+        chooser.on_files,
         pages.on_files,
         style.on_files,
         formulas.on_files,

@@ -10,6 +10,7 @@ import code_bases
 import decisions
 import defaults
 import tables
+from choices import answers
 
 if TYPE_CHECKING:
     from initguide.experiments.claims import CheckResult, Claim
@@ -89,6 +90,23 @@ def _decisions(page: str) -> str:
         name = names.get(function.partition("_")[0], method.title.lower())
         links[function] = f"[{name}]({_link(method.page, page)})"
     return decisions.table(links)
+
+
+def _choices(page: str) -> str:
+    """Return the chooser's answers; networks with the same answer share a row."""
+    networks: dict[str, list[str]] = {}
+    starts: dict[str, list[str]] = {}
+    for answer in answers.answers(decisions.laws()):
+        shown = [answers.QUESTIONS[name][1][value] for name, value in answer.fits.items()]
+        # What differs between the rows is behind the first question.
+        networks.setdefault(": ".join([answer.title, *shown[1:]]), []).append(shown[0])
+        links = " · ".join(f"[{text}]({_link(to, page)})" for text, to in answer.links.items())
+        starts[": ".join([answer.title, *shown[1:]])] = [", ".join(shown[1:]), answer.title, links]
+    rows = [
+        [", ".join(filter(None, (" or ".join(networks[key]), rest))), *start]
+        for key, (rest, *start) in starts.items()
+    ]
+    return tables.of_cells(["Your network", "Start", "Read more"], rows)
 
 
 def _bibliography(page: str) -> str:
@@ -171,6 +189,7 @@ def _link(target: str, page: str) -> str:
 BLOCKS: dict[str, Callable[[str], str]] = {
     "overview": _overview,
     "decisions": _decisions,
+    "choices": _choices,
     "bibliography": _bibliography,
     "claims": _claims,
     "code bases": lambda _: code_bases.stds(),
