@@ -31,8 +31,8 @@ class Finding:
 
     Attributes:
         kind: One of the keys of [FINDINGS][initguide.FINDINGS].
-        where: The name of the layer where it begins, of the parameter (`audit`, `compare`) or of the
-            function (`check_initializer`).
+        where: The name of the layer where it begins, of the parameter (`audit`, `compare`) or of
+            the function (`check_initializer`).
         message: What was found, in numbers.
         hint: What to do.
         page: The page that explains it, a path below `docs`.
