@@ -54,9 +54,9 @@ def measure_training(
     $$u_l = \frac{\text{rms}(\Delta W_l)}{\text{rms}(W_l)}$$
 
     where $W_l$ are the weights of layer $l$ before a step, without its biases, and $\Delta W_l$ is
-    their change in the step. The signal and the dead units are those of [measure][initguide.measure].
-    After the last step the model runs once more on the first batch, so its first and last numbers
-    are of the same inputs.
+    their change in the step. The signal and the dead units are measured as in
+    [measure][initguide.measure]. After the last step the model runs once more on the first batch,
+    so its first and last numbers are of the same inputs.
 
     The limits are rules of thumb. In a run that learns, $u_l$ is around $10^{-3}$ (Karpathy, 2015).
     A layer without a step of $10^{-5}$ is a finding, if it has a gradient at step 0. So is a step
