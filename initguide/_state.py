@@ -89,10 +89,10 @@ def training_undone(model: nn.Module, optimizer: torch.optim.Optimizer) -> Itera
     values = [(p, p.detach().clone() if p.requires_grad else None, p.grad) for p in held]
     # The steps change copies of the state. The parameters in it stay the same objects.
     same: dict[int, Any] = {id(parameter): parameter for parameter in held}
-    optimizer.state.update(copy.deepcopy(state, same))
-    for group, before in groups:
-        group.update(copy.deepcopy(before, same))
     try:
+        optimizer.state.update(copy.deepcopy(state, same))
+        for group, before in groups:
+            group.update(copy.deepcopy(before, same))
         for parameter in held:
             parameter.grad = None
         with side_effects_undone(model):

@@ -266,7 +266,7 @@ FINDINGS: dict[str, Kind] = {
     "not in the optimizer": Kind(
         _TRAINING,
         "how-to/debug.md",
-        "add it to the optimizer, or freeze it with requires_grad_(False)",
+        "add it to the optimizer, or freeze it",
     ),
     "no gradient": Kind(
         _TRAINING,

@@ -54,7 +54,7 @@ def measure_training(
     $$u_l = \frac{\text{rms}(\Delta W_l)}{\text{rms}(W_l)}$$
 
     where $W_l$ are the weights of layer $l$ before a step, without its biases, and $\Delta W_l$ is
-    their change in the step. The signal and the dead units are those of
+    their change in the step. The signal and the dead units are measured as in
     [measure][initguide.measure]. After the last step the model runs once more on the first batch,
     so its first and last numbers are of the same inputs.
 

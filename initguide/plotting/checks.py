@@ -145,7 +145,9 @@ def _lines(ax: Axes, rows: Rows, x: str, y: str, findings: Sequence[Any], *, log
     """Draw a line for each layer, and label it if there is room for a label."""
     from matplotlib.colors import LinearSegmentedColormap
 
-    colours = LinearSegmentedColormap.from_list("depth", [COLORS["He"], COLORS["Xavier"]])
+    # The colour in the middle keeps the contrast on light and dark pages.
+    stops = [COLORS[name] for name in ("He", "Orthogonal", "Xavier")]
+    colours = LinearSegmentedColormap.from_list("depth", stops)
     lines: dict[str, list[tuple[float, float]]] = {}
     for row in rows:
         value = row[y]
