@@ -84,8 +84,54 @@ def test_the_keyboard_moves_a_slider_and_the_address_keeps_it(page: Page, addres
 
 
 def test_an_address_that_makes_no_sense_is_the_default(page: Page, address: str):
-    page.goto(address + PAGE + "?activation=nope&depth=1e9&width=x&seed=-1&batch=7&rate=-1")
+    page.goto(address + PAGE + "?activation=nope&depth=1e9&width=x&seed=-1&batch=7&rate=-1&utm=1")
     shows(page, "?depth=100")
+    note = page.locator(".pg-wrong").inner_text()
+    for said in ("activation “nope”", "depth “1e9”", "width “x”", "seed “-1”", "rate “-1”"):
+        assert said in note
+    assert "utm" not in note
+    page.get_by_label("Depth").press("ArrowLeft")
+    shows(page, "?depth=99")
+    assert page.locator(".pg-wrong").count() == 0
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["__proto__", "<img src=x onerror=alert(1)>", '"><script>alert(1)</script>', "x" * 5000],
+    ids=["prototype", "image", "script", "long"],
+)
+def test_a_hostile_address_is_shown_as_text(page: Page, address: str, value: str):
+    page.on("dialog", lambda dialog: pytest.fail(f"a dialog: {dialog.message}"))
+    page.goto(address + PAGE)
+    query = page.evaluate("v => new URLSearchParams({init: v, gain: v, activation: v}) + ''", value)
+    page.goto(f"{address}{PAGE}?{query}")
+    shows(page, "")
+    note = page.locator(".pg-wrong")
+    assert value[:30] in note.inner_text()
+    assert len(note.inner_text()) < 300
+    assert page.locator(".playground img, .playground script").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+
+
+@pytest.mark.parametrize("how", ["none", "refused"])
+def test_without_workers_it_says_so_and_the_rest_works(browser: Browser, address: str, how: str):
+    page, problems = browser.new_page(), []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    if how == "none":
+        page.add_init_script("delete window.Worker")
+    else:
+        page.route("**/worker.js", lambda route: route.abort())
+    page.goto(address + PAGE)
+    page.get_by_text("which this browser does not have").wait_for()
+    # The figure that the build drew follows at once.
+    assert page.locator(".playground").bounding_box()["height"] < 200
+    assert page.locator("figure").count() == 1
+    page.goto(address + RACE)
+    page.locator(".playground").scroll_into_view_if_needed()
+    page.get_by_role("button", name="Train all three").click()
+    page.get_by_text("which this browser does not have").wait_for()
+    page.close()
+    assert not problems
 
 
 def test_the_table_and_the_snippet_follow_the_settings(page: Page, address: str):

@@ -377,10 +377,33 @@ def test_not_found_leads_home_from_any_depth(
     )
     page.goto(address + below)
     page.wait_for_function(
-        "(home) => document.querySelector('[data-to=\"\"]').href === home", arg=address
+        "(home) => document.querySelector('a[data-to=\"\"]').href === home", arg=address
     )
     for link in page.locator("a").all():
         href = link.evaluate("link => link.href")
         assert href.startswith(address)
         assert (site / href.removeprefix(address) / "index.html").is_file(), href
+    doors = page.locator("a").all_inner_texts()
+    assert [door.partition(":")[0] for door in doors] == ["Home", "Learn", "Fix", "Choose", "Play"]
     context.close()
+
+
+def test_not_found_searches_for_the_words_of_the_address(
+    browser: Browser, site: Path, address: str
+):
+    page = browser.new_page()
+    text = (site / "404.html").read_text()
+    below = "guide/methods/<b>xavier-glorot</b>"
+    page.route(
+        re.compile("xavier-glorot"),
+        lambda route: route.fulfill(status=404, content_type="text/html", body=text),
+    )
+    page.goto(address + below)
+    page.wait_for_function("home => document.querySelector('form').action === home", arg=address)
+    assert page.locator("b").count() == 0
+    page.get_by_label("Search this site").fill("xavier glorot")
+    page.get_by_role("button", name="Search").click()
+    first = page.locator(".md-search-result__link").first
+    first.wait_for(state="attached")
+    assert "guide/methods/xavier/" in (first.get_attribute("href") or "")
+    page.close()

@@ -1,10 +1,12 @@
 """The search puts the right page first, for the words that people type."""
 
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 
 QUERIES = {
     "kaiming": "guide/methods/he/",
     "kaiming relu": "guide/methods/he/",
+    "he init": "guide/methods/he/",
+    "he initialization": "guide/methods/he/",
     "xavier": "guide/methods/xavier/",
     "glorot": "guide/methods/xavier/",
     "glorot tanh": "guide/methods/xavier/",
@@ -77,6 +79,16 @@ QUERIES = {
     "glossary": "glossary/",
 }
 
+# Words that no page has, and the page that is meant.
+TYPOS = {
+    "xavire": "guide/methods/xavier/",
+    "kaimming": "guide/methods/he/",
+    "orthoganal": "guide/methods/orthogonal/",
+    "transfomer": "how-to/choose/",
+    "playgruond": "playground/",
+    "qqqqzzzz": "",
+}
+
 
 def test_the_right_page_comes_first(browser: Browser, address: str):
     page = browser.new_page(viewport={"width": 1280, "height": 900})
@@ -94,3 +106,44 @@ def test_the_right_page_comes_first(browser: Browser, address: str):
             wrong.append(f"{query}: {found}, not {wanted}")
     page.close()
     assert not wrong, "\n".join(wrong)
+
+
+def near(page: Page, query: str, address: str) -> list[str]:
+    """Return the pages that are offered where nothing is found."""
+    page.focus(".md-search__input")
+    page.fill(".md-search__input", query)
+    page.press(".md-search__input", "End")
+    page.locator(".near:visible").wait_for()
+    links = page.locator(".near a").evaluate_all("all => all.map(a => a.href)")
+    return [link.removeprefix(address) for link in links]
+
+
+def test_a_search_without_a_result_offers_the_three_nearest_pages(browser: Browser, address: str):
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    wrong = []
+    for query, wanted in TYPOS.items():
+        # On a page below the root, because the links must lead from there.
+        page.goto(f"{address}guide/methods/he/")
+        found = near(page, query, address)
+        if len(found) != 3 or (wanted not in found and wanted):
+            wrong.append(f"{query}: {found}, not {wanted}")
+    page.locator(".near a").first.click()
+    page.wait_for_load_state()
+    assert page.title()
+    page.goto(address)
+    near(page, "xavire", address)
+    page.fill(".md-search__input", "xavier")
+    page.press(".md-search__input", "End")
+    page.locator(".near").wait_for(state="hidden")
+    page.close()
+    assert not wrong, "\n".join(wrong)
+
+
+def test_without_workers_the_search_offers_the_nearest_pages(browser: Browser, address: str):
+    page, problems = browser.new_page(), []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.add_init_script("delete window.Worker")
+    page.goto(address)
+    assert "guide/methods/xavier/" in near(page, "xavier", address)
+    page.close()
+    assert not problems

@@ -2,7 +2,8 @@
 // The build writes CHOOSER, the questions and the answers, into another file. This is no module: it
 // runs where it stands, before the page is drawn, so that nothing moves. Text is set as text.
 
-{
+// Under `mkdocs serve` the answers may not be there yet; then the page's table has them.
+if (typeof CHOOSER === "object") {
   const { questions, frameworks, answers } = CHOOSER;
   const root = document.querySelector(".chooser");
 

@@ -1,46 +1,9 @@
-// Help for readers: a search that loads when it is used, figures that can be enlarged, the choice of
-// colours, links into tabs, and live playgrounds. The build joins it with the theme's own
-// script, which runs after it.
+// Help for readers: figures that can be enlarged, the choice of colours, links into tabs, and live
+// playgrounds. The build joins it with the theme's own script, which runs after it.
 
 "use strict";
 
 {
-  // The theme asks for the whole search index with every page, which is as heavy as the page itself.
-  // Hold that request until the search is used, and the search's own worker too.
-  const search = document.forms.namedItem("search");
-  const used = new Promise((resolve) => {
-    for (const event of ["focusin", "pointerenter"]) search.addEventListener(event, resolve);
-    if (search.contains(document.activeElement)) resolve();
-  });
-  window.XMLHttpRequest = class extends XMLHttpRequest {
-    open(method, url, ...rest) {
-      this.held = String(url).endsWith("/search_index.json");
-      super.open(method, url, ...rest);
-    }
-
-    send(body) {
-      if (this.held) used.then(() => super.send(body));
-      else super.send(body);
-    }
-  };
-
-  const Started = Worker;
-  window.Worker = class extends EventTarget {
-    constructor(url, options) {
-      if (!/\/workers\/search\.[^/]*$/.test(url)) return new Started(url, options);
-      super();
-      this.started = used.then(() => {
-        const worker = new Started(url, options);
-        worker.onmessage = ({ data }) => this.dispatchEvent(new MessageEvent("message", { data }));
-        return worker;
-      });
-    }
-
-    postMessage(message) {
-      this.started.then((worker) => worker.postMessage(message));
-    }
-  };
-
   // Figures: a button on each opens it as large as the screen allows. The dialog is the browser's
   // own: Escape closes it, the keyboard stays within, and the focus returns to the button.
   const element = (tag, attributes, ...children) => {

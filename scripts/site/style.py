@@ -21,9 +21,9 @@ SHEET = "assets/site.css"
 THEME = ("main.*.css", "palette.*.css")
 # By the folder of each, because the addresses in a stylesheet start there.
 PARTS = ("assets/katex/katex.min.css", "assets/playground/playground.css")
-# Ours comes first: see assets/reading.js.
+# Ours come first: see assets/search.js.
 SCRIPT = "assets/site.js"
-SCRIPTS = ("assets/reading.js", "assets/javascripts/bundle.*.min.js")
+SCRIPTS = ("assets/search.js", "assets/reading.js", "assets/javascripts/bundle.*.min.js")
 
 # The stylesheets of the configuration and of its plugins.
 _added: list[str] = []

@@ -34,5 +34,5 @@ def test_every_part_is_in_the_joined_files(site: Path):
     assert [part for part in parts if part not in sheet] == []
     script = (site / style.SCRIPT).read_text()
     (theme,) = site.glob("assets/javascripts/bundle.*.min.js")
-    # Ours runs first: see docs/assets/reading.js.
+    # Ours run first: see docs/assets/search.js.
     assert 0 < script.index("search_index.json") < script.index(theme.read_text()[:200])

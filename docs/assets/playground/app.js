@@ -4,11 +4,11 @@ import { CONTROLS, html } from "./controls.js";
 import { Chart, element, histograms, key, lookOf } from "./draw.js";
 import { number, percent } from "./numbers.js";
 import { race } from "./race.js";
-import { PRESETS, fromQuery, titleOf, toQuery } from "./settings.js";
+import { PRESETS, fromQuery, refused, titleOf, toQuery } from "./settings.js";
 import { takeHome } from "./take_home.js";
 import { trainingPanel } from "./training_panel.js";
 import { doubts } from "./verdict.js";
-import { newWorker } from "./workers.js";
+import { newWorker, withoutWorkers } from "./workers.js";
 
 const PLAYGROUND = new URL("../../playground/", import.meta.url);
 const QUIET = 600;
@@ -20,6 +20,13 @@ const button = (label, click, primary = false) =>
 
 export function mount(root) {
   if ("race" in root.dataset) return race(root);
+  let worker;
+  try {
+    worker = newWorker();
+  } catch {
+    return withoutWorkers(root);
+  }
+  worker.onerror = () => withoutWorkers(root);
   const full = "full" in root.dataset;
   const given = fromQuery(root.dataset.settings ?? "");
   const names = root.dataset.controls?.split(" ") ?? Object.keys(CONTROLS);
@@ -48,6 +55,10 @@ export function mount(root) {
   const head = html("div", { class: "pg-head" }, verdict, buttons);
   const body = html("div", { class: "pg-body" }, head, html("div", { class: "pg-charts pg-top" }, ...panels), legend, spoken);
   const extras = [];
+  // What the address asks for and is no setting; it is gone at the first change.
+  const wrong = full ? refused(location.search) : [];
+  const note = html("p", { class: "pg-wrong", role: "alert" }, `The address asks for ${wrong.join(" and ")}. There is no such setting, so you see the nearest one or the default.`);
+  if (wrong.length) head.before(note);
   const trainButton = button("Train it", () => (training.running() ? training.stop() : train([settings])));
   const raceButton = button("", () => train([rival(), settings]));
   const training = full ? trainingPanel(size, paintButtons) : null;
@@ -62,7 +73,6 @@ export function mount(root) {
 
   // One question at a time, in a thread of its own: while it computes, only the newest settings
   // wait, and each answer is drawn, so that the charts follow a slider that keeps moving.
-  const worker = newWorker();
   let [computing, waiting] = [false, false];
   worker.onmessage = ({ data }) => {
     if (data.kind === "range") {
@@ -75,10 +85,6 @@ export function mount(root) {
     }
     paint();
   };
-  worker.onerror = () => {
-    verdict.replaceChildren(html("p", {}, "This browser cannot run the playground's worker; a current one can."));
-  };
-
   function send() {
     [computing, waiting] = [true, false];
     worker.postMessage({ job: "measure", id: ++id, settings });
@@ -102,6 +108,7 @@ export function mount(root) {
   // each step of a slider, nobody would get back.
   const address = () => location.pathname + toQuery(settings) + location.hash;
   function choose(next) {
+    note.remove();
     before = settings;
     adopt(next);
     if (full) history.pushState(null, "", address());
@@ -115,6 +122,7 @@ export function mount(root) {
     else change();
   });
   function change() {
+    note.remove();
     adopt({ ...settings, ...Object.fromEntries(names.map((name) => [name, controls[name].get()])) });
     if (full) history.replaceState(null, "", address());
   }

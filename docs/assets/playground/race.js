@@ -4,7 +4,7 @@ import { html } from "./controls.js";
 import { Chart, key, lookOf } from "./draw.js";
 import { percent } from "./numbers.js";
 import { fromQuery, titleOf } from "./settings.js";
-import { newWorker, trainingJob } from "./workers.js";
+import { newWorker, trainingJob, withoutWorkers } from "./workers.js";
 
 const INITS = ["small", "he", "large"];
 const OPTIONS = { rate: 0.03, steps: 300 };
@@ -27,7 +27,12 @@ export function race(root) {
     button.textContent = "Train three new ones";
     for (const run of runs) {
       run.state = "training";
-      run.worker = newWorker();
+      try {
+        run.worker = newWorker();
+      } catch {
+        return withoutWorkers(root);
+      }
+      run.worker.onerror = () => withoutWorkers(root);
       run.worker.onmessage = ({ data }) => hear(run, data);
       run.worker.postMessage(trainingJob(0, run.settings, OPTIONS));
     }

@@ -88,6 +88,17 @@ export function fromQuery(query, defaults = DEFAULTS) {
   return settings;
 }
 
+// What a query asks for and does not get: a value without a meaning, or beyond a setting's range.
+export function refused(query) {
+  const beyond = (name, text) => {
+    const { min, max } = name === "rate" ? { min: RATES[0] / 2, max: 2 * RATES.at(-1) } : (RANGES[name] ?? {});
+    return Number(text) < min || Number(text) > max;
+  };
+  return [...new URLSearchParams(query)]
+    .filter(([name, text]) => Object.hasOwn(DEFAULTS, name) && (valueOf(name, text) === undefined || beyond(name, text)))
+    .map(([name, text]) => `${name} “${text.length > 30 ? `${text.slice(0, 30)}…` : text}”`);
+}
+
 // The query holds what differs from the defaults.
 export function toQuery(settings) {
   const query = new URLSearchParams();
