@@ -148,16 +148,19 @@ def _lines(ax: Axes, rows: Rows, x: str, y: str, findings: Sequence[Any], *, log
     # The colour in the middle keeps the contrast on light and dark pages.
     stops = [COLORS[name] for name in ("He", "Orthogonal", "Xavier")]
     colours = LinearSegmentedColormap.from_list("depth", stops)
-    lines: dict[str, list[tuple[float, float]]] = {}
+    # A layer without values in this panel keeps its place, so that colours agree between panels.
+    lines: dict[str, list[tuple[float, float]]] = {row["layer"]: [] for row in rows}
     for row in rows:
         value = row[y]
         if value is not None and math.isfinite(value) and (value > 0 or not log):
-            lines.setdefault(row["layer"], []).append((row[x], value))
+            lines[row["layer"]].append((row[x], value))
     names = list(lines)
     named = set(names)
     if len(names) > _LABELS:
         named = {names[0], names[-1], *(each.where for each in findings)}
     for index, name in enumerate(names):
+        if not lines[name]:
+            continue
         short = name if len(name) <= _LONGEST else "…" + name[1 - _LONGEST :]
         ax.plot(
             *zip(*lines[name], strict=True),

@@ -426,7 +426,14 @@ def test_a_training_run_has_a_line_for_each_layer_from_blue_to_orange():
 
 
 def test_dead_units_have_a_panel_if_units_died():
-    figure = plotting.training(training_rows(["a", "b"]), [found("units die", "b")])
+    rows = training_rows(["a", "b", "c"])
+    for row in rows:
+        row["dead"] = None if row["layer"] == "c" else row["dead"]
+    figure = plotting.training(rows, [found("units die", "b")])
+    # The head has no activation, and the other layers keep their colours.
+    assert [line.get_color() for line in figure.axes[2].lines] == [
+        line.get_color() for line in figure.axes[1].lines[:2]
+    ]
     assert [ax.get_ylabel() for ax in figure.axes][-1] == "dead units"
     assert figure.axes[-1].get_yscale() == "linear"
     assert figure.axes[-1].lines[0].get_ydata().tolist() == pytest.approx([0, 0.1, 0.2])
