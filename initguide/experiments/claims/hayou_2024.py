@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from initguide.experiments.claims.claim import Check, Claim, best_rate, lead, per_seed
 from initguide.experiments.claims.recorded import recorded
-from initguide.experiments.data import digits, shared_batches
+from initguide.experiments.data import Data, digits, shared_batches
 from initguide.experiments.descent import descend
 from initguide.experiments.models import INITIALIZATIONS, seeded_mlp
 from initguide.experiments.rows import Rows, final_losses, grid
@@ -100,7 +100,7 @@ def _sweep(
     models = [
         _adapted(bases[run["seed"]], rank, run["initialization"], run["seed"]) for run in runs
     ]
-    batches = shared_batches(data._replace(x_train=turned), batch, seeds, len(runs), steps)
+    batches = shared_batches(Data(turned, *data[1:]), batch, seeds, len(runs), steps)
     lr = [run["lr"] for run in runs]
     losses = descend(models, batches, F.cross_entropy, lr=lr, betas=ADAM)
     return final_losses(runs, losses, max(steps // 10, 1))
