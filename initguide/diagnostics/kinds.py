@@ -265,21 +265,23 @@ FINDINGS: dict[str, Kind] = {
     ),
     "not in the optimizer": Kind(
         _TRAINING,
-        "how-to/debug.md",
+        "how-to/training.md",
         "add it to the optimizer, or freeze it",
     ),
     "no gradient": Kind(
         _TRAINING,
-        "how-to/debug.md",
+        "how-to/training.md",
         "look for detach, no_grad or dead units between this layer and the loss",
     ),
     "updates too small": Kind(
         _TRAINING,
-        "how-to/debug.md",
+        "how-to/training.md",
         "raise the learning rate; if a schedule warms it up, measure at its peak",
         "warning",
     ),
-    "updates too large": Kind(_TRAINING, "how-to/debug.md", "lower the learning rate, or warm up"),
+    "updates too large": Kind(
+        _TRAINING, "how-to/training.md", "lower the learning rate, or warm up"
+    ),
     "units die": Kind(_TRAINING, "guide/best-practices.md", "lower the learning rate"),
     "signal drifts": Kind(
         _TRAINING,
@@ -288,7 +290,7 @@ FINDINGS: dict[str, Kind] = {
         "warning",
     ),
     "training diverges": Kind(
-        _TRAINING, "how-to/debug.md", "lower the learning rate, warm up, or clip the gradient"
+        _TRAINING, "how-to/training.md", "lower the learning rate, warm up, or clip the gradient"
     ),
 }
 """The kinds of findings, each with `found_by`, `page`, `hint` and `severity`.

@@ -38,6 +38,8 @@ WORDS = {
     "playground.md": "playground interactive demo live",
     "how-to/debug.md": "debug loss nan inf diverges does not train stuck dead relu vanishing "
     "exploding gradient first loss too high symptoms",
+    "how-to/training.md": "training stalls plateau update to weight ratio monitor optimizer",
+    "how-to/ci.md": "ci baseline regression pytest audit save compare",
     "how-to/choose.md": "choose which initialization resnet transformer gpt-2 gpt bert embedding "
     "weight tying",
     "how-to/modern-networks.md": "llama moe mixture of experts vit vision unet u-net diffusion dit "
