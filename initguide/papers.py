@@ -180,6 +180,14 @@ _ALL = (
         "https://proceedings.mlr.press/v37/jozefowicz15.html",
     ),
     Paper(
+        "karpathy2015",
+        "A. Karpathy",
+        2015,
+        "CS231n: Neural Networks Part 3",
+        "Lecture notes, Stanford University",
+        "https://cs231n.github.io/neural-networks-3/",
+    ),
+    Paper(
         "klambauer2017",
         "G. Klambauer, T. Unterthiner, A. Mayr, S. Hochreiter",
         2017,

@@ -57,6 +57,7 @@ WORDS = {
     "api/index.md": "api reference functions",
     "api/rules.md": "initialize_ plan rule recipe whole model",
     "api/measure.md": "measure report findings",
+    "api/measure-training.md": "measure_training coord_check",
     "api/audit.md": "audit check weights",
     "api/check-initializer.md": "check_initializer own initializer test",
     "api/fans-and-gains.md": "fan_in fan_out calculate_gain fans",

@@ -83,8 +83,8 @@ BREAKS = [
     "docs/guide/tables.md:10: a table caption must stand right below the fence that gives one",
     "docs/guide/two.md:4: ValueError: a fence must draw at most one figure; it drew 2",
     "docs/guide/facts.md:3: ValueError: a generated block must be 'facts TITLE', "
-    "'names NAME ...' or one of 'overview', 'decisions', 'bibliography', 'claims', 'code bases', "
-    "'code base formulas', 'defaults overview', 'defaults', 'versions'; "
+    "'names NAME ...' or one of 'overview', 'decisions', 'choices', 'bibliography', 'claims', "
+    "'code bases', 'code base formulas', 'defaults overview', 'defaults', 'versions'; "
     "got 'fact sheet'",
     # A broken link, a broken anchor, a missing cross-reference.
     "docs/index.md:5: Doc file 'index.md' contains a link 'nope.md', but the target is not found",
