@@ -262,7 +262,7 @@ def _rules(
     if not isinstance(recipe, Sequence):
         raise TypeError(f"recipe must be a name or a list of rules; got {recipe!r}")
     named = [item for item in recipe if isinstance(item, str) and item in RECIPES]
-    taking = [name for name in named if _takes_options(RECIPES[name])]
+    taking = [name for name in named if _options_of(RECIPES[name])]
     if options and not taking:
         raise TypeError(f"recipe must hold one with options; got {next(iter(options))!r}")
     rules: list[tuple[Rule, str]] = []
@@ -276,24 +276,24 @@ def _rules(
     return rules
 
 
-def _takes_options(make: Callable[..., list[Rule]]) -> bool:
-    kinds = [parameter.kind for parameter in inspect.signature(make).parameters.values()]
-    return inspect.Parameter.VAR_KEYWORD in kinds or inspect.Parameter.KEYWORD_ONLY in kinds
+def _options_of(make: Callable[..., list[Rule]]) -> list[inspect.Parameter]:
+    """Return the options that a recipe takes; one for all stands for any name."""
+    parameters = inspect.signature(make).parameters.values()
+    return [each for each in parameters if each.kind in (each.VAR_KEYWORD, each.KEYWORD_ONLY)]
 
 
 def _check_options(recipe: str, make: Callable[..., list[Rule]], options: dict[str, Any]) -> None:
     """Raise an error for an option that a recipe does not have, or one that it needs."""
-    if options and not _takes_options(make):
+    known = {each.name: each for each in _options_of(make)}
+    if options and not known:
         raise TypeError(f"recipe {recipe!r} has no options; got {next(iter(options))!r}")
-    parameters = inspect.signature(make).parameters.values()
-    # The recipes of code bases check their options themselves.
-    if any(each.kind is each.VAR_KEYWORD for each in parameters):
+    # The recipes of code bases take any name, and check their options themselves.
+    if any(each.kind is each.VAR_KEYWORD for each in known.values()):
         return
-    known = {each.name: each.default for each in parameters if each.kind is each.KEYWORD_ONLY}
     for name, value in options.items():
         if name not in known:
             raise ValueError(f"recipe {recipe!r} has the options {', '.join(known)}; got {name!r}")
         check_number(name, value)
-    for name, default in known.items():
-        if default is inspect.Parameter.empty and name not in options:
+    for name, each in known.items():
+        if each.default is each.empty and name not in options:
             raise ValueError(f"recipe {recipe!r} needs the option {name!r}; got none")

@@ -26,7 +26,7 @@ from torch.nn import functional as F
 import initguide as init
 from initguide.experiments import digits
 
-ANSWERS = answers(decisions.laws())
+ANSWERS = answers(decisions.draws())
 URL = "how-to/chooser/"
 CASES = [(framework, answer) for framework in FRAMEWORKS for answer in ANSWERS]
 

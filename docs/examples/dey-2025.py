@@ -39,21 +39,21 @@ plotting.shared_legend(axes)
 # ## The verdict
 #
 # The best rate is the lowest point of a parabola through the least loss and its two neighbours.
-# Theory predicts that it falls like $1/\sqrt L$ in the standard parametrization and stays in
-# CompleteP. The bound of the first two inequalities is half of the predicted change. A test asserts
-# that the mean is at least three standard errors away from each bound, except where the table says
-# *no*.
+# Theory predicts that it falls like $1/\sqrt L$ for $L$ branches in the standard parametrization
+# and stays in CompleteP. The bound of the first two rows is half of the change that it predicts for
+# the standard parametrization. A test asserts that the mean is at least three standard errors away
+# from each bound, except where the table says *no*.
 
 # %%
 table(dey_2025.CLAIM)
 
 # %% [markdown]
 # <!-- table: From 2 to 18 branches: the change of the best rate in powers of two. Then the
-# difference of the losses of 18 branches, at the rate that is best for 2 branches. All over 5
-# seeds. -->
+# difference of the losses of 18 branches, at the rate that is best for 2 branches with the same
+# seed. All over 5 seeds. -->
 #
-# We also ran this once with other seeds, and once with twice as many rates. The verdicts were the
-# same on every seed, except that of the second line, which held on nearly all of the other seeds.
+# We also ran this once with other seeds, and once with twice as many rates. The first, the third
+# and the fourth row held on every seed, and the second row on nearly all of the other seeds.
 #
 # ## Why the factor 1/L
 #

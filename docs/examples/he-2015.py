@@ -25,7 +25,8 @@ plotting.shared_legend(axes)
 
 # %% [markdown]
 # <!-- figure: Training loss of ReLU networks after 200 steps, at five learning rates for each
-# start. A ring marks the chosen rate. Bands: range over 5 seeds. -->
+# start. A ring marks the rate that two other seeds chose. Lines and bands: geometric mean and range
+# over 5 seeds. -->
 #
 # ## The verdict
 #

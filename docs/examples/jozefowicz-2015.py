@@ -17,8 +17,8 @@ ax.set_ylabel("mean loss of 120 steps")
 
 # %% [markdown]
 # <!-- figure: Loss of LSTMs at six learning rates, by the bias that their forget gates start with.
-# The loss is the mean of all 120 steps. A ring marks the chosen rate. Bands: range over 5 seeds.
-# -->
+# The loss is the mean of all 120 steps. A ring marks the rate that two other seeds chose. Lines and
+# bands: geometric mean and range over 5 seeds. -->
 #
 # ## The verdict
 #

@@ -3,8 +3,8 @@
 #
 # **GPT-2 divides the last layer of each residual branch by the square root of the number of
 # branches. At a small learning rate, a network of 24 branches learns faster with this factor. With
-# last layers of zero it is faster still. At the best rate of each start we see no lead on every
-# seed. So the verdict is *holds in part*.**
+# last layers of zero it is faster still. At the best rate of each start, none of them leads on all
+# seeds. So the verdict is *holds in part*.**
 
 # %% The code that draws this figure
 import numpy as np
@@ -17,13 +17,15 @@ ax = plotting.rates(rows, chance=np.log(10))
 
 # %% [markdown]
 # <!-- figure: Training loss of residual networks after 60 steps, at five learning rates for each
-# start of the last layers. At small rates the starts differ. Near the best rates, which have a
-# ring, they hardly do. Bands: range over 5 seeds. -->
+# start of the last layers. At small rates the starts differ. Near the best rates they hardly do. A
+# ring marks the rate that two other seeds chose. Lines and bands: geometric mean and range over 5
+# seeds. -->
 #
 # ## The verdict
 #
-# The first two inequalities compare the starts at the smallest rate. The other two compare each
-# start at its own best rate, which we choose on two other seeds.
+# The first two rows of the table compare the starts at the smallest rate. The other two compare
+# each start at the rate that two other seeds chose. On the seeds of the figure this is not always
+# the lowest point.
 
 # %%
 table(radford_2019.CLAIM)
@@ -45,9 +47,9 @@ table(radford_2019.CLAIM)
 # proportion to $N$. If each $W_2$ is divided by $\sqrt N$, all branches together add as much as one
 # branch.
 #
-# With $W_2 = 0$ ([Goyal et al. (2017)](../references.md#goyal2017) do the same with a scale) the
-# network is linear at the start. In the first step only the $W_2$ learn, because the gradient of
-# $W_1$ is zero.
+# With $W_2 = 0$ ([Goyal et al. (2017)](../references.md#goyal2017) set the last scale of BatchNorm
+# to zero instead) the stream passes all blocks unchanged at the start. In the first step $W_1$ does
+# not learn, because its gradient passes through $W_2$ and is zero.
 #
 # ## What it does not show
 #

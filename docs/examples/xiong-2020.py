@@ -1,9 +1,10 @@
 # %% [markdown]
 # # Xiong 2020: Transformers and warm-up
 #
-# **A Transformer of 6 blocks learns fastest, and without warm-up, if LayerNorm comes before each
-# branch. With LayerNorm after each sum it learns more slowly, at the best of five learning rates.
-# But at its best rate it learns without warm-up too. So the verdict is *holds in part*.**
+# **With LayerNorm before each branch, a Transformer of 6 blocks ends at a lower loss than with
+# LayerNorm after each sum, each at the best of five learning rates. It needs no warm-up for this.
+# But with LayerNorm after each sum it learns without warm-up too. So the verdict is *holds in
+# part*.**
 
 # %% The code that draws this figure
 import matplotlib.pyplot as plt
@@ -28,13 +29,14 @@ plotting.shared_legend(axes)
 # %% [markdown]
 # <!-- figure: Training loss of Transformers of 6 blocks after 150 steps, at five learning rates for
 # each network. Warm-up does not lower the best loss of post-LN. Without it, pre-LN and DeepNorm
-# reach a much lower loss. A ring marks the chosen rate. Bands: range over 5 seeds. -->
+# reach a much lower loss; DeepNorm ran without it alone. A ring marks the rate that two other seeds
+# chose. Lines and bands: geometric mean and range over 5 seeds. -->
 #
 # ## The verdict
 #
 # Each network is compared at its own best rate. We choose that rate on two other seeds, so the
-# choice cannot favour the seeds that we report. The last inequality speaks against the headline,
-# because post-LN learns without warm-up.
+# choice cannot favour the seeds that we report. The last row of the table speaks against the
+# paper's claim that post-LN needs warm-up.
 
 # %%
 table(xiong_2020.CLAIM)
@@ -45,7 +47,7 @@ table(xiong_2020.CLAIM)
 #
 # The bound of each difference is zero. A network counts as having learned if its loss is below 95 %
 # of the loss of guessing. A test asserts that the mean is at least three standard errors away from
-# each bound.
+# each bound, except where the table says *no*.
 #
 # We also ran this once with other seeds, and with twice as many steps. With twice as many steps
 # every verdict is the same. On most of the other seeds pre-LN ends lower than post-LN too. But on

@@ -16,7 +16,8 @@ ax = plotting.rates(rows, chance=np.log(10))
 
 # %% [markdown]
 # <!-- figure: Training loss of 20 plain ReLU convolutions after 200 steps, at five learning rates
-# for each start. A ring marks the chosen rate. Bands: range over 5 seeds. -->
+# for each start. A ring marks the rate that two other seeds chose. Lines and bands: geometric mean
+# and range over 5 seeds. -->
 #
 # ## The verdict
 #

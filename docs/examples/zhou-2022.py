@@ -23,7 +23,8 @@ plotting.shared_legend(axes)
 # %% [markdown]
 # <!-- figure: Above, the loss at six learning rates. Below, the mean absolute cosine between the
 # input weights of two hidden units after training. It is larger from small weights. A ring marks
-# the rate with the least loss. Bands: range over 5 seeds. -->
+# the rate with the least loss on two other seeds. Lines and bands: geometric mean and range over 5
+# seeds. -->
 #
 # ## The verdict
 #
@@ -37,7 +38,8 @@ table(zhou_2022.CLAIM)
 # <!-- table: Differences of the mean absolute cosine after training, over 5 seeds. -->
 #
 # The bound of each difference is zero. A test asserts that the mean is at least three standard
-# errors away from it. For random directions in five dimensions the mean absolute cosine is about:
+# errors away from it. The inputs have five dimensions. For random directions in them the mean
+# absolute cosine is about:
 
 # %%
 one, two = torch.randn(2, 100_000, 5, generator=torch.Generator().manual_seed(0))
@@ -52,8 +54,8 @@ print(f"{torch.cosine_similarity(one, two).abs().mean():.2f}")
 # The network is $\sum_i a_i \tanh(w_i \cdot x)$, and it fits a mean of sines at 80 points. If all
 # weights are small, tanh is close to the identity and the output is close to zero. Then the
 # gradient of each $w_i$ is $a_i$ times a vector that does not depend on the unit. So all units move
-# along one line. From small weights the first steps are larger than the weights themselves,
-# and the units become parallel. From large weights the same steps hardly turn them.
+# along one line. From small weights the first steps are larger than the weights themselves, so the
+# units turn towards this line. From large weights the same steps hardly turn them.
 #
 # Zhou et al. call this *condensation*. A condensed layer acts like a layer of few units, which then
 # separate one after the other.

@@ -16,13 +16,14 @@ ax = plotting.rates(rows, chance=np.log(10))
 
 # %% [markdown]
 # <!-- figure: Training loss of residual networks after 80 steps, at five learning rates for each
-# norm. With α = 0.1 the best rate is larger. With α = 4 no rate reaches the loss of the others. A
-# ring marks the chosen rate. Bands: range over 5 seeds. -->
+# norm. With α = 0.1 the best rate is larger, and the loss there is the lowest. With α = 4 no rate
+# reaches the loss of the others. A ring marks the rate that two other seeds chose. Lines and bands:
+# geometric mean and range over 5 seeds. -->
 #
 # ## The verdict
 #
-# Each network is compared at its own best rate, which we choose on two other seeds. A difference
-# counts as a loss of quality if it is at least 5 % of the loss of guessing.
+# Each network is compared at its own best rate, which we choose on two other seeds. We call two
+# networks equally good if their losses differ by less than 5 % of the loss of guessing.
 
 # %%
 table(zhu_2025.CLAIM)

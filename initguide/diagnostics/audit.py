@@ -24,7 +24,14 @@ from initguide.graph.trace import Trace
 from initguide.initialize import Recipe, plan
 from initguide.model.distributions import Limits
 from initguide.model.params import Param, params_of, private_parametrizations
-from initguide.model.patterns import FEW, part_of, pattern
+from initguide.model.patterns import (
+    FEW,
+    MANY_ZEROS,
+    NEAR_IDENTITY,
+    SMOOTH,
+    part_of,
+    pattern,
+)
 from initguide.model.plan import ParamPlan, Plan
 from initguide.model.resolve import make_plan
 from initguide.model.rule import Rule
@@ -72,8 +79,8 @@ def audit(
         recipe: As in [plan][initguide.plan].
         example: As in [plan][initguide.plan].
         ranks: Whether to compare the values with those of the other processes of
-            `torch.distributed`, each of which must call this function. Each process must hold
-            the whole model, or its parts as DTensors.
+            `torch.distributed`. Each process must call this function, and hold the whole model or
+            its parts as DTensors.
         **options: As in [plan][initguide.plan].
 
     Returns:
@@ -189,7 +196,7 @@ def _looks_random(param: Param, values: Tensor) -> bool:
     if values.is_meta or is_quantized(param.tensor) or values.is_complex():
         return values.is_complex()
     found = pattern(values.double(), part_of(values))
-    is_fixed = found.startswith(("all ", "few ", "values in order"))
+    is_fixed = found not in ("", NEAR_IDENTITY, SMOOTH, MANY_ZEROS)
     return not is_fixed and (param.is_parameter or values.numel() >= FEW)
 
 

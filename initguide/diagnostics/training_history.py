@@ -1,4 +1,4 @@
-"""What a run of training steps records: rows by layer and step, and how the weights move."""
+"""The record of a training run: rows by layer and step, and how far a step moves the weights."""
 
 import math
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from initguide.diagnostics.weights import OwnWeight
 
 @dataclass
 class History:
-    """What was recorded, step by step.
+    """The record of a training run, step by step.
 
     Attributes:
         steps: The number of updates to make.
@@ -42,7 +42,7 @@ class History:
     stopped: bool = False
 
     def note_gradients(self) -> None:
-        """Add the weights whose gradient is not zero at the last step, for the first time."""
+        """Add the weights that get their first gradient other than zero at the last step."""
         waiting = {p for held in self.weights.values() for p in held} - self.learned.keys()
         reached = [p for p in waiting if p.grad is not None and plain(p.grad).any()]
         self.learned.update(dict.fromkeys(reached, len(self.losses) - 1))

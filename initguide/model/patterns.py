@@ -13,7 +13,7 @@ from torch import Tensor
 from initguide._sharding import is_sharded
 
 Part = NDArray[np.float64]
-NEAR_IDENTITY, SMOOTH = "near the identity", "smooth values"
+NEAR_IDENTITY, SMOOTH, MANY_ZEROS = "near the identity", "smooth values", "many zeros"
 # The largest part that is looked at: so many rows and columns of a matrix, or values of a vector.
 SIDE, _LENGTH = 16, 4096
 # A random vector of so many values is in order with a probability of 2 / 12! = 4e-9.
@@ -61,7 +61,7 @@ def pattern(tensor: Tensor, part: Part) -> str:
     if _is_near_identity(part):
         return NEAR_IDENTITY
     if 4 * np.count_nonzero(flat) < 3 * len(flat):
-        return "many zeros"
+        return MANY_ZEROS
     if len(np.unique(flat)) < _least_different(len(flat), digits):
         return "few different values"
     if _is_ordered(part):

@@ -1,4 +1,4 @@
-"""What the checks saw over time or over width: a line for each layer, coloured by its depth."""
+"""Plots of checks over steps or over widths: a line for each layer, coloured by its depth."""
 
 from __future__ import annotations
 

@@ -49,16 +49,16 @@ measure again. Run the command to get the numbers of your machine.*
 The two functions of a pair are timed in turn, in one process, in CPU seconds. A **ratio** is the
 peer's time divided by ours: the median of the repeats, with the smallest and the largest in
 brackets. If it is above 1, ours is faster. It is bold if the range does not include 1. The times
-are those of this machine. At 2 × 2 they are mostly those of calling a Python function.
+are those of this machine. At 2 × 2 they are mostly the time of a call in Python.
 
-Both sides draw the same number of values. torch, Keras and JAX draw float32, as ours do. The NumPy
-functions draw float32 where the row says so. Of their peers, `np.random.randn` and
-`scipy.stats.ortho_group` compute in float64, because they have nothing else.
+Both sides draw the same number of values. torch, Keras and JAX draw float32, as ours do. Where a
+row says float32, our NumPy functions draw it, and so do `np.linalg.qr` and `np.linalg.svd`.
+`np.random.randn` and `scipy.stats.ortho_group` have float64 alone, so they compute in it.
 
 **Ours / limit** compares our time with the smallest possible cost of the work. That is the time to
 draw as many normals or uniforms, or to fill the memory. For orthogonal weights it is one matrix
-product with as many multiplications as the reflectors need, $2 m k^2 - \\tfrac23 k^3$ for $m$ rows
-and $k$ columns."""
+product with as many multiplications as a QR decomposition needs, $2 m k^2 - \\tfrac23 k^3$ for $m$
+rows and $k$ columns."""
 
 WHOLE = """\
 AnyInit initializes a whole model too. Our rules are compared with its theory, and our LSUV with its

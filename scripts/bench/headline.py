@@ -50,9 +50,20 @@ FIGURE = """\
     ```
 <!-- figure: {caption} -->"""
 CAPTION = (
-    "How many times as long the peer takes, on one thread of a CPU. Dots are medians of the "
-    "repeats, and lines reach from the smallest to the largest. Hollow dots: the range includes 1, "
-    "so no difference was found."
+    "How many times as long the peer takes, on one thread of a CPU, in some of the pairs; all are "
+    "below. Dots are medians of the repeats, and lines reach from the smallest to the largest. "
+    "Hollow dots: the range includes 1, so no difference was found."
+)
+# A sentence each: its words, and the beginnings and ends of the names of its rows.
+_GROUPS = (
+    ("Truncated normal values, from 2 × 2 to 4096 × 4096, against torch", "`trunc_normal_`", ""),
+    ("Orthogonal weights, from 2 × 2 to 16384 × 512, against torch", "`orthogonal_`", ""),
+    ("LSUV, against the package `lsuv`", "`lsuv_`", ""),
+    (
+        "Normal, uniform, Xavier and He, from 1024 × 1024 on, against torch",
+        ("`normal_", "`uniform_", "`xavier_", "`kaiming_"),
+        ("1024 × 1024", "4096 × 4096"),
+    ),
 )
 
 
@@ -77,18 +88,6 @@ def sentences(sections: Mapping[str, Sequence[Row]]) -> str:
         if found:
             parts.append(f"- {text}: {_range(found)} times as fast.")
     return "\n".join(parts)
-
-
-_GROUPS = (
-    ("Truncated normal values, from 2 × 2 to 4096 × 4096, against torch", "`trunc_normal_`", ""),
-    ("Orthogonal weights, from 2 × 2 to 16384 × 512, against torch", "`orthogonal_`", ""),
-    ("LSUV, against the package `lsuv`", "`lsuv_`", ""),
-    (
-        "Normal, uniform, Xavier and He, from 1024 × 1024 on, against torch",
-        ("`normal_", "`uniform_", "`xavier_", "`kaiming_"),
-        ("1024 × 1024", "4096 × 4096"),
-    ),
-)
 
 
 def _named(rows: Sequence[Row]) -> str:

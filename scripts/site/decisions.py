@@ -21,7 +21,7 @@ counts the places of the kernel too. *L* is the number of residual branches.
 *T* is the number of steps that an LSTM should remember; if you do not know it, use a bias of 1."""
 
 
-class Law(NamedTuple):
+class Draw(NamedTuple):
     """How weights are drawn: a function of initguide, and the gain in its std."""
 
     method: str
@@ -43,13 +43,13 @@ def table(links: Mapping[str, str]) -> str:
     return f"{tables.of_cells(['Layer', 'Weights', 'Bias'], rows)}\n\n{NOTE}"
 
 
-def laws() -> dict[str, Law]:
-    """Return the law of a layer's weights by the activation that follows it."""
+def draws() -> dict[str, Draw]:
+    """Return how a layer's weights are drawn, by the activation that follows it."""
     found = {}
     for decision in _decisions():
         if decision.layer.startswith("before "):
             row = _plans(decision)[0]
-            found[row["before"]] = Law(row["law"], _gain(row))
+            found[row["before"]] = Draw(row["law"], _gain(row))
     return found
 
 

@@ -94,17 +94,15 @@ def _decisions(page: str) -> str:
 
 def _choices(page: str) -> str:
     """Return the chooser's answers; networks with the same answer share a row."""
-    networks: dict[str, list[str]] = {}
-    starts: dict[str, list[str]] = {}
-    for answer in answers.answers(decisions.laws()):
-        shown = [answers.QUESTIONS[name][1][value] for name, value in answer.fits.items()]
-        # What differs between the rows is behind the first question.
-        networks.setdefault(": ".join([answer.title, *shown[1:]]), []).append(shown[0])
+    # By what the rows share: the architectures, which are the answer to the first question.
+    networks: dict[tuple[str, ...], list[str]] = {}
+    for answer in answers.answers(decisions.draws()):
+        first, *rest = (answers.QUESTIONS[name][1][value] for name, value in answer.fits.items())
         links = " · ".join(f"[{text}]({_link(to, page)})" for text, to in answer.links.items())
-        starts[": ".join([answer.title, *shown[1:]])] = [", ".join(shown[1:]), answer.title, links]
+        networks.setdefault((answer.title, links, *rest), []).append(first)
     rows = [
-        [", ".join(filter(None, (" or ".join(networks[key]), rest))), *start]
-        for key, (rest, *start) in starts.items()
+        [", ".join([" or ".join(architectures), *rest]), title, links]
+        for (title, links, *rest), architectures in networks.items()
     ]
     return tables.of_cells(["Your network", "Start", "Read more"], rows)
 

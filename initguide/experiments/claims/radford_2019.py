@@ -3,7 +3,7 @@ r"""Radford et al. (2019): divide the last layer of each of N branches by the sq
 Each of $N$ branches adds an independent vector to the residual stream, so the second moment of the
 stream grows in proportion to $N$. If the last layer of each branch is divided by $\sqrt N$, all
 branches together add as much as one branch. If it starts at zero, as in Goyal et al. (2017), they
-add nothing, and the network starts as a linear one.
+add nothing, and the stream passes all blocks unchanged.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -6,7 +6,7 @@ An answer fits some values of some questions. A question that no fitting answer 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from decisions import Law
+from decisions import Draw
 
 from choices import flax_code, jax_code, keras_code, torch_code
 from choices.start import Start
@@ -114,9 +114,9 @@ _SIGMOID = (
 )
 
 
-def answers(laws: Mapping[str, Law]) -> list[Answer]:
-    """Return all answers; `laws` are the weights' laws by activation (see decisions.py)."""
-    return [*_plain("mlp", laws), *_plain("cnn", laws), *_others()]
+def answers(draws: Mapping[str, Draw]) -> list[Answer]:
+    """Return all answers; `draws` has the draw of the weights by activation (see decisions.py)."""
+    return [*_plain("mlp", draws), *_plain("cnn", draws), *_others()]
 
 
 def fitting(found: list[Answer], chosen: Mapping[str, str]) -> Answer:
@@ -129,12 +129,12 @@ def fitting(found: list[Answer], chosen: Mapping[str, str]) -> Answer:
     return answer
 
 
-def _plain(architecture: str, laws: Mapping[str, Law]) -> Iterator[Answer]:
-    for activation, law in laws.items():
+def _plain(architecture: str, draws: Mapping[str, Draw]) -> Iterator[Answer]:
+    for activation, draw in draws.items():
         title, why, links = SHALLOW[activation]
-        title, why = (text.format(gain=f"{law.gain:.2f}") for text in (title, why))
+        title, why = (text.format(gain=f"{draw.gain:.2f}") for text in (title, why))
         fits = {"architecture": architecture, "activation": activation}
-        start = Start(activation, False, law)
+        start = Start(activation, False, draw)
         if activation == "selu":
             yield Answer(fits, title, why, links, _code(architecture, start))
             continue
@@ -149,7 +149,7 @@ def _deep(architecture: str, s: Start, title: str, why: str, links: dict[str, st
         delta = architecture == "cnn"
         start = s._replace(
             deep=True,
-            law=Law("delta_orthogonal_" if delta else "orthogonal_", 1.0),
+            draw=Draw("delta_orthogonal_" if delta else "orthogonal_", 1.0),
             shift=s.activation == "sigmoid",
         )
         kind = "Delta-orthogonal" if delta else "Orthogonal"

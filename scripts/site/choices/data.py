@@ -14,7 +14,7 @@ def data() -> str:
     """Return the questions, the frameworks, and the answers with the addresses of their links."""
     found = [
         answer._asdict() | {"links": {text: _url(page) for text, page in answer.links.items()}}
-        for answer in answers(decisions.laws())
+        for answer in answers(decisions.draws())
     ]
     shown = {"questions": QUESTIONS, "frameworks": FRAMEWORKS, "answers": found}
     return json.dumps(shown, ensure_ascii=False)

@@ -20,7 +20,7 @@ weights[0]["bias"] *= 0  # no sigmoid comes before it"""
     head = "orthogonal()" if s.shift else "lecun_normal()"
     return joined(
         f"""{IMPORTS}
-hidden = nn.initializers.{drawn(s.law)}
+hidden = nn.initializers.{drawn(s.draw)}
 head = nn.initializers.{head}
 {layers.strip()}
 params = model.init(jax.random.key(0), jnp.ones({inputs}))""",

@@ -1,6 +1,6 @@
 """The snippets for JAX alone: parameters in dicts, and functions that use them."""
 
-from decisions import Law
+from decisions import Draw
 
 from choices.start import Start, joined
 
@@ -15,20 +15,20 @@ def conv(x, weight, stride=1):
 """
 
 
-def drawn(law: Law) -> str:
-    """Return the call of `jax.nn.initializers` that draws by the law."""
+def drawn(draw: Draw) -> str:
+    """Return the call of `jax.nn.initializers` for a draw."""
     names = {
         "kaiming_normal_": "he_normal()",
         "orthogonal_": "orthogonal()",
         "delta_orthogonal_": "delta_orthogonal()",
     }
-    if law.method in names:
-        return names[law.method]
-    if law.method == "xavier_normal_":
-        return f'variance_scaling({law.gain:.2f}**2, "fan_avg", "normal")'
-    if law.gain == 1:
+    if draw.method in names:
+        return names[draw.method]
+    if draw.method == "xavier_normal_":
+        return f'variance_scaling({draw.gain:.2f}**2, "fan_avg", "normal")'
+    if draw.gain == 1:
         return "lecun_normal()"
-    return f'variance_scaling({law.gain:.2f}**2, "fan_in", "normal")'
+    return f'variance_scaling({draw.gain:.2f}**2, "fan_in", "normal")'
 
 
 def _activation(s: Start) -> str:
@@ -49,7 +49,7 @@ params[0]["bias"] *= 0  # no sigmoid comes before it
     head = "orthogonal()" if s.shift else "lecun_normal()"
     return joined(
         IMPORTS
-        + code.format(hidden=f"{START}.{drawn(s.law)}", head=f"{START}.{head}", shift=shifted),
+        + code.format(hidden=f"{START}.{drawn(s.draw)}", head=f"{START}.{head}", shift=shifted),
     )
 
 

@@ -3,7 +3,7 @@
 One initializer object draws the same values each time, so each layer gets an object of its own.
 """
 
-from decisions import Law
+from decisions import Draw
 
 from choices.start import Start, joined
 
@@ -14,27 +14,27 @@ os.environ["KERAS_BACKEND"] = "jax"  # or "torch", "tensorflow"
 IMPORTS = f"{BACKEND}import keras\nfrom keras import initializers, layers\n"
 
 
-def _drawn(law: Law) -> str:
+def _drawn(draw: Draw) -> str:
     names = {
         "kaiming_normal_": "HeNormal()",
         "orthogonal_": "Orthogonal()",
     }
-    if law.method in names:
-        return names[law.method]
-    mode = "fan_avg" if law.method == "xavier_normal_" else "fan_in"
-    if mode == "fan_in" and law.gain == 1:
+    if draw.method in names:
+        return names[draw.method]
+    mode = "fan_avg" if draw.method == "xavier_normal_" else "fan_in"
+    if mode == "fan_in" and draw.gain == 1:
         return "LecunNormal()"
-    return f'VarianceScaling({law.gain:.2f}**2, "{mode}", "untruncated_normal")'
+    return f'VarianceScaling({draw.gain:.2f}**2, "{mode}", "untruncated_normal")'
 
 
-def _hidden(law: Law) -> str:
-    if law.method == "delta_orthogonal_":
+def _hidden(draw: Draw) -> str:
+    if draw.method == "delta_orthogonal_":
         return """
 def hidden(shape, dtype=None):
     centre = initializers.Orthogonal()(shape[2:], dtype)
     zeros = [[1, 1], [1, 1], [0, 0], [0, 0]]
     return keras.ops.pad(centre[None, None], zeros)"""
-    body = f"    return initializers.{_drawn(law)}"
+    body = f"    return initializers.{_drawn(draw)}"
     if len(body) > 80:
         body = body.replace("(", "(\n        ").replace(")", "\n    )")
     return f"""
@@ -54,9 +54,9 @@ for layer in weights:
     layer.bias.assign(-keras.ops.sum(layer.kernel, axes) / 2)
 weights[0].bias.assign(0 * weights[0].bias)  # no sigmoid comes before it"""
     head = "orthogonal" if s.shift else "lecun_normal"
-    start = "hidden" if s.law.method == "delta_orthogonal_" else "hidden()"
+    start = "hidden" if s.draw.method == "delta_orthogonal_" else "hidden()"
     code = code.replace("HIDDEN", start).replace("HEAD", f'"{head}"')
-    return f"{IMPORTS}\n{_hidden(s.law)}\n\n\n{joined(code, shifted)}"
+    return f"{IMPORTS}\n{_hidden(s.draw)}\n\n\n{joined(code, shifted)}"
 
 
 def mlp(s: Start) -> str:

@@ -2,18 +2,18 @@
 
 from typing import NamedTuple
 
-from decisions import Law
+from decisions import Draw
 
 
 class Start(NamedTuple):
-    """A plain network's activation, its depth, and the law of its hidden weights.
+    """A plain network's activation, its depth, and how its hidden weights are drawn.
 
     `shift` gives each layer a bias that removes the mean ½ of the sigmoids below it.
     """
 
     activation: str
     deep: bool
-    law: Law
+    draw: Draw
     shift: bool = False
 
 

@@ -2,7 +2,7 @@
 
 import textwrap
 
-from decisions import Law
+from decisions import Draw
 
 from choices.start import Start, joined
 
@@ -73,16 +73,16 @@ model = nn.Sequential(
 
 
 def _recipe(s: Start, layer: str) -> str:
-    if s.law.method in ("orthogonal_", "delta_orthogonal_"):
+    if s.draw.method in ("orthogonal_", "delta_orthogonal_"):
         return f"""
-rule = init.Rule("*weight", "{s.law.method}", on=nn.{layer})
+rule = init.Rule("*weight", "{s.draw.method}", on=nn.{layer})
 print(init.initialize_(model, [rule, "auto"], seed=0))"""
     return "print(init.initialize_(model, seed=0))"
 
 
 def _shifted(s: Start, layer: str, module: str) -> str:
     """Return orthogonal weights of gain 4 and the biases that remove the mean of the sigmoids."""
-    draw = f"{module}.{s.law.method}(layer.weight, gain=gain)"
+    draw = f"{module}.{s.draw.method}(layer.weight, gain=gain)"
     if module == "nn.init" and layer == "Conv2d":
         draw = """if layer is weighted[-1]:
         nn.init.orthogonal_(layer.weight, gain=gain)
@@ -104,26 +104,26 @@ for layer in weighted:
 {module}.zeros_(weighted[0].bias)  # no sigmoid comes before it"""
 
 
-def _drawn(law: Law) -> str:
-    if law.method == "kaiming_normal_":
+def _drawn(draw: Draw) -> str:
+    if draw.method == "kaiming_normal_":
         return 'nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")'
-    if law.method == "xavier_normal_":
-        return f"nn.init.xavier_normal_(layer.weight, gain={law.gain:.2f})"
-    if law.method == "orthogonal_":
+    if draw.method == "xavier_normal_":
+        return f"nn.init.xavier_normal_(layer.weight, gain={draw.gain:.2f})"
+    if draw.method == "orthogonal_":
         return "nn.init.orthogonal_(layer.weight)"
-    if law.method == "delta_orthogonal_":
+    if draw.method == "delta_orthogonal_":
         return "nn.init.zeros_(layer.weight)\nnn.init.orthogonal_(layer.weight[:, :, 1, 1])"
-    if law.gain == 1:
+    if draw.gain == 1:
         return 'nn.init.kaiming_normal_(layer.weight, nonlinearity="linear")'
     return f"""fan_in = layer.weight[0].numel()
-nn.init.normal_(layer.weight, std={law.gain:.2f} / fan_in**0.5)"""
+nn.init.normal_(layer.weight, std={draw.gain:.2f} / fan_in**0.5)"""
 
 
 def _by_layer(s: Start, layer: str) -> str:
     return f"""
 for layer in model[:-1]:
     if isinstance(layer, nn.{layer}):
-{textwrap.indent(_drawn(s.law), " " * 8)}
+{textwrap.indent(_drawn(s.draw), " " * 8)}
         nn.init.zeros_(layer.bias){HEAD}"""
 
 
