@@ -81,9 +81,10 @@ def _distribution(default: "Default") -> str:
 
 
 def _code(names: str) -> str:
-    """Return the names of code as code, and words after a comma as words."""
+    """Return the names of code as code, which may break at a bracket, and other words as words."""
     return ", ".join(
-        f"`{name}`" if re.fullmatch(r"\S+", name) else name for name in names.split(", ")
+        f"<code>{name.replace('(', '(<wbr>')}</code>" if re.fullmatch(r"\S+", name) else name
+        for name in names.split(", ")
     )
 
 
