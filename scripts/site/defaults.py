@@ -1,6 +1,7 @@
 """Markdown made from the records of the frameworks' default initializations."""
 
 import re
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,7 +64,8 @@ def layers() -> str:
             rows.append(["" if who == seen else who, parameter, _distribution(default), call])
             seen = who
         parts.append(f"### {layer} {{ #{_anchor(layer)} }}\n\nSizes: {sizes}.\n")
-        parts.append(_table(columns, rows) + "\n")
+        fold = textwrap.indent(_table(columns, rows), "    ")
+        parts.append(f'??? abstract "All parameters of this layer"\n\n{fold}\n')
     return "\n".join(parts)
 
 
