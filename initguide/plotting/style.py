@@ -139,12 +139,7 @@ def label_lines(ax: Axes) -> None:
     # Labels have 11 points; the constrained layout will make the panel a little higher later.
     gap = 13 / points
     ends = sorted(((_end(ax, line), line, label) for line, label in lines), key=lambda end: end[0])
-    heights = np.array([height for height, _, _ in ends])
-    for i in range(1, len(heights)):
-        heights[i] = max(heights[i], heights[i - 1] + gap)
-    for i in reversed(range(len(heights))):
-        above = heights[i + 1] - gap if i + 1 < len(heights) else 1.0
-        heights[i] = min(heights[i], above)
+    heights = _apart([height for height, _, _ in ends], gap)
     notes = {text.get_text().partition(":")[0]: text for text in ax.texts}
     for height, (_, line, label) in zip(heights, ends, strict=True):
         note = notes.get(label)
@@ -162,6 +157,19 @@ def label_lines(ax: Axes) -> None:
             fontsize=11,
             annotation_clip=False,
         )
+
+
+def _apart(ends: Sequence[float], gap: float) -> list[float]:
+    """Return the heights nearest to the sorted ends that are at least a gap apart."""
+    # Without the gaps they must not fall: this is the isotonic regression, by its formula.
+    free = [end - i * gap for i, end in enumerate(ends)]
+    places = range(len(free))
+    top = 1 - gap * (len(free) - 1)
+    heights = []
+    for i in places:
+        mean = max(min(np.mean(free[j : k + 1]) for k in places[i:]) for j in places[: i + 1])
+        heights.append(float(np.clip(mean, min(0, top), top)) + i * gap)
+    return heights
 
 
 def _end(ax: Axes, line: Any) -> float:

@@ -363,6 +363,9 @@ def test_labels_are_beside_the_ends_of_their_lines_and_do_not_overlap():
         assert one.y1 <= other.y0 + 1
     middle = {name: (box.y0 + box.y1) / 2 for name, box in boxes.items()}
     assert middle["std 0.01"] < middle["He"] < middle["Xavier"]
+    # The two that would overlap move apart by the same distance.
+    together = (middle["He"] + middle["Xavier"]) / 2
+    assert together == pytest.approx(ax.transData.transform((1, 1.005))[1], abs=0.5)
     assert to_rgb(labels["He"].get_color()) == to_rgb(plotting.COLORS["He"])
 
 
