@@ -220,7 +220,7 @@ def rates(
         ax.plot(x[at], y[at], linestyle="none", color=line.get_color(), label="_", zorder=6, **ring)
     _draw_chance(ax, chance)
     if any(row["loss"] == ceiling for row in capped):
-        _label_beside(ax, ceiling, "diverged")
+        _label_beside(ax, ceiling, f"≥ {ceiling:g}")
     log_ticks(ax)
     ax.set(xlabel="learning rate", ylabel="final loss")
     if legend:
