@@ -1,11 +1,11 @@
 # %% [markdown]
 # # Glorot and Bengio 2010: tanh and sigmoid
 #
-# **From weights drawn from $U(\pm 1/\sqrt n)$, the signal and the gradient fade from layer to layer.
-# Five tanh layers then end at a higher loss than from the normalized (Xavier) initialization, each
-# at its own best learning rate. Four sigmoid layers stay near the loss of guessing for 200 steps
-# from both starts, as the paper says. But from Xavier's weights times four they learn. So the
-# verdict is *holds in part*.**
+# **From weights drawn from $U(\pm 1/\sqrt n)$, the signal and the gradient fade from layer to
+# layer. Five tanh layers then end at a higher loss than from the normalized (Xavier)
+# initialization, each at its own best learning rate. Four sigmoid layers stay near the loss of
+# guessing for 200 steps from both starts, as the paper says. But from Xavier's weights times four
+# they learn. So the verdict is *holds in part*.**
 
 # %% The code that draws this figure
 import matplotlib.pyplot as plt

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # He 2015: 30 ReLU layers
 #
-# **From He's variance a network of 22 ReLU layers learns, and one of 30 layers begins to learn. From
-# Xavier's variance neither of them leaves the loss of guessing in 200 steps, at any of five learning
-# rates. The verdict is *holds*.**
+# **From He's variance a network of 22 ReLU layers learns, and one of 30 layers begins to learn.
+# From Xavier's variance neither of them leaves the loss of guessing in 200 steps, at any of five
+# learning rates. The verdict is *holds*.**
 #
 # At 22 layers this is more than the paper claims. Its network learned from Xavier's variance too,
 # but more slowly.

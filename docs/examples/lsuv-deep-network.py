@@ -6,8 +6,8 @@
 # times too large or too small. But if they are too large, a ReLU network learns from He's start
 # too. So the verdict is *holds in part*.**
 #
-# We also tried an activation that the paper does not use, softplus. There LSUV fails, and He's start
-# trains. Each network has one learning rate, which all of its starts share.
+# We also tried an activation that the paper does not use, softplus. There LSUV fails, and He's
+# start trains. Each network has one learning rate, which all of its starts share.
 
 # %% The code that draws this figure
 import matplotlib.pyplot as plt
@@ -49,9 +49,9 @@ table(mishkin_2016.CLAIM)
 #
 # LSUV scales each layer so that its outputs have variance one, measured on a batch. Mishkin and
 # Matas use it for tanh, ReLU, leaky ReLU and maxout units. A *maxout* unit is the larger of two
-# sums. Our first network has 20 layers of them. The second has ReLUs, and inputs that are multiplied
-# by 30. The third has ReLUs, and inputs that are divided by 30. The fourth has softplus units,
-# $\ln(1 + e^z)$. All are 64 units wide and learn the digits by plain gradient descent.
+# sums. Our first network has 20 layers of them. The second has ReLUs, and inputs that are
+# multiplied by 30. The third has ReLUs, and inputs that are divided by 30. The fourth has softplus
+# units, $\ln(1 + e^z)$. All are 64 units wide and learn the digits by plain gradient descent.
 #
 # Inputs times 30 need a small learning rate, because they also make the gradient of the first
 # layer 30 times larger. At this rate He's network learns too, but more slowly. Its first loss is

@@ -38,10 +38,10 @@ plotting.shared_legend([axes["curves"]])
 
 # %% [markdown]
 # <!-- figure: Above: the accuracy of ReLU networks, mean and range over 5 seeds. From Xavier's
-# random weights they learn. From a constant they stay below 0.25, and from zeros near chance. Below:
-# the incoming weights of the 32 units of the first layer after training, one picture per unit (red:
-# above zero, blue: below zero; seed 0). From zeros all weights are still zero. From a constant all
-# units have the same weights. -->
+# random weights they learn. From a constant they stay below 0.25, and from zeros near chance.
+# Below: the incoming weights of the 32 units of the first layer after training, one picture per
+# unit (red: above zero, blue: below zero; seed 0). From zeros all weights are still zero. From a
+# constant all units have the same weights. -->
 #
 # ## Why equal units stay equal
 #
@@ -63,8 +63,8 @@ plotting.shared_legend([axes["curves"]])
 table(rumelhart_1986.CLAIM)
 
 # %% [markdown]
-# <!-- table: The inequalities that decide [the verdict](index.md), over 5 seeds. Weights are those of
-# the first layer. Without random weights the seed decides only the order of the data. -->
+# <!-- table: The inequalities that decide [the verdict](index.md), over 5 seeds. Weights are those
+# of the first layer. Without random weights the seed decides only the order of the data. -->
 #
 # ## What it does not show
 #

@@ -40,9 +40,9 @@ plotting.shared_legend(list(axes.values()))
 #
 # The input is the digits in 32 directions, the ones in which they vary most. It is *whitened*: each
 # direction is scaled to variance one. Each network of width 32 learns the best linear map from this
-# input to the ten classes, by gradient descent on all images. The map counts as learned when 95 % of
-# its square is learned. Each network trains at seven learning rates, all divided by its depth, and
-# the rate that needs the fewest steps counts. Here each seed has its own best rate.
+# input to the ten classes, by gradient descent on all images. The map counts as learned when 95 %
+# of its square is learned. Each network trains at seven learning rates, all divided by its depth,
+# and the rate that needs the fewest steps counts. Here each seed has its own best rate.
 #
 # The *Jacobian* of a network is the matrix of the derivatives of its outputs by its inputs. Its
 # *spread* is $\log_{10}$ of its largest singular value divided by its median one. A spread of 6

@@ -3,9 +3,9 @@
 #
 # **From delta-orthogonal kernels, a tanh network of 100 convolutions reads more than half of the
 # held-out digits after 100 steps. From Gaussian kernels, and from orthogonal kernels without the
-# delta, it is still at chance. Fully connected networks of 200 layers begin to learn from orthogonal
-# matrices in 90 steps. From Gaussian matrices they do not. The verdict is *holds*, for these
-# depths.**
+# delta, it is still at chance. Fully connected networks of 200 layers begin to learn from
+# orthogonal matrices in 90 steps. From Gaussian matrices they do not. The verdict is *holds*, for
+# these depths.**
 #
 # The networks have no skip connections and no normalization. The paper trains up to 10,000 layers.
 
@@ -48,8 +48,8 @@ plotting.shared_legend(axes)
 # keeps all lengths, except for the part that the tanh removes. The *flattened* orthogonal kernel is
 # drawn differently: its entries are written into a matrix of 8 rows and 72 columns, and that matrix
 # is orthogonal. Such a kernel, like a Gaussian one, keeps lengths only on average. In 100 layers
-# most directions fade and a few grow. The zero padding at the border removes some of the signal too.
-# [The guide](../advanced/delta-orthogonal.md) derives it and draws the singular values.
+# most directions fade and a few grow. The zero padding at the border removes some of the signal
+# too. [The guide](../advanced/delta-orthogonal.md) derives it and draws the singular values.
 #
 # ## What we measured
 #
@@ -58,8 +58,8 @@ plotting.shared_legend(axes)
 table(xiao_2018.CLAIM)
 
 # %% [markdown]
-# <!-- table: The inequalities that decide [the verdict](index.md), over 5 seeds: loss of the last 20
-# steps (convolutions) or 30 steps (fully connected), and held-out accuracy. -->
+# <!-- table: The inequalities that decide [the verdict](index.md), over 5 seeds: loss of the last
+# 20 steps (convolutions) or 30 steps (fully connected), and held-out accuracy. -->
 #
 # ## What it does not show
 #

@@ -34,6 +34,13 @@ COLORS: dict[str, str] = {
     "Gaussian, 1/n": "#289bcd",
     "U(±1/√n)": "#7d7382",
     "Xavier, gain 4": "#a5911e",
+    "identity": "#9b6e5a",
+    "orthogonal": "#a56efa",
+    "Gaussian": "#289bcd",
+    "identity, ReLU": "#9b6e5a",
+    "Gaussian, ReLU": "#289bcd",
+    "identity, tanh": "#d269be",
+    "Gaussian, tanh": "#6e9b6e",
 }
 MARKERS = dict(zip(dict.fromkeys(COLORS.values()), "Xso^vPD*<", strict=True))
 

@@ -257,7 +257,7 @@ def _result(check: Check, rows: Rows, seeds: int) -> CheckResult:
 
 
 def inequality(check: Check) -> str:
-    """Return the inequality, '< 1', to three digits, with spaces and signs at which no table breaks a line."""
+    """Return the inequality, '< 1', with three digits, and spaces and signs that do not break."""
     return f"{check.relation}\u00a0{check.bound:.3g}".replace("-", "\u2212")
 
 

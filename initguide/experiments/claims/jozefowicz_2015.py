@@ -123,9 +123,9 @@ CLAIM = Claim(
     "best of six learning rates; mean loss of all steps.",
     run=run,
     checks=(
-        Check("Bias 1 minus bias 0: loss", lead("forget bias 1", "forget bias 0"), "<", 0),
-        Check("Bias 2 minus bias 0: loss", lead("forget bias 2", "forget bias 0"), "<", 0),
-        Check("Chrono minus bias 0: loss", lead(CHRONO, "forget bias 0"), "<", 0),
+        Check("Loss, bias 1 minus bias 0", lead("forget bias 1", "forget bias 0"), "<", 0),
+        Check("Loss, bias 2 minus bias 0", lead("forget bias 2", "forget bias 0"), "<", 0),
+        Check("Loss, chrono minus bias 0", lead(CHRONO, "forget bias 0"), "<", 0),
     ),
     page="examples/jozefowicz-2015.py",
 )
