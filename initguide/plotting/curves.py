@@ -213,11 +213,15 @@ def rates(
     ax = draw_lines(capped, "lr", "loss", by, ax, log=True)
     ax.set_xscale("log")
     best = {str(row.get(by, "")): row["lr"] for row in capped if row.get("best")}
+    chosen = list(best.values())
     for line in list(ax.lines):
-        x, y = np.asarray(line.get_xdata()), np.asarray(line.get_ydata())
-        at = x == best.get(str(line.get_label()), np.nan)
-        ring = {"marker": "o", "markersize": 13, "markerfacecolor": "none", "markeredgewidth": 2}
-        ax.plot(x[at], y[at], linestyle="none", color=line.get_color(), label="_", zorder=6, **ring)
+        x, y, name = np.asarray(line.get_xdata()), np.asarray(line.get_ydata()), line.get_label()
+        at = x == best.get(str(name), np.nan)
+        # Rings at one rate have different sizes, so that none hides another.
+        earlier = chosen[: list(best).index(name)].count(best[name]) if name in best else 0
+        ring = {"markersize": 13 + 6 * earlier, "markerfacecolor": "none", "markeredgewidth": 2}
+        color = line.get_color()
+        ax.plot(x[at], y[at], "o", color=color, label="_", zorder=6, **ring)
     _draw_chance(ax, chance)
     if any(row["loss"] == ceiling for row in capped):
         _label_beside(ax, ceiling, f"≥ {ceiling:g}")

@@ -88,9 +88,9 @@ def log_ticks(ax: Axes) -> None:
     low, high = ax.get_ylim()
     decades = math.log10(high / low)
     ax.yaxis.set_minor_locator(NullLocator())
-    ax.yaxis.set_major_locator(
-        LogLocator(subs=(1.0, 2.0, 5.0) if decades < 1.5 else (1.0,), numticks=7)
-    )
+    few, more = (1.0,), (1.0, 2.0, 5.0)
+    subs = (*more, 1.5, 3.0, 7.0) if decades < 0.8 else more if decades < 2.2 else few
+    ax.yaxis.set_major_locator(LogLocator(subs=subs, numticks=7))
     if decades < 5:
         ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
