@@ -124,9 +124,9 @@ CLAIM = Claim(
     "the best of six learning rates; mean loss of all steps.",
     run=run,
     checks=(
-        Check("Δ 0.001 to 0.1 minus Δ 0.1 to 10: loss", lead(MAMBA, LARGE), "<", 0),
+        Check("Loss, Δ 0.001 to 0.1 minus Δ 0.1 to 10", lead(MAMBA, LARGE), "<", 0),
         Check(
-            "Δ 0.001 to 0.1 minus Δ 0.00001 to 0.001: loss",
+            "Loss, Δ 0.001 to 0.1 minus Δ 0.00001 to 0.001",
             lead(MAMBA, SMALL),
             "<",
             0,
