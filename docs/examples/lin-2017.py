@@ -24,9 +24,9 @@ axes[1].set_ylabel("held-out AUC")
 plotting.shared_legend(axes)
 
 # %% [markdown]
-# <!-- figure: Loss and AUC on held-out data with 1 % positives. From zero bias the AUC stays
-# near one half for the first steps and catches up later; on one seed it falls at first. Lines and bands: geometric mean (loss) or mean (AUC), and range over 5 seeds.
-# -->
+# <!-- figure: Loss and AUC on held-out data with 1 % positives. From zero bias the AUC stays near
+# one half for the first steps and catches up later; on one seed it falls at first. Lines and bands:
+# geometric mean (loss) or mean (AUC), and range over 5 seeds. -->
 #
 # The *AUC* is the probability that a positive gets a higher score than a negative. Guessing gives
 # one half on average. An untrained network is not exactly there: its scores depend a little on the
