@@ -72,8 +72,18 @@ def test_rates_count_a_diverged_run_and_ring_the_best(lost):
     # The mean is geometric, and a lost run counts as the ceiling.
     assert line.get_ydata() == pytest.approx([2, 1, 3])
     assert (list(ring.get_xdata()), list(ring.get_ydata())) == ([0.1], [1.0])
-    assert {text.get_text() for text in ax.texts} >= {"chance", "≥ 10"}
+    assert {text.get_text() for text in ax.texts} >= {"chance", "≥ 9"}
     assert ax.get_xscale() == ax.get_yscale() == "log"
+
+
+def test_rings_at_one_rate_do_not_hide_each_other():
+    rows = [
+        {"initialization": name, "lr": lr, "loss": 1.0, "best": lr == best}
+        for name, best in (("He", 0.1), ("Xavier", 1.0), ("LeCun", 0.1))
+        for lr in (0.1, 1.0)
+    ]
+    rings = [line for line in plotting.rates(rows).lines if line.get_linestyle() == "None"]
+    assert [ring.get_markersize() for ring in rings] == [13, 13, 19]
 
 
 def test_curves_draw_the_mean():
