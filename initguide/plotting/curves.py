@@ -215,8 +215,9 @@ def rates(
     best = {str(row.get(by, "")): row["lr"] for row in capped if row.get("best")}
     chosen = list(best.values())
     for line in list(ax.lines):
-        x, y, name = np.asarray(line.get_xdata()), np.asarray(line.get_ydata()), line.get_label()
-        at = x == best.get(str(name), np.nan)
+        x, y = np.asarray(line.get_xdata()), np.asarray(line.get_ydata())
+        name = str(line.get_label())
+        at = x == best.get(name, np.nan)
         # Rings at one rate have different sizes, so that none hides another.
         earlier = chosen[: list(best).index(name)].count(best[name]) if name in best else 0
         ring = {"markersize": 13 + 6 * earlier, "markerfacecolor": "none", "markeredgewidth": 2}
