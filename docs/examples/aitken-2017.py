@@ -63,8 +63,8 @@ for row in rows:
 table(aitken_2017.CLAIM)
 
 # %% [markdown]
-# <!-- table: The inequalities that decide [the verdict](index.md), over 5 seeds. The last row
-# belongs to the addition in brackets. -->
+# <!-- table: The inequalities that decide [the verdict](index.md), over 5 seeds. The last row is
+# our addition to the claim. -->
 #
 # ## What it does not show
 #

@@ -50,7 +50,7 @@ table(glorot_2010.CLAIM)
 # %% [markdown]
 # <!-- table: Differences between two starts, over 5 seeds: of the share of the rms that is left
 # after four layers, before training, and of the mean loss of the last 20 steps. The row marked
-# *against* speaks against the claim. -->
+# *against* speaks against [the claim](index.md). -->
 #
 # The paper found the sigmoid unsuited for deep networks with random weights. The last row shows
 # random weights from which such a network learns.

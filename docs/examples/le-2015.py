@@ -46,7 +46,7 @@ table(le_2015.CLAIM)
 # %% [markdown]
 # <!-- table: Square error (adding) and cross-entropy (copying): the mean of the last tenth of the
 # steps, over 5 seeds. Chance is the square error of guessing, 1/6. A network counts as having
-# learned if its loss is below 95 % of it. The last row belongs to the addition in brackets. -->
+# learned if its loss is below 95 % of it. The last row is our addition to the claim. -->
 #
 # We also ran this once with other seeds, and once with twice as many steps. All inequalities held
 # on every seed.

@@ -43,7 +43,7 @@ table(lin_2017.CLAIM)
 
 # %% [markdown]
 # <!-- table: The inequalities that decide [the verdict](index.md): held-out loss and AUC over 5
-# seeds. Rows marked *against* speak against the claim. -->
+# seeds. Rows marked *against* speak against [the claim](index.md). -->
 #
 # ## Why the bias matters
 #

@@ -43,7 +43,8 @@ table(mishkin_2016.CLAIM)
 # %% [markdown]
 # <!-- table: The inequalities that decide [the verdict](index.md), over 5 seeds. *Learned* is 1 if
 # the accuracy is above one half. The loss is that of the last 10 steps. The row marked *against*
-# speaks against the claim. The two rows about softplus belong to the addition in brackets. -->
+# speaks against [the claim](index.md). The two rows about softplus are our addition to the claim.
+# -->
 #
 # ## The four networks
 #

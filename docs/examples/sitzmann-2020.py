@@ -47,8 +47,8 @@ table(sitzmann_2020.CLAIM)
 # %% [markdown]
 # <!-- table: The inequalities that decide [the verdict](index.md), over 5 seeds: peak
 # signal-to-noise ratios after 200 steps, and the std of the argument of the last hidden sine before
-# training. Rows marked *against* speak against the claim: PyTorch's default represents the given
-# pixels better. -->
+# training. Rows marked *against* speak against [the claim](index.md): PyTorch's default represents
+# the given pixels better. -->
 #
 # ## Why the argument of the sine needs a scale
 #

@@ -42,8 +42,8 @@ table(xiong_2020.CLAIM)
 # %% [markdown]
 # <!-- table: Mean loss of the last 15 steps, over 5 seeds. Chance is the loss of guessing, log 15.
 # A network counts as having learned if its loss is below 95 % of it. The row marked *against*
-# speaks against the claim, and the row marked *no* does not show it: both are about the claim that
-# post-LN needs warm-up. -->
+# speaks against [the claim](index.md), and the row marked *no* does not show it: both are about the
+# claim that post-LN needs warm-up. -->
 #
 # We also ran this once with twice as many steps, and all inequalities came out the same. And we ran
 # it once with other seeds. On all of them DeepNorm ended lower than post-LN, and post-LN learned

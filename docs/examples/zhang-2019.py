@@ -86,8 +86,8 @@ table(zhang_2019.CLAIM)
 
 # %% [markdown]
 # <!-- table: The inequalities that decide [the verdict](index.md), over 5 seeds: mean loss of the
-# last 20 steps, and whether the run diverged (1: yes). The last three rows belong to the addition
-# in brackets. -->
+# last 20 steps, and whether the run diverged (1: yes). The last three rows are our addition to the
+# claim. -->
 #
 # ## What it does not show
 #

@@ -142,10 +142,12 @@ def _claim(claim: "Claim", page: str) -> list[str]:
     said = verdict(results)
     details = "<br>".join((f"*{claim.setup}*", *map(_result, results)))
     first = f"{results[0].check.quantity}: {_number(results[0].mean)}"
+    # A bar would end the table's cell.
+    fold = f'<details class="code"><summary>{first}</summary>{details}</details>'
     return [
         f"{_cite(PAPERS[claim.paper], page)}: {claim.headline}",
         f"[**{said}**]({_link(claim.page, page)}){{ .{said.replace(' ', '-')} }}",
-        f'<details class="code"><summary>{first}</summary>{details}</details>',
+        fold.replace("|", "\\|"),
     ]
 
 
