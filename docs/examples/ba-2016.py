@@ -48,8 +48,9 @@ _ = plt.colorbar(image, ax=axes, label="held-out accuracy", shrink=0.6)
 #
 # ## What we measured
 #
-# We count from how many of the seven scales a network learns. The power $p$ is the slope of a line:
-# it says that the best rate grows like $\text{std}^p$. Theory predicts 2.
+# We count from how many of the seven scales a network learns. The power $p$ is the slope of the
+# best rate over the std, both as logarithms: the best rate grows like $\text{std}^p$. Theory
+# predicts $p = 2$.
 
 # %%
 table(ba_2016.CLAIM)
@@ -75,7 +76,7 @@ table(ba_2016.CLAIM)
 # larger:
 
 
-# %%
+# %% The code
 def slopes(scale):
     """Return the loss, and its gradient's norm for the weights of each layer."""
     model = ba_2016.network((64, 32, 32, 32, 10), scale, layer_norm=True, seed=0)

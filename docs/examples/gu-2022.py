@@ -7,10 +7,9 @@
 # with Δ between 0.00001 and 0.001, which the claim calls too small, it learns even a little faster.
 # So the verdict is *holds in part*.**
 #
-# A *state space model* is a recurrent network whose state decays by a fixed factor per step. The
-# step size Δ sets this factor. S4 and Mamba are language models of this kind, and both draw Δ
-# between 0.001 and 0.1. A memory of 400 steps asks for Δ near 1/400 = 0.0025, which lies in this
-# range.
+# A *state space model* is a recurrent network whose state decays in each step. The step size Δ sets
+# how fast. S4 and Mamba are sequence models of this kind, and both draw Δ between 0.001 and 0.1. A
+# memory of 400 steps asks for Δ near 1/400 = 0.0025, which is in this range.
 
 # %% The code that draws this figure
 import numpy as np

@@ -121,8 +121,9 @@ def summary(values):
 # %%
 smallest, largest = np.finfo(np.float32).tiny, np.finfo(np.float32).max
 for name, predicted in theory.items():
-    outside = np.flatnonzero((predicted.rms < smallest) | (predicted.rms > largest))
-    where = f"layer {outside[0] + 1}" if len(outside) else f"not in {DEPTH} layers"
+    rms = predicted.rms
+    outside = np.flatnonzero((rms < smallest) | (rms > largest))
+    where = f"layer {outside[0] + 1}" if len(outside) else "in no layer"
     print(f"{name}: {where}")
 
 # %% [markdown]
@@ -155,7 +156,8 @@ ax.legend()
 
 # %%
 for layer in (1, 10, 20, DEPTH):
-    shares = [row["std"] / row["rms"] for row in default if row["layer"] == layer]
+    here = [row for row in default if row["layer"] == layer]
+    shares = [row["std"] / row["rms"] for row in here]
     print(f"layer {layer:2}: std/rms {np.median(shares):.1e}")
 
 # %% [markdown]

@@ -2,9 +2,9 @@
 # # Three-layer histograms
 #
 # Three layers are enough to see the effect of an initialization. From the first hidden layer to the
-# second, the std of the activations grows or shrinks, except with He's initialization. After 20
-# layers, the activations and the gradients are about as large as in the first layer with He's
-# initialization only.
+# second, the std of the activations grows or shrinks, except with He's initialization. Over 20
+# layers, only He's initialization keeps the activations and the gradients about as large as in one
+# layer.
 
 # %% The code that draws this figure
 import numpy as np
@@ -42,9 +42,9 @@ plotting.histograms(small, layers=(1, 2, 3))
 # $\sqrt2$. With the other three it changes more.
 #
 # The third layer is the output. It has no ReLU, so its values have both signs, and its std cannot
-# be compared with that of the other two. For example, a layer keeps half of the mean square in the
-# ReLU, and the output layer keeps all of it. So with Xavier's initialization the std of the output
-# is about that of the first layer, although the std of the second layer is smaller.
+# be compared with that of the other two: a ReLU removes half of the mean square. So with Xavier's
+# initialization the std of the output is about that of the first layer, although the second layer
+# has a smaller one.
 #
 # This is the std of the second layer over five seeds:
 

@@ -31,8 +31,8 @@ plotting.shared_legend(axes)
 
 # %% [markdown]
 # <!-- figure: Training loss of plain tanh networks. In the upper panel the line of the Gaussian
-# kernels lies below that of the orthogonal kernels: both stay at chance. Lines and bands: mean and
-# range over 5 seeds. -->
+# kernels is hidden under that of the orthogonal kernels: both stay at chance. Lines and bands: mean
+# and range over 5 seeds. -->
 #
 # ## The two networks
 #

@@ -78,7 +78,7 @@ table(yang_2021.CLAIM)
 # - That muP ends lower. In this experiment its least losses are a little lower on average, but the
 #   ranges over seeds overlap. These are the least losses of 256 units over the seven rates:
 
-# %%
+# %% The code
 for name in ("standard", "muP"):
     losses = {}
     for row in rows:

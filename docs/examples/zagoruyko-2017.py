@@ -37,7 +37,8 @@ table(zagoruyko_2017.CLAIM)
 # From He's start the loss at the chosen rate is this share of the loss of guessing:
 
 # %%
-losses = [row["loss"] for row in rows if row["best"] and row["initialization"] == "He"]
+best = [row for row in rows if row["best"]]
+losses = [row["loss"] for row in best if row["initialization"] == "He"]
 print(f"{np.mean(losses) / np.log(10):.0%}")
 
 # %% [markdown]

@@ -50,9 +50,10 @@ table(zhou_2022.CLAIM)
 
 # %%
 print(f"random: {random:.2f}")
+best = [row for row in rows if row["best"]]
 for name in zhou_2022.GAMMAS:
-    some = [row for row in rows if row["best"] and row["initialization"] == name]
-    print(f"{name}: {sum(row['alignment'] for row in some) / len(some):.2f}")
+    some = [row["alignment"] for row in best if row["initialization"] == name]
+    print(f"{name}: {sum(some) / len(some):.2f}")
 
 # %% [markdown]
 # We also ran this once with other seeds, once with twice as many rates, and once with twice as many
