@@ -53,7 +53,7 @@ table(sitzmann_2020.CLAIM)
 # ## Why the argument of the sine needs a scale
 #
 # Each sine multiplies its argument by 30, so the weights must be divided by 30:
-# $w \sim \mathcal{U}(\pm\sqrt{6/n} / 30)$. Then the argument has a variance near 1 in each layer,
+# $w \sim \mathcal{U}(\pm\sqrt{6/n} / 30)$. Then the argument has a std near 1 in each layer,
 # which is small compared with the period of the sine, $2\pi \approx 6.3$. With PyTorch's
 # $\mathcal{U}(\pm 1/\sqrt n)$ the argument has a std of about 12, so it covers several periods.
 # Then neighbouring pixels get unrelated values.

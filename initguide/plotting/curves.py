@@ -213,16 +213,18 @@ def rates(
     ax = draw_lines(capped, "lr", "loss", by, ax, log=True)
     ax.set_xscale("log")
     best = {str(row.get(by, "")): row["lr"] for row in capped if row.get("best")}
-    chosen = list(best.values())
+    rings: list[tuple[float, float]] = []
     for line in list(ax.lines):
         x, y = np.asarray(line.get_xdata()), np.asarray(line.get_ydata())
-        name = str(line.get_label())
-        at = x == best.get(name, np.nan)
-        # Rings at one rate have different sizes, so that none hides another.
-        earlier = chosen[: list(best).index(name)].count(best[name]) if name in best else 0
-        ring = {"markersize": 13 + 6 * earlier, "markerfacecolor": "none", "markeredgewidth": 2}
-        color = line.get_color()
-        ax.plot(x[at], y[at], "o", color=color, label="_", zorder=6, **ring)
+        colour = line.get_color()
+        for lr, loss in zip(x, y, strict=True):
+            if lr != best.get(str(line.get_label())):
+                continue
+            # A ring near another one is larger, so that none hides the other.
+            near = sum(lr == other and 0.8 < loss / least < 1.25 for other, least in rings)
+            ring = {"markersize": 13 + 6 * near, "markerfacecolor": "none", "markeredgewidth": 2}
+            ax.plot([lr], [loss], "o", color=colour, label="_", zorder=6, **ring)
+            rings.append((lr, loss))
     _draw_chance(ax, chance)
     if any(row["loss"] == ceiling for row in capped):
         _label_beside(ax, ceiling, f"≥ {ceiling:g}")
