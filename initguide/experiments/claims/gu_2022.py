@@ -120,7 +120,7 @@ CLAIM = Claim(
     paper="gu2022",
     headline="A state space model learns a long memory if its step sizes Δ start near one over the "
     "length of the memory.",
-    setup="The first sign of 400 noisy steps; 16 channels, 100 steps of Adam, each range of Δ at "
+    setup="The sign of the first of 400 numbers; 16 channels, 100 steps of Adam, each range of Δ at "
     "the best of six learning rates; mean loss of all steps.",
     run=run,
     checks=(
