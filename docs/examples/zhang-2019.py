@@ -1,5 +1,5 @@
 # %% [markdown]
-# # Zhang 2019: residual without normalization
+# # Zhang 2019: Fixup, no normalization
 #
 # **At learning rate 0.1, a residual network of 50 blocks without normalization trains from Fixup's
 # start on every seed. From four other starts it diverges on every seed. At rate 0.01 three of these
