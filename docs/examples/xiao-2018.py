@@ -2,8 +2,8 @@
 # # Xiao 2018: 100 plain convolutions
 #
 # **From delta-orthogonal kernels, a tanh network of 100 convolutions reads more than half of the
-# held-out digits after 100 steps. From Gaussian or flattened orthogonal kernels it is still at
-# chance. Fully connected networks of 200 layers begin to learn from orthogonal matrices. From
+# held-out digits after 80 steps. From Gaussian or flattened orthogonal kernels it is still at
+# chance. Fully connected networks of 120 layers begin to learn from orthogonal matrices. From
 # Gaussian matrices they do not, in the same number of steps.**
 #
 # The networks have no skip connections and no normalization. The paper trains up to 10,000 layers.
@@ -15,9 +15,9 @@ import numpy as np
 from initguide import plotting
 from initguide.experiments.claims import table, xiao_2018
 
-rows = xiao_2018.run(seeds=range(5), depth=100, channels=8, steps=100)
+rows = xiao_2018.run(seeds=range(5), depth=100, channels=8, steps=80)
 _, axes = plt.subplots(2, 1, figsize=(6.8, 6.4), sharey=True)
-titles = {"convolutions": "100 convolutions", "fully connected": "200 fully connected layers"}
+titles = {"convolutions": "100 convolutions", "fully connected": "120 fully connected layers"}
 for ax, (network, title) in zip(axes, titles.items(), strict=True):
     some = [row for row in rows if row["network"] == network]
     plotting.curves(some, log=False, chance=np.log(10), ax=ax, legend=False)
@@ -33,7 +33,7 @@ plotting.shared_legend(axes)
 # ## The two networks
 #
 # The upper network has 100 convolutions of 3×3 with 8 channels. The first has stride 2, so the maps
-# have 4×4 pixels. The lower network has 200 fully connected layers of 32 units. Both train by plain
+# have 4×4 pixels. The lower network has 120 fully connected layers of 20 units. Both train by plain
 # gradient descent at learning rate 0.01, on batches of 16 and 20 images. All gains are 1, and the
 # Gaussian weights have variance 1/fan_in.
 #
@@ -60,7 +60,7 @@ table(xiao_2018.CLAIM)
 #
 # - The depths of the paper. This network has 100 layers of 8 channels.
 # - That depth is useful. We did not train a shallower network.
-# - That Gaussian kernels cannot learn. We saw one learning rate and 100 steps.
+# - That Gaussian kernels cannot learn. We saw one learning rate and 80 steps.
 #
 # More: [Delta-orthogonal](../advanced/delta-orthogonal.md),
 # [Orthogonal](../guide/methods/orthogonal.md).
