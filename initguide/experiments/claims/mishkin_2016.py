@@ -82,9 +82,7 @@ def _train(setting: Setting, seeds: Sequence[int]) -> Rows:
     runs = grid(initialization=setting.starts, seed=seeds)
     orders = [run["seed"] for run in runs]
     models = [_network(setting, run["initialization"], run["seed"], data) for run in runs]
-    curves = fit_all(
-        models, data, lr=setting.lr, steps=setting.steps, batch=16, seeds=orders
-    )
+    curves = fit_all(models, data, lr=setting.lr, steps=setting.steps, batch=16, seeds=orders)
     return join(
         runs,
         (
