@@ -36,8 +36,9 @@ table(meng_2024.CLAIM)
 #
 # We also ran this once with other seeds. At the best rates PiSSA ended lower than LoRA's start on
 # most of them, and lower than the random directions on half of them. So we claim no difference
-# between these two. The lead over LoRA's start is not safe: with twice as many steps
-# it was smaller, and with batches of 32 and fewer steps it held on about half of the seeds.
+# between these two. The lead over LoRA's start is not safe. With twice as many rates
+# it held on every seed. With twice as many steps it was smaller and failed on one of these five
+# seeds, and with batches of 32 and fewer steps it held on about half of other seeds.
 #
 # ## The task
 #
