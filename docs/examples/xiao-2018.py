@@ -54,6 +54,7 @@ plotting.shared_legend(axes)
 # ## What we measured
 #
 # All starts of a network share one learning rate.
+
 # %%
 table(xiao_2018.CLAIM)
 
