@@ -1,7 +1,7 @@
 """A paper's claim: an experiment, and inequalities that decide whether the claim holds here."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import sub
 from statistics import fmean
 from typing import Literal, NamedTuple
@@ -163,6 +163,29 @@ def best_rate(name: str, /, **where: object) -> Values:
         return [
             lowest_point([(row["lr"], row["loss"]) for row in runs])
             for runs in group_by_seed(select(rows, initialization=name, **where))
+        ]
+
+    return values
+
+
+def transferred(name: str, known: Mapping[str, object], other: Mapping[str, object]) -> Values:
+    """Return a function that gives each seed's loss of one network at the best rate of another.
+
+    Args:
+        name: The initialization.
+        known: The network whose rate of the least loss is taken, such as `{"depth": 2}`.
+        other: The network whose loss at that rate is given.
+    """
+
+    def values(rows: Rows) -> list[float]:
+        first, second = (
+            group_by_seed(select(rows, initialization=name, **where)) for where in (known, other)
+        )
+        rates = [min(runs, key=lambda row: row["loss"])["lr"] for runs in first]
+        return [
+            row["loss"]
+            for runs, rate in zip(second, rates, strict=True)
+            for row in select(runs, lr=rate)
         ]
 
     return values
