@@ -253,6 +253,14 @@ _ALL = (
         "https://doi.org/10.1214/aop/1176990746",
     ),
     Paper(
+        "meng2024",
+        "F. Meng, Z. Wang, M. Zhang",
+        2024,
+        "PiSSA: Principal Singular Values and Singular Vectors Adaptation of Large Language Models",
+        "NeurIPS",
+        "https://arxiv.org/abs/2404.02948",
+    ),
+    Paper(
         "mezzadri2007",
         "F. Mezzadri",
         2007,

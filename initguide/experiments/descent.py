@@ -26,13 +26,15 @@ def descend(
     *,
     lr: Sequence[float] | Mapping[str, Sequence[float]],
     betas: tuple[float, float] | None = None,
+    muon: float | None = None,
     warmup: Sequence[int] | None = None,
 ) -> Tensor:
     r"""Train models of one structure in place, all at once, each on its own batches.
 
     $$\theta \leftarrow \theta - \eta\, \nabla_\theta\, \ell(\theta)$$
 
-    With `betas` the steps are those of Adam, with the same $\eta$ and $\varepsilon = 10^{-8}$.
+    With `betas` the steps are those of Adam, with the same $\eta$ and $\varepsilon = 10^{-8}$. With
+    `muon` a step moves each matrix by $\eta$ times a matrix whose singular values are about one.
 
     Args:
         models: Networks that differ only in the values of their parameters.
@@ -41,6 +43,7 @@ def descend(
         loss: A function of the outputs of one model and of the rest of its batch.
         lr: The learning rate of each model, or a mapping from each parameter's name to its rates.
         betas: The decay rates of Adam; None is plain gradient descent.
+        muon: The decay rate of Muon's running mean; a bias counts as a matrix of one column.
         warmup: For each model, the number of steps in which its rates grow linearly to their final
             values; None starts with the final values.
 
@@ -48,8 +51,11 @@ def descend(
         The losses before each step, shape `(steps, models)`; inf or nan for a run that diverges.
 
     Raises:
-        ValueError: There is not one learning rate for each model, or for each of its parameters.
+        ValueError: There is not one learning rate for each model, or for each of its parameters, or
+            both `betas` and `muon` are given.
     """
+    if betas is not None and muon is not None:
+        raise ValueError(f"betas and muon exclude each other; got {betas} and {muon}")
     names = [name for name, _ in models[0].named_parameters()]
     lrs = lr if isinstance(lr, Mapping) else dict.fromkeys(names, lr)
     if set(lrs) != set(names):
@@ -85,6 +91,8 @@ def descend(
                 change = gradients[name]
                 if betas is not None:
                     change = adam_direction(change, *moments[name], betas, step)
+                if muon is not None:
+                    change = muon_direction(change, moments[name][0], muon)
                 rate = rates[name]
                 if warmup is not None:
                     rate = rate * (step / warmup_steps).clamp(max=1).view_as(rate)
@@ -103,3 +111,20 @@ def adam_direction(
     second.lerp_(gradient.square(), 1 - betas[1])
     scale = (second / (1 - betas[1] ** step)).sqrt_().add_(1e-8)
     return first / (1 - betas[0] ** step) / scale
+
+
+def muon_direction(gradient: Tensor, mean: Tensor, decay: float) -> Tensor:
+    """Return the running mean with singular values near one, and update that mean.
+
+    Muon's five steps of Newton and Schulz bring all but the smallest singular values to between
+    about 0.7 and 1.2, without a decomposition.
+    """
+    mean.lerp_(gradient, 1 - decay)
+    x = mean if mean.dim() == 3 else mean[..., None]
+    tall = x.shape[1] > x.shape[2]
+    x = x.mT if tall else x
+    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    for _ in range(5):
+        gram = x @ x.mT
+        x = 3.4445 * x + (2.0315 * gram @ gram - 4.775 * gram) @ x
+    return (x.mT if tall else x).reshape(mean.shape)

@@ -16,14 +16,17 @@ Parameters = dict[str, Tensor]
 Batch = tuple[Tensor, Tensor]
 
 
-def rnn(parameters: Mapping[str, Tensor], x: Tensor, f: Callable[[Tensor], Tensor]) -> Tensor:
-    """Return the states of plain recurrent networks, shape `(steps, n, batch, hidden)`.
+def rnn(
+    parameters: Mapping[str, Tensor], x: Tensor, f: Callable[[Tensor], Tensor], last: int
+) -> Tensor:
+    """Return the last states of plain recurrent networks, shape `(last, n, batch, hidden)`.
 
     Args:
         parameters: `weight_ih` of shape `(n, hidden, inputs)`, `weight_hh` `(n, hidden, hidden)`
             and `bias` `(n, 1, hidden)`.
         x: Inputs of shape `(n, batch, steps, inputs)`.
         f: The nonlinearity.
+        last: The number of states to return.
     """
     projected, recurrent = _project(parameters, x)
     h = torch.zeros_like(projected[0])
@@ -31,7 +34,7 @@ def rnn(parameters: Mapping[str, Tensor], x: Tensor, f: Callable[[Tensor], Tenso
     for u in projected:
         h = f(torch.baddbmm(u, h, recurrent))
         states.append(h)
-    return torch.stack(states)
+    return torch.stack(states[-last:])
 
 
 def lstm(parameters: Mapping[str, Tensor], x: Tensor) -> Tensor:
@@ -57,9 +60,10 @@ def lstm(parameters: Mapping[str, Tensor], x: Tensor) -> Tensor:
 def _project(parameters: Mapping[str, Tensor], x: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
     """Return W_ih x + b for each step, and the recurrent matrices transposed."""
     n, batch, steps, _ = x.shape
-    projected = torch.baddbmm(parameters["bias"], x.flatten(1, 2), parameters["weight_ih"].mT)
-    projected = projected.view(n, batch, steps, -1).transpose(1, 2).transpose(0, 1)
-    return projected.unbind(), parameters["weight_hh"].mT
+    # With the steps before the batch, the inputs of one step lie close together in memory.
+    rows = x.transpose(1, 2).flatten(1, 2)
+    projected = torch.baddbmm(parameters["bias"], rows, parameters["weight_ih"].mT)
+    return projected.view(n, steps, batch, -1).unbind(1), parameters["weight_hh"].mT
 
 
 def readout(parameters: Mapping[str, Tensor], h: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""A small decoder-only Transformer with normalization in one of three places."""
+"""A small decoder-only Transformer with normalization in one of three places, or without it."""
 
 import math
 
@@ -11,7 +11,11 @@ from initguide.methods.lecun import lecun_normal_
 from initguide.methods.normal import normal_
 from initguide.methods.xavier import xavier_normal_
 
-STYLES = ("post-LN", "pre-LN", "DeepNorm")
+STYLES = ("post-LN", "pre-LN", "DeepNorm", "no LN", "T-Fixup")
+
+
+def _norm(width: int, style: str) -> nn.Module:
+    return nn.Identity() if style in ("no LN", "T-Fixup") else nn.LayerNorm(width)
 
 
 def _linear(fan_in: int, fan_out: int, *, bias: bool = False) -> nn.Linear:
@@ -23,7 +27,7 @@ class TransformerBlock(nn.Module):
 
     A branch $f$ of post-LN and DeepNorm gives $\operatorname{LN}(\alpha h + f(h))$. Post-LN has
     $\alpha = 1$, and DeepNorm has $\alpha = (2N)^{1/4}$. A branch of pre-LN gives
-    $h + f(\operatorname{LN}(h))$.
+    $h + f(\operatorname{LN}(h))$. A branch of the styles without LayerNorm gives $h + f(h)$.
     """
 
     alpha: Tensor
@@ -34,7 +38,7 @@ class TransformerBlock(nn.Module):
         self.query, self.key, self.value, self.out = (_linear(width, width) for _ in range(4))
         self.up = _linear(width, 4 * width, bias=True)
         self.down = _linear(4 * width, width, bias=True)
-        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2))
+        self.norms = nn.ModuleList(_norm(width, style) for _ in range(2))
         self.heads = heads
         # As buffers they give all styles one structure, so that they can be trained at once.
         alpha = (2 * depth) ** 0.25 if style == "DeepNorm" else 1.0
@@ -80,7 +84,7 @@ class Transformer(nn.Module):
         self.blocks = nn.ModuleList(
             TransformerBlock(width, heads, depth, style) for _ in range(depth)
         )
-        self.norm = nn.LayerNorm(width)
+        self.norm = _norm(width, style)
         self.register_buffer("pre", torch.tensor(style == "pre-LN"))
         self.head = _linear(width, tokens, bias=True)
 
@@ -106,10 +110,12 @@ def transformer(
     r"""Return a Transformer whose weights Xavier's method has drawn.
 
     DeepNorm multiplies the weights of the values, of the output projection and of the ReLU layer by
-    $\beta = (8N)^{-1/4}$ (Wang et al., 2022).
+    $\beta = (8N)^{-1/4}$ (Wang et al., 2022). T-Fixup multiplies those of the values, of the output
+    projection and of both layers after it, and the embeddings, by $0.67\, N^{-1/4}$ (Huang et al.,
+    2020).
 
     Args:
-        style: `"post-LN"`, `"pre-LN"` or `"DeepNorm"`.
+        style: `"post-LN"`, `"pre-LN"` or `"DeepNorm"`; without LayerNorm `"no LN"` or `"T-Fixup"`.
         tokens: The size of the vocabulary.
         positions: The longest sequence.
         width: The size of the residual stream.
@@ -126,18 +132,20 @@ def transformer(
     model = Transformer(
         style, tokens=tokens, positions=positions, width=width, heads=heads, depth=depth
     )
+    factor = {"DeepNorm": (8 * depth) ** -0.25, "T-Fixup": 0.67 * depth**-0.25}.get(style, 1.0)
     # Token and position together have variance one.
     for embedding in (model.tokens.weight, model.positions):
         normal_(embedding, std=0.5**0.5, generator=generator)
+        if style == "T-Fixup":
+            embedding.mul_(factor)
     for block in model.blocks:
         assert isinstance(block, TransformerBlock)
         for layer in (block.query, block.key, block.value, block.out, block.up, block.down):
             xavier_normal_(layer.weight, generator=generator)
             if layer.bias is not None:
                 layer.bias.zero_()
-        if style == "DeepNorm":
-            for layer in (block.value, block.out, block.up, block.down):
-                layer.weight.mul_((8 * depth) ** -0.25)
+        for layer in (block.value, block.out, block.up, block.down):
+            layer.weight.mul_(factor)
     lecun_normal_(model.head.weight, generator=generator)
     model.head.bias.zero_()
     return model

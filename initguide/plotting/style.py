@@ -34,6 +34,13 @@ COLORS: dict[str, str] = {
     "Gaussian, 1/n": "#289bcd",
     "U(±1/√n)": "#7d7382",
     "Xavier, gain 4": "#a5911e",
+    "identity": "#9b6e5a",
+    "orthogonal": "#a56efa",
+    "Gaussian": "#289bcd",
+    "identity, ReLU": "#9b6e5a",
+    "Gaussian, ReLU": "#289bcd",
+    "identity, tanh": "#d269be",
+    "Gaussian, tanh": "#6e9b6e",
 }
 MARKERS = dict(zip(dict.fromkeys(COLORS.values()), "Xso^vPD*<", strict=True))
 
@@ -81,9 +88,9 @@ def log_ticks(ax: Axes) -> None:
     low, high = ax.get_ylim()
     decades = math.log10(high / low)
     ax.yaxis.set_minor_locator(NullLocator())
-    ax.yaxis.set_major_locator(
-        LogLocator(subs=(1.0, 2.0, 5.0) if decades < 1.5 else (1.0,), numticks=7)
-    )
+    few, more = (1.0,), (1.0, 2.0, 5.0)
+    subs = (*more, 1.5, 3.0, 7.0) if decades < 0.8 else more if decades < 2.2 else few
+    ax.yaxis.set_major_locator(LogLocator(subs=subs, numticks=7))
     if decades < 5:
         ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 

@@ -19,6 +19,7 @@ from initguide.experiments.claims import (
     evaluate,
     gu_2022,
     hayou_2024,
+    table,
     verdict,
     zhou_2022,
 )
@@ -60,6 +61,12 @@ class TestEvaluate:
         below, above = evaluate(claim_of(check("<", 10), check(">", 1.5)), range(3))
         assert below[1:] == pytest.approx((3, 1, 6, 7 / math.sqrt(7 / 3), True))
         assert above[1:] == pytest.approx((3, 1, 6, 1.5 / math.sqrt(7 / 3), False))
+
+    def test_the_table_says_which_rows_speak_against_the_headline(self):
+        checks = [check("<", 10), check("<", 1.234567), check("<", 10, supports=False)]
+        rows = table(claim_of(*checks, check(">", 10, supports=False)), range(3))
+        assert [row["holds"] for row in rows] == ["yes", "no", "against", "no"]
+        assert rows[1]["claim"] == "<\u00a01.23"
 
     def test_no_inequality_holds_for_nan(self):
         nan = Check("x", lambda rows: [math.nan] * 3, "<", 1)
@@ -318,15 +325,27 @@ def test_the_kernel_of_a_state_space_model_equals_its_recurrence():
 def test_lora_starts_from_the_frozen_network_and_trains_two_factors():
     base = mlp([64, 32, 10], generator=generator(0))
     x = torch.randn(5, 64, generator=generator(1))
-    for start, zero in ((hayou_2024.RANDOM_A, "b"), (hayou_2024.RANDOM_B, "a")):
+    for start, zero in (
+        (hayou_2024.RANDOM_A, {"b"}),
+        (hayou_2024.RANDOM_B, {"a"}),
+        (hayou_2024.PISSA, set()),
+        (hayou_2024.TURNED, set()),
+    ):
         model = hayou_2024._adapted(base, 4, start, seed=0)
         torch.testing.assert_close(model(x), base(x))
         names = {name for name, value in model[0].named_parameters() if (value == 0).all()}
-        assert names == {zero}
+        assert names == zero
+        if not zero:
+            product, weight = model[0].b @ model[0].a, base[0].weight
+            largest = torch.linalg.svdvals(weight)[:4]
+            torch.testing.assert_close(torch.linalg.svdvals(product)[:4], largest)
+            rest = torch.linalg.matrix_norm(model[0].weight, 2)
+            principal = start == hayou_2024.PISSA
+            assert (rest < largest[-1] * (1 + 1e-5)) == principal
         assert [name for name, _ in model[0].named_parameters()] == ["a", "b"]
         model[0].a.data.normal_(generator=generator(2))
         model[0].b.data.normal_(generator=generator(3))
-        weight = base[0].weight + model[0].b @ model[0].a
+        weight = model[0].weight + model[0].b @ model[0].a
         torch.testing.assert_close(model[0](x), F.linear(x, weight, base[0].bias))
 
 

@@ -78,6 +78,24 @@ def test_each_parameter_has_its_own_rate():
         torch.testing.assert_close(parameter, other - rates[name] * other.grad)
 
 
+def test_a_step_of_muon_has_singular_values_near_one():
+    x, y = torch.randn(1, 20, 4, generator=seeded()), torch.randint(5, (1, 20), generator=seeded(1))
+    model, before = (mlp((4, 8, 5), generator=seeded()) for _ in range(2))
+    descend([model], [(x, y)], F.cross_entropy, lr=[0.1], muon=0.9)
+    F.cross_entropy(before(x[0]), y[0]).backward()
+    for ours, start in zip(model.parameters(), before.parameters(), strict=True):
+        moved, gradient = (
+            (one if one.dim() == 2 else one[:, None]) for one in (start - ours, start.grad)
+        )
+        u, s, v = torch.linalg.svd(gradient, full_matrices=False)
+        values = u.T @ moved @ v.T / 0.1
+        large = s > 0.05 * s.norm()
+        assert ((values.diagonal()[large] > 0.6) & (values.diagonal()[large] < 1.3)).all()
+        torch.testing.assert_close(values, values.diagonal().diag(), rtol=0, atol=1e-4)
+    with pytest.raises(ValueError, match=r"betas and muon exclude each other; got .* and 0\.9"):
+        descend([model], [(x, y)], F.cross_entropy, lr=[0.1], betas=(0.9, 0.99), muon=0.9)
+
+
 def test_gradient_step_updates_once_and_returns_the_loss_before():
     x, y = torch.randn(20, 4, generator=seeded()), torch.randint(5, (20,), generator=seeded(1))
     model, twin = (mlp((4, 8, 5), generator=seeded()) for _ in range(2))

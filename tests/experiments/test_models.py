@@ -160,5 +160,22 @@ def test_deepnorm_scales_the_weights_of_its_paper():
         factor = 0.2973018 if name in ("value", "out", "up", "down") else 1
         ours, expected = getattr(deep, name).weight, getattr(plain, name).weight * factor
         torch.testing.assert_close(ours, expected)
-    with pytest.raises(ValueError, match="style must be one of post-LN, pre-LN, DeepNorm; got 'x'"):
+    with pytest.raises(ValueError, match=r"style must be one of post-LN, pre-LN, .*; got 'x'"):
         transformer("x")
+
+
+def test_t_fixup_scales_the_weights_of_its_paper_and_has_no_norm():
+    """With 16 blocks the factor is 0.67 / 2."""
+    plain, fixed = (transformer(s, depth=16, generator=seeded()) for s in ("no LN", "T-Fixup"))
+    assert not any(isinstance(module, nn.LayerNorm) for module in fixed.modules())
+    torch.testing.assert_close(fixed.tokens.weight, 0.335 * plain.tokens.weight)
+    torch.testing.assert_close(fixed.positions, 0.335 * plain.positions)
+    torch.testing.assert_close(fixed.head.weight, plain.head.weight)
+    for name in ("value", "out", "up", "down", "query", "key"):
+        factor = 0.335 if name in ("value", "out", "up", "down") else 1
+        ours, expected = (getattr(one.blocks[3], name).weight for one in (fixed, plain))
+        torch.testing.assert_close(ours, expected * factor)
+    x = torch.randn(2, 5, 16, generator=seeded(1))
+    block = fixed.blocks[0]
+    h = x + block.attend(x)
+    torch.testing.assert_close(block(x), h + block.feed(h))

@@ -49,10 +49,11 @@ def stacked(layers):
 def test_the_rnn_equals_that_of_torch():
     layers = [layer_of(nn.RNN, seed) for seed in range(2)]
     x = torch.randn(2, BATCH, STEPS, INPUTS, generator=seeded())
-    ours = rnn(stacked(layers), x, torch.tanh)
-    assert ours.shape == (STEPS, 2, BATCH, HIDDEN)
-    for i, layer in enumerate(layers):
-        torch.testing.assert_close(ours[:, i].transpose(0, 1), layer(x[i])[0])
+    for last in (1, STEPS):
+        ours = rnn(stacked(layers), x, torch.tanh, last)
+        assert ours.shape == (last, 2, BATCH, HIDDEN)
+        for i, layer in enumerate(layers):
+            torch.testing.assert_close(ours[:, i].transpose(0, 1), layer(x[i])[0][:, -last:])
 
 
 def test_the_lstm_equals_that_of_torch():

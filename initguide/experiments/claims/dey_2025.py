@@ -18,9 +18,8 @@ from initguide.experiments.claims.claim import (
     Claim,
     Values,
     best_rate,
-    group_by_seed,
     per_seed,
-    select,
+    transferred,
 )
 from initguide.experiments.claims.recorded import recorded
 from initguide.experiments.data import digits, shared_batches
@@ -83,25 +82,7 @@ def _shift(parametrization: str) -> Values:
 
 
 def _transferred(parametrization: str) -> Values:
-    """Return a function that gives each seed's loss of the deepest network at another's best rate.
-
-    The rate is the one of `RATES` at which the network of the same seed and the first depth has its
-    least loss.
-    """
-
-    def values(rows: Rows) -> list[float]:
-        shallow, deep = (
-            group_by_seed(select(rows, initialization=parametrization, depth=depth))
-            for depth in (DEPTHS[0], DEPTHS[-1])
-        )
-        rates = [min(runs, key=lambda row: row["loss"])["lr"] for runs in shallow]
-        return [
-            row["loss"]
-            for runs, rate in zip(deep, rates, strict=True)
-            for row in select(runs, lr=rate)
-        ]
-
-    return values
+    return transferred(parametrization, {"depth": DEPTHS[0]}, {"depth": DEPTHS[-1]})
 
 
 # Half of the change that 1 / sqrt(L) predicts for the standard parametrization.
@@ -115,22 +96,22 @@ CLAIM = Claim(
     "rates from 2⁻¹⁰ to 2⁻⁴, mean loss of 40 steps.",
     run=run,
     checks=(
-        Check("Standard: change of log₂ of the best rate", _shift(STANDARD), "<", HALF),
+        Check("Change of the best rate (log₂), standard", _shift(STANDARD), "<", HALF),
         Check(
-            "CompleteP: change of log₂ of the best rate",
+            "Change of the best rate (log₂), CompleteP",
             _shift(COMPLETE),
             ">",
             HALF,
             reproduced=False,
         ),
         Check(
-            "Standard minus CompleteP: change",
+            "Change of the best rate (log₂), standard minus CompleteP",
             per_seed(sub, _shift(STANDARD), _shift(COMPLETE)),
             "<",
             0,
         ),
         Check(
-            "18 branches at the best rate of 2, CompleteP minus standard: loss",
+            "Loss of 18 branches at the best rate of 2, CompleteP minus standard",
             per_seed(sub, _transferred(COMPLETE), _transferred(STANDARD)),
             "<",
             0,

@@ -1,0 +1,63 @@
+# %% [markdown]
+# # Huang 2020: no LayerNorm, no warm-up
+#
+# **Without LayerNorm and without warm-up, a Transformer of 6 blocks learns from T-Fixup's weights.
+# At the best of five learning rates it ends at a much lower loss than from Xavier's weights, also
+# if those get warm-up. So the verdict is *holds*.**
+
+# %% The code that draws this figure
+import numpy as np
+
+from initguide import plotting
+from initguide.experiments.claims import huang_2020, table
+
+rows = huang_2020.run(seeds=range(5), warmup=50, depth=6, half=2, steps=150)
+ax = plotting.rates(rows, chance=np.log(15))
+
+# %% [markdown]
+# <!-- figure: Training loss of Transformers of 6 blocks without LayerNorm after 150 steps, at five
+# learning rates for each start. From Xavier's weights (no LN) they end below chance at some rates,
+# but far above T-Fixup, with warm-up and without it. A ring marks the rate that two other seeds
+# chose. Lines and bands: geometric mean and range over 5 seeds. -->
+#
+# ## The verdict
+#
+# Each start is compared at its own best rate, which we choose on two other seeds. The bound of each
+# difference is zero. A network counts as having learned if its loss is below 95 % of the loss of
+# guessing. A test asserts that the mean is at least three standard errors away from each bound.
+
+# %%
+table(huang_2020.CLAIM)
+
+# %% [markdown]
+# <!-- table: Mean loss of the last 15 steps, over 5 seeds. Chance is the loss of guessing, log 15.
+# -->
+#
+# We also ran this once with other seeds, once with twice as many rates, and once with twice as many
+# steps. All inequalities held on every seed.
+#
+# ## The task
+#
+# It is the task of [Xiong 2020](xiong-2020.py): a decoder of width 16 reads two random tokens, and
+# its outputs are the same tokens in reverse order. The networks train by Adam on batches of 8
+# sequences. *Warm-up* means that the rate grows to its full value over the first 50 steps.
+#
+# ## Why smaller weights help
+#
+# Without LayerNorm a block computes $h + f(h)$, once for attention and once for the ReLU layer.
+# From Xavier's weights each branch adds a part of the stream to the stream. So the stream and its
+# gradient grow from block to block, and one step of Adam changes the output by too much.
+#
+# T-Fixup multiplies the weights of the values, of the attention's output, of both layers after it,
+# and the embeddings by $0.67\,N^{-1/4}$ for $N$ blocks. Two of these matrices follow each other in
+# a branch, so the branch becomes smaller by a factor of about $N^{-1/2}$. Huang et al. derive that
+# the changes of all blocks in one step then add up to a bounded change of the output.
+#
+# ## What it does not show
+#
+# - The paper's encoder and decoder. There the decoder and the embeddings have the factor
+#   $(9N)^{-1/4}$. Our network is one stack, and we use the factor of the encoder.
+# - Large models, long training, or a comparison with LayerNorm. [Xiong 2020](xiong-2020.py) has
+#   networks with LayerNorm on the same task.
+#
+# More: [LayerNorm](../guide/layer-normalization.md).

@@ -1,0 +1,83 @@
+# %% [markdown]
+# # Yang 2023: Muon at every width
+#
+# **Muon makes all singular values of an update equal. If its size then follows the spectral
+# condition, the best learning rate stays in its place as a network becomes wider. If all entries of
+# an update have the same size at every width, as in Adam, the best rate falls. But this costs little here: at the best
+# rate of 64 units, networks of 192 units do not have the lower loss on every seed with the spectral
+# condition. So the verdict is *holds in part*.**
+
+# %% The code that draws this figure
+import matplotlib.pyplot as plt
+import numpy as np
+
+from initguide import plotting
+from initguide.experiments.claims import table, yang_2023
+
+rows = yang_2023.run(seeds=range(5), widths=(64, 128, 192), batch=128, steps=20)
+_, axes = plt.subplots(2, 1, figsize=(6.8, 7), sharex=True, sharey=True)
+for ax, name in zip(axes, ("equal entries", "spectral"), strict=True):
+    points = [
+        row | {"step": np.log2(row["lr"]), "units": f"{row['width']} units"}
+        for row in rows
+        if row["initialization"] == name
+    ]
+    plotting.curves(points, by="units", ax=ax, legend=False)
+    for line in list(ax.lines):
+        x, y = line.get_data()
+        best, colour = np.argmin(y), line.get_color()
+        ax.plot(x[best], y[best], "*", color=colour, markersize=20, zorder=6)
+    ax.set_title(name, loc="left")
+    ax.set(xlabel="", ylabel="mean loss of 20 steps")
+axes[1].set_xlabel("log₂ of the learning rate")
+plotting.shared_legend(axes)
+
+# %% [markdown]
+# <!-- figure: Training loss at seven rates of Muon, one line per width, with a star at its best
+# rate. With equal entries the lines move to the left as the width grows. With the spectral factor
+# they keep their place. Bands: range over 5 seeds. -->
+#
+# ## The verdict
+#
+# The best rate is the lowest point of a parabola through the least loss and its two neighbours.
+# Theory predicts that it falls like $1/\sqrt n$ for $n$ units with equal entries, and stays with
+# the spectral factor. The bound of the second row is half of the change that it predicts for equal
+# entries. The other bounds are zero. A test asserts that the mean is at least three standard errors
+# away from each bound, except where the table says *no*.
+
+# %%
+table(yang_2023.CLAIM)
+
+# %% [markdown]
+# <!-- table: From 64 to 192 units: the change of the best rate in powers of two. Then the difference
+# of the losses of 192 units, at the rate that is best for 64 units with the same seed. All over 5
+# seeds. -->
+#
+# TODO
+#
+# ## Why the spectral norm
+#
+# Muon takes the running mean of the gradient of a matrix, and replaces it by a matrix with the same
+# singular vectors, whose singular values are all near one. Five steps of an iteration do this
+# without a decomposition. A bias counts here as a matrix of one column.
+#
+# Then each layer has a factor for the learning rate. Let the layer have $n_\text{in}$ inputs and
+# $n_\text{out}$ outputs.
+#
+# - *Spectral*: $\sqrt{n_\text{out} / n_\text{in}}$. The input of a layer has a length of about
+#   $\sqrt{n_\text{in}}$. So the update changes the output by a length of up to
+#   $\eta \sqrt{n_\text{out}}$, which is $\eta$ for each unit, at any width. The weights of the head
+#   start with the std $1/n$, up to a constant.
+# - *Equal entries*: $0.2 \sqrt{\max(n_\text{in}, n_\text{out})}$. Then the entries of an update have
+#   a size of about $0.2\,\eta$ at any width. But in a hidden layer of $n$ units, the update changes
+#   the output of each unit by up to $0.2\,\eta \sqrt n$.
+#
+# Both factors are in use for large models. The second one lets Muon take the learning rate of Adam.
+#
+# ## What it does not show
+#
+# - Transformers, or widths in the thousands.
+# - Long training. The loss is the mean of 20 steps.
+# - A comparison with Adam. [Yang 2021](yang-2021.py) has the widths for Adam and muP.
+#
+# More: [muP, a rate for every width](yang-2021.py), [a rate for every depth](dey-2025.py).
