@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Zagoruyko 2017: plain deep convolutions
 #
-# **Twenty plain ReLU convolutions learn the digits in 200 steps if each kernel starts as the delta,
+# **Twenty plain ReLU convolutions learn the digits in 100 steps if each kernel starts as the delta,
 # a copy of its input. From He's start the loss is still near that of guessing, at the best of five
 # learning rates. The verdict is *holds*.**
 
@@ -11,11 +11,11 @@ import numpy as np
 from initguide import plotting
 from initguide.experiments.claims import table, zagoruyko_2017
 
-rows = zagoruyko_2017.run(seeds=range(5), depth=20, channels=8, steps=200)
+rows = zagoruyko_2017.run(seeds=range(5), depth=20, channels=8, steps=100)
 ax = plotting.rates(rows, chance=np.log(10))
 
 # %% [markdown]
-# <!-- figure: Training loss of 20 plain ReLU convolutions after 200 steps, at five learning rates
+# <!-- figure: Training loss of 20 plain ReLU convolutions after 100 steps, at five learning rates
 # for each start. A ring marks the rate that two other seeds chose. Lines and bands: geometric mean
 # and range over 5 seeds. -->
 #
@@ -28,7 +28,7 @@ ax = plotting.rates(rows, chance=np.log(10))
 table(zagoruyko_2017.CLAIM)
 
 # %% [markdown]
-# <!-- table: Mean loss of the last 20 steps, over 5 seeds. -->
+# <!-- table: Mean loss of the last 10 steps, over 5 seeds. -->
 #
 # The bound of the first line is half of the loss of guessing, $\log 10 \approx 2.30$. The bound of
 # the difference is zero. A test asserts that the mean is at least three standard errors away from
@@ -45,7 +45,7 @@ table(zagoruyko_2017.CLAIM)
 #
 # - The paper's layer. It adds the delta to the kernel in every step, but here the delta is only the
 #   start.
-# - Long training, or wide layers. These networks have 8 channels and train for 200 steps.
+# - Long training, or wide layers. These networks have 8 channels and train for 100 steps.
 # - Other starts that pass on the signal, such as
 #   [delta-orthogonal](../advanced/delta-orthogonal.md).
 #

@@ -35,7 +35,7 @@ def run(
     depth: int = 20,
     channels: int = 8,
     batch: int = 16,
-    steps: int = 200,
+    steps: int = 100,
 ) -> Rows:
     """Train plain convolutional ReLU networks on the digits, without shortcuts and normalization.
 
@@ -69,7 +69,7 @@ def _network(depth: int, channels: int, start: str, seed: int) -> nn.Module:
 CLAIM = Claim(
     paper="zagoruyko2017",
     headline="Very deep networks without shortcuts train if their kernels start from the delta.",
-    setup="Digits, 20 plain ReLU convolutions of 8 channels, 200 steps, each start at the best of "
+    setup="Digits, 20 plain ReLU convolutions of 8 channels, 100 steps, each start at the best of "
     "five learning rates.",
     run=run,
     checks=(
