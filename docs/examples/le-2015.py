@@ -50,7 +50,8 @@ table(le_2015.CLAIM)
 # learned if its loss is below 95 % of it. The last row is our addition to the claim. -->
 #
 # We also ran this once with other seeds. All inequalities held on nearly all of them, and the last
-# one on every seed.
+# one on every seed. With twice as many rates, and with twice as many steps, all inequalities held
+# on these five seeds.
 #
 # ## Two tasks that need memory
 #

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Zagoruyko 2017: plain deep convolutions
 #
-# **Twenty plain ReLU convolutions learn the digits in 200 steps if each kernel starts as the delta,
+# **Twenty plain ReLU convolutions learn the digits in 100 steps if each kernel starts as the delta,
 # so that each layer copies its input. From He's start they only begin to learn, at the best of five
 # learning rates. The verdict is *holds*, for a delta at the start only.**
 #
@@ -13,11 +13,11 @@ import numpy as np
 from initguide import plotting
 from initguide.experiments.claims import table, zagoruyko_2017
 
-rows = zagoruyko_2017.run(seeds=range(5), depth=20, channels=8, steps=200)
+rows = zagoruyko_2017.run(seeds=range(5), depth=20, channels=8, steps=100)
 ax = plotting.rates(rows, chance=np.log(10))
 
 # %% [markdown]
-# <!-- figure: Training loss of 20 plain ReLU convolutions after 200 steps, at five learning rates
+# <!-- figure: Training loss of 20 plain ReLU convolutions after 100 steps, at five learning rates
 # for each start; *Dirac* is PyTorch's name for the delta. A ring marks the rate that two other
 # seeds chose. A run whose loss is above 10, or not finite, counts as 10. Lines and bands: geometric
 # mean and range over 5 seeds. -->
@@ -31,7 +31,7 @@ ax = plotting.rates(rows, chance=np.log(10))
 table(zagoruyko_2017.CLAIM)
 
 # %% [markdown]
-# <!-- table: Mean loss of the last 20 steps, over 5 seeds. The bound of the first row is half of
+# <!-- table: Mean loss of the last 10 steps, over 5 seeds. The bound of the first row is half of
 # the loss of guessing, log 10. -->
 #
 # From He's start the loss at the chosen rate is this share of the loss of guessing:
@@ -55,7 +55,7 @@ print(f"{np.mean(losses) / np.log(10):.0%}")
 # ## What it does not show
 #
 # - The paper's layer. There the delta stays in the kernel during training.
-# - Long training, or wide layers. These networks have 8 channels and train for 200 steps.
+# - Long training, or wide layers. These networks have 8 channels and train for 100 steps.
 # - Other starts that pass on the signal, such as
 #   [delta-orthogonal](../advanced/delta-orthogonal.md).
 #

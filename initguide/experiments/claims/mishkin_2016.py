@@ -145,7 +145,7 @@ CLAIM = Claim(
         Check("Inputs ×30, LSUV: accuracy", _end("inputs ×30", "LSUV"), ">", 0.8),
         Check("Inputs ×30, LSUV: log₁₀ of the first loss", _first("inputs ×30", "LSUV"), "<", 0.7),
         Check("Inputs ×30, He: log₁₀ of the first loss", _first("inputs ×30", "He"), ">", 0.9),
-        Check("Inputs /30, LSUV: accuracy", _end("inputs /30", "LSUV"), ">", 0.7),
+        Check("Inputs /30, LSUV: accuracy", _end("inputs /30", "LSUV"), ">", 0.6),
         Check("Inputs /30, He: accuracy", _end("inputs /30", "He"), "<", 0.6),
         Check("Inputs ×30, He: accuracy", _end("inputs ×30", "He"), ">", 0.5, supports=False),
         Check("Softplus, LSUV: loss", _end("softplus", "LSUV", "loss"), ">", 2.1),

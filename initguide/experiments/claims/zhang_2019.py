@@ -30,7 +30,7 @@ def run(
     rates: Sequence[float] = (0.01, 0.1),
     blocks: int = 50,
     width: int = 32,
-    batch: int = 32,
+    batch: int = 16,
     steps: int = 80,
 ) -> Rows:
     """Train residual networks without normalization on the digits.
