@@ -25,8 +25,9 @@
 
   // What the theme says to its worker, and hears.
   const [SETUP, READY, QUERY, RESULT] = [0, 1, 2, 3];
-  // The theme's search leaves out "he", as a frequent word of English.
-  const understood = (query) => query.replace(/(?<![\w-])he(?![\w-])/gi, "kaiming");
+  // The theme's search leaves out "he", as a frequent word of English, and takes "my" for the start of
+  // "myths".
+  const understood = (query) => query.replace(/(?<![\w-])he(?![\w-])/gi, "kaiming").replace(/(?<![\w-])my\s+/gi, "");
 
   const Started = window.Worker;
   window.Worker = class extends EventTarget {

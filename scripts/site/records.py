@@ -1,6 +1,7 @@
 """Markdown made from the records: overview, facts, decisions, code bases, claims and others."""
 
 import inspect
+import math
 import pkgutil
 import posixpath
 from collections.abc import Callable
@@ -144,8 +145,28 @@ def _claim(claim: "Claim", page: str) -> list[str]:
     return [
         f"{_cite(PAPERS[claim.paper], page)}: {claim.headline}",
         f"[**{said}**]({_link(claim.page, page)}){{ .{said.replace(' ', '-')} }}",
-        f'<details class="code"><summary>{_number(results[0].mean)}</summary>{details}</details>',
+        f'<details class="code"><summary>{_number(results[0].mean)}{_sparkline(results[0])}'
+        f"</summary>{details}</details>",
     ]
+
+
+def _sparkline(result: "CheckResult") -> str:
+    """Return the mean over the seeds, their range and the bound as a picture of one line's size.
+
+    The numbers are in the fold, so those who do not see the picture miss nothing.
+    """
+    bound = result.check.bound
+    low, high = min(result.low, bound), max(result.high, bound)
+    if not (math.isfinite(low) and math.isfinite(high) and high > low):
+        return ""
+    stroke, left, right, mean = (
+        f"{3 + 54 * (value - low) / (high - low):.1f}"
+        for value in (bound, result.low, result.high, result.mean)
+    )
+    return (
+        '<svg class="sparkline" viewBox="0 0 60 12" aria-hidden="true">'
+        f'<path d="M{stroke} 1V11M{left} 6H{right}"/><circle cx="{mean}" cy="6" r="2.5"/></svg>'
+    )
 
 
 def _result(result: "CheckResult") -> str:
