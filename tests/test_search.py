@@ -79,7 +79,7 @@ QUERIES = {
     "pretrained vit new head": "how-to/modern-networks/",
     "jax": "how-to/chooser/",
     "keras initializer": "how-to/chooser/",
-    "install": "",
+    "install": "how-to/install/",
     "flax": "how-to/chooser/",
     "fsdp": "how-to/large-models/",
     "mup width": "how-to/large-models/",

@@ -11,6 +11,7 @@ from mkdocs.structure.pages import Page
 
 WORDS = {
     "index.md": "home start initguide",
+    "how-to/install.md": "install installation pip requirements version cpu",
     "guide/what-are-initializations.md": "basics introduction why 2.4.1",
     "guide/methods/index.md": "methods overview comparison 2.4.2",
     "guide/methods/constant.md": "zero init zeros ones constant symmetry breaking",
