@@ -41,7 +41,7 @@ QUESTIONS = {
     ),
     "depth": (
         "Depth",
-        {"shallow": "up to 10 layers, or with norms", "deep": "more layers, without norms"},
+        {"shallow": "up to 10 layers, or with BatchNorm", "deep": "more layers"},
     ),
     "normalization": ("Norms", {"yes": "with norms", "no": "without norms"}),
     "cell": ("Layer", {"lstm": "LSTM", "gru": "GRU", "rnn": "RNN (tanh)"}),
@@ -100,8 +100,8 @@ SHALLOW = {
 }
 # What depth adds to the reason.
 DEEP = {
-    "relu": "But each layer also makes all inputs more alike, whatever the scale. Residual "
-    "branches slow this down.",
+    "relu": "But each layer also makes all inputs more alike, whatever the scale. With residual "
+    "branches they stay apart; LayerNorm alone does not help.",
     "gelu": "In many more than 30 layers the size slowly leaves 1, unless there are branches.",
     "silu": "In many more than 30 layers the size slowly leaves 1, unless there are branches.",
 }
@@ -144,7 +144,7 @@ def _plain(architecture: str, draws: Mapping[str, Draw]) -> Iterator[Answer]:
 
 
 def _deep(architecture: str, s: Start, title: str, why: str, links: dict[str, str]) -> Answer:
-    """Return the answer for a deep network without norms."""
+    """Return the answer for a deep plain network."""
     if s.activation in ("tanh", "sigmoid"):
         delta = architecture == "cnn"
         start = s._replace(
@@ -169,6 +169,8 @@ def _deep(architecture: str, s: Start, title: str, why: str, links: dict[str, st
         start = s._replace(deep=True)
         title, why = f"{title}; better: residual branches", f"{why} {DEEP[s.activation]}"
         links = links | {"Residual branches": "guide/best-practices.md#residual"}
+        if s.activation == "relu":
+            links = links | {"Deep ReLU networks": "how-to/choose.md#mlp"}
     return Answer({}, title, why, links, _code(architecture, start))
 
 
