@@ -76,6 +76,7 @@ QUERIES = {
     "resnet zero gamma": "how-to/choose/",
     "reinforcement learning": "how-to/modern-networks/",
     "nerf": "how-to/modern-networks/",
+    "port flax to pytorch": "how-to/modern-networks/",
     "pretrained vit new head": "how-to/modern-networks/",
     "jax": "how-to/chooser/",
     "keras initializer": "how-to/chooser/",

@@ -50,7 +50,7 @@ WORDS = {
     "attention gpt-2 gpt gpt2 bert embedding weight tying gan dcgan",
     "how-to/modern-networks.md": "llama moe mixture of experts vit vision unet u-net diffusion dit "
     "adaln lora adapter peft fine-tuning finetuning new head tokens ppo rl "
-    "reinforcement learning policy nerf mamba ssm swiglu pretrained",
+    "reinforcement learning policy nerf mamba ssm swiglu pretrained port flax",
     "how-to/chooser.md": "chooser keras flax jax initializer kernel_init snippets code",
     "how-to/large-models.md": "fsdp meta device sharded distributed mup width transfer large",
     "deploy.md": "deploy host site github pages",
@@ -65,7 +65,7 @@ WORDS = {
     "api/rules.md": "initialize_ plan rule recipe recipes whole model seed reproducible",
     "api/measure.md": "measure report findings",
     "api/measure-training.md": "coord_check",
-    "api/lsuv.md": "lsuv_ function reference scale layers tolerance steps",
+    "api/lsuv.md": "lsuv_ function reference scale layers steps",
     "api/plotting.md": "plot plots plotting",
     "api/audit.md": "audit check weights",
     "api/check-initializer.md": "check_initializer own initializer test",
