@@ -164,7 +164,7 @@ def _sparkline(result: "CheckResult") -> str:
         for value in (bound, result.low, result.high, result.mean)
     )
     return (
-        '<svg class="sparkline" viewBox="0 0 60 12" aria-hidden="true">'
+        '\xa0<svg class="sparkline" viewBox="0 0 60 12" aria-hidden="true">'
         f'<path d="M{stroke} 1V11M{left} 6H{right}"/><circle cx="{mean}" cy="6" r="2.5"/></svg>'
     )
 
