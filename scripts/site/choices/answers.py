@@ -231,11 +231,11 @@ def _others() -> Iterator[Answer]:
         {"architecture": "transformer"},
         "Std 0.02, and 0.02/√N at the end of each of N branches",
         "N branches add up, so the last layer of each is divided by √N; a block has two branches. "
-        "Biases are zero and norms one. If the norm comes after each sum (post-LN), use a warm-up "
-        "of the learning rate.",
+        "Biases are zero and norms one. Put a norm before each branch (pre-LN): in our experiment "
+        "this learned better than a norm after each sum (post-LN).",
         {
             "Transformers": "how-to/choose.md#transformer",
-            "Warm-up": "examples/xiong-2020.py",
+            "The place of the norm": "examples/xiong-2020.py",
         },
         _code("transformer"),
     )
