@@ -10,9 +10,9 @@ from typing import Any
 Row = dict[str, Any]
 
 # A report is at most this wide, except for a single word that is longer.
-WIDTH = 100
+WIDTH = 80
 # Two columns of this width fit side by side. A longer text loses its beginning.
-_CELL = 48
+_CELL = 39
 
 
 def table(rows: Sequence[Row], *, digits: int = 4, width: float = math.inf) -> str:
@@ -106,9 +106,9 @@ def html_list(lines: Iterable[str]) -> str:
 
 
 def wrapped(lines: Iterable[str]) -> list[str]:
-    """Return lines of at most 88 characters; names and pages stay in one piece."""
+    """Return lines as wide as a report; names and pages stay in one piece."""
     return [
-        fill(line, 88, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+        fill(line, WIDTH, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
         for line in lines
     ]
 

@@ -20,6 +20,7 @@ from initguide._state import random_states_kept
 from initguide.activations import LINEAR, Nonlinearity, derivative_of, function_of, key_of
 
 Kind = Literal["forward", "std", "backward", "unit"]
+"""What the gain keeps: see [gain][initguide.gain]."""
 
 
 def gain(nonlinearity: Nonlinearity, kind: Kind = "forward") -> float:

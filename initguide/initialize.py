@@ -33,6 +33,7 @@ from initguide.recipes.deliberate import with_deliberate_starts
 from initguide.recipes.registry import RECIPES
 
 Recipe = str | Sequence[Rule | str]
+"""The name of one of the [RECIPES][initguide.RECIPES], or a list of rules and names."""
 # The recipes that keep deliberate starts unless the caller says otherwise.
 KEEPING = ("auto",)
 

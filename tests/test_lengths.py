@@ -9,6 +9,8 @@ from playwright.sync_api import Browser
 
 ROOT = Path(__file__).resolve().parents[1]
 LONG = ("guide/best-practices/", "guide/exercises/")
+# A page to look things up, which begins with a table of symptoms.
+SYMPTOMS = "how-to/debug/"
 # One screen that is a card, and a page of questions: neither begins with a figure.
 NO_FIGURE = ("guide/summary/", "guide/exercises/", "guide/myths/")
 
@@ -21,6 +23,9 @@ MEASURE = """() => {
     const code = [...article.querySelectorAll(".highlight")].filter(open);
     return {
         page: box(article).height,
+        table: Math.min(
+            1e9, ...[...article.querySelectorAll("table")].map((element) => box(element).top),
+        ),
         figure: Math.min(1e9, ...shown.map((element) => box(element).top + scrollY)),
         code: Math.max(0, ...code.map((element) => box(element).height)),
     };
@@ -47,7 +52,7 @@ def core() -> list[str]:
 def measured(browser: Browser, address: str) -> dict[str, dict[str, float]]:
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     found = {}
-    for url in core():
+    for url in [*core(), SYMPTOMS]:
         page.goto(urljoin(address, url))
         page.wait_for_load_state("networkidle")
         found[url] = page.evaluate(MEASURE)
@@ -58,6 +63,13 @@ def measured(browser: Browser, address: str) -> dict[str, dict[str, float]]:
 @pytest.mark.parametrize("url", core())
 def test_a_page_of_the_guide_is_short(measured: dict[str, dict[str, float]], url: str):
     assert measured[url]["page"] <= (7000 if url in LONG else 5000)
+
+
+def test_the_page_of_symptoms_is_short_and_begins_with_their_table(
+    measured: dict[str, dict[str, float]],
+):
+    assert measured[SYMPTOMS]["page"] <= 8000
+    assert measured[SYMPTOMS]["table"] <= 400
 
 
 @pytest.mark.parametrize("url", [url for url in core() if url not in NO_FIGURE])

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -271,6 +272,14 @@ def test_a_click_enlarges_and_a_click_beside_closes(page: Page, address: str):
 
 
 # Loading -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("above", "asked"), [("<p>text</p>", 2), ("<h2>text</h2>", 0)])
+def test_the_head_asks_for_a_figure_that_is_in_sight(above: str, asked: int):
+    images = [f'<img src="../a.{s}.svg#only-{s}" loading="lazy">' for s in ("light", "dark")]
+    page: Any = SimpleNamespace(content=above + "".join(2 * images))
+    found = page_blocks.on_page_context({}, page)["figure_in_sight"]
+    assert found == [("../a.light.svg", "light"), ("../a.dark.svg", "dark")][:asked]
 
 
 def test_first_view_of_every_page_is_light(browser: Browser, address: str, pages: list[str]):

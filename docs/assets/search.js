@@ -25,8 +25,10 @@
 
   // What the theme says to its worker, and hears.
   const [SETUP, READY, QUERY, RESULT] = [0, 1, 2, 3];
-  // The theme's search leaves out "he", as a frequent word of English.
-  const understood = (query) => query.replace(/(?<![\w-])he(?![\w-])/gi, "kaiming");
+  // The theme's search leaves out "he", as a frequent word of English. It takes other frequent words for
+  // the start of longer ones, such as "my" for "myths" and "to" for "tokens".
+  const FREQUENT = /(?<![\w-])(?:an?|does|for|i|in|is|my|of|on|the|to|with)\s+/gi;
+  const understood = (query) => query.replace(/(?<![\w-])he(?![\w-])/gi, "kaiming").replace(FREQUENT, "");
 
   const Started = window.Worker;
   window.Worker = class extends EventTarget {

@@ -130,7 +130,7 @@ class Report:
         return [str(each) for each in self.findings] or [nothing]
 
     def __str__(self) -> str:
-        """Return the rows as a table of at most 100 columns, then findings and notes."""
+        """Return the rows as a table of at most 80 columns, then findings and notes."""
         tables = [self._table] if self._shown else []
         lines = wrapped([*self._lines, *self.notes])
         return "\n".join([*wrapped([self.title] if self.title else []), *tables, *lines])

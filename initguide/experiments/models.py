@@ -24,6 +24,7 @@ It changes the model in place.
 """
 
 Activation = Nonlinearity | type[nn.Module]
+"""An argument of [gain][initguide.gain], or the class of an activation module."""
 
 
 class Elementwise(nn.Module):

@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 Rows = list[dict[str, Any]]
+"""What an experiment returns: one dict for each row."""
 
 
 def grid(**settings: Iterable[Any]) -> Rows:

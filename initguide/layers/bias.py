@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 Counts = Sequence[float] | float | NDArray[np.number] | Tensor
+"""How often the classes occur: counts or shares."""
+
 Head = TypeVar("Head", Tensor, nn.Module)
 
 

@@ -20,6 +20,7 @@ from initguide.methods.orthogonal import orthogonal_
 from initguide.methods.xavier import xavier_uniform_
 
 Recurrent = nn.RNNBase | nn.RNNCellBase
+"""A recurrent layer, or a cell of one."""
 
 
 def forget_bias(hidden: int, value: float = 1.0) -> NDArray[np.float64]:

@@ -36,6 +36,7 @@ from initguide.lsuv.next_activation import next_activations
 from initguide.lsuv.scaling import Calibration, row, scaling_layers
 
 MeasureAt = Literal["pre", "post"]
+"""Where the output is measured: before the activation or after it."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from torch import Tensor
 from initguide.papers import Paper
 
 Distribution = Literal["truncated_normal", "normal", "uniform"]
+"""The distribution of the weights; the std is the same in all three."""
 
 
 class Entry(NamedTuple):

@@ -1,4 +1,6 @@
-"""Complete the docstrings of twins: functions that say only how they differ from another one.
+"""Complete docstrings: those of twins, and the type of what a function returns.
+
+Twins are functions that say only how they differ from another one.
 
 A method is documented in full once, at its tensor function. A twin links to that function in its
 first line, `[xavier_normal_][initguide.xavier_normal_]`, and describes only what differs. The API
@@ -6,7 +8,7 @@ pages also show the rest: the arguments by name, the errors of those arguments, 
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import griffe
 
@@ -32,6 +34,31 @@ class Twins(griffe.Extension):
         done: dict[str, Parts] = {}
         for name in functions:
             _complete(name, functions, done)
+        for function in _functions(pkg):
+            _name_the_type(function)
+
+
+def _functions(owner: griffe.Module | griffe.Class) -> Iterator[griffe.Function]:
+    for member in owner.members.values():
+        if isinstance(member, griffe.Function):
+            yield member
+        elif isinstance(member, griffe.Module | griffe.Class):
+            yield from _functions(member)
+
+
+def _name_the_type(function: griffe.Function) -> None:
+    """Begin the text on what is returned with the type, if griffe would take other words for it.
+
+    It takes all words before the first colon for a type: "One row for each layer: `rms`".
+    """
+    docstring = function.docstring
+    if docstring is None or function.returns is None:
+        return
+    parts = split(docstring.value)
+    text = parts["Returns"].lstrip()
+    if ":" in text and not text.startswith(f"{function.returns}:"):
+        parts["Returns"] = f"    {function.returns}: {text}"
+        docstring.value = join(parts)
 
 
 def _complete(name: str, functions: dict[str, griffe.Function], done: dict[str, Parts]) -> Parts:

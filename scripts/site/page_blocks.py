@@ -8,6 +8,7 @@ import printed
 from jinja2 import Environment
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import Files
+from mkdocs.structure.pages import Page
 
 _CODE = re.compile(
     r"<pre(?P<pre>[^>]*)>(?:<span></span>)?<code(?P<code>[^>]*)>(?P<text>.*?)</code></pre>",
@@ -32,6 +33,8 @@ _SOURCE = re.compile(r'<details class="mkdocstrings-source".*?</details>', re.DO
 _SPARE = re.compile(
     r'<td class="linenos">.*?</td>|(?:<span class="sd">[^<]*</span>\n?)+', re.DOTALL
 )
+# The two images of a figure, one for each scheme.
+_SCHEMES = re.compile(r'<img [^>]*?src="([^"#]+)#only-(light|dark)"')
 _TABLE = re.compile(r"<table>.*?</table>", re.DOTALL)
 
 
@@ -43,6 +46,16 @@ def on_env(env: Environment, config: MkDocsConfig, files: Files) -> None:
 def on_page_content(html: str, **_: object) -> str:
     """Return the page with a copy button on each code block, and each table in a box."""
     return boxed(with_buttons(_SOURCE.sub(_short, html)))
+
+
+def on_page_context(context: dict, page: Page, **_: object) -> dict:
+    """Tell the template which figure is in sight at once: the first one, if no heading is above it.
+
+    A figure loads when the page is laid out, unless the page's head asks for it.
+    """
+    above = (page.content or "").partition("<h2")[0]
+    context["figure_in_sight"] = _SCHEMES.findall(above)[:2]
+    return context
 
 
 def on_post_page(output: str, **_: object) -> str:

@@ -70,6 +70,7 @@ STAGES: dict[str, tuple[Callable, ...]] = {
     "on_page_context": (
         take_home.on_page_context,
         formulas.on_page_context,
+        page_blocks.on_page_context,
         printing.on_page_context,
     ),
     "on_post_page": (page_blocks.on_post_page, playground.on_post_page),

@@ -1,7 +1,7 @@
 """The Content-Security-Policy of each page, in a `<meta>` element, so that it holds on any host.
 
 A page's policy names the page's own inline scripts and styles by their hashes. The build writes the
-rules that need a header to `_headers`, which several static hosts read (see docs/how-to/deploy.md).
+rules that need a header to `_headers`, which several static hosts read (see docs/deploy.md).
 Style attributes are allowed, because KaTeX places its boxes with them and they run no code.
 """
 

@@ -1,6 +1,7 @@
 """Markdown made from the records: overview, facts, decisions, code bases, claims and others."""
 
 import inspect
+import math
 import pkgutil
 import posixpath
 from collections.abc import Callable
@@ -141,7 +142,7 @@ def _claim(claim: "Claim", page: str) -> list[str]:
     results = evaluate(claim)
     said = verdict(results)
     details = "<br>".join((f"*{claim.setup}*", *map(_result, results)))
-    first = f"{results[0].check.quantity}: {_number(results[0].mean)}"
+    first = f"{results[0].check.quantity}: {_number(results[0].mean)}{_sparkline(results[0])}"
     # A bar would end the table's cell.
     fold = f'<details class="code"><summary>{first}</summary>{details}</details>'
     return [
@@ -149,6 +150,25 @@ def _claim(claim: "Claim", page: str) -> list[str]:
         f"[**{said}**]({_link(claim.page, page)}){{ .{said.replace(' ', '-')} }}",
         fold.replace("|", "\\|"),
     ]
+
+
+def _sparkline(result: "CheckResult") -> str:
+    """Return the mean over the seeds, their range and the bound as a picture of one line's size.
+
+    The numbers are in the fold, so those who do not see the picture miss nothing.
+    """
+    bound = result.check.bound
+    low, high = min(result.low, bound), max(result.high, bound)
+    if not (math.isfinite(low) and math.isfinite(high) and high > low):
+        return ""
+    stroke, left, right, mean = (
+        f"{3 + 54 * (value - low) / (high - low):.1f}"
+        for value in (bound, result.low, result.high, result.mean)
+    )
+    return (
+        '\xa0<svg class="sparkline" viewBox="0 0 60 12" aria-hidden="true">'
+        f'<path d="M{stroke} 1V11M{left} 6H{right}"/><circle cx="{mean}" cy="6" r="2.5"/></svg>'
+    )
 
 
 def _result(result: "CheckResult") -> str:

@@ -22,7 +22,7 @@ MOVED = {
         "truncated-normal",
         "variance-scaling",
     )
-}
+} | {"how-to/deploy/": "deploy/"}
 
 
 def on_post_build(config: MkDocsConfig) -> None:

@@ -189,5 +189,5 @@ def _written(name: str, found: Any) -> str:
     target = found.final_target if isinstance(found, griffe.Alias) else found
     short = name.rsplit(".", 1)[-1]
     signature = target.signature() if isinstance(target, griffe.Function) else short
-    docstring = target.docstring.value if target.docstring else ""
+    docstring = _REFERENCE.sub(r"\1", target.docstring.value) if target.docstring else ""
     return f"## {name}\n\n```python\n{signature}\n```\n\n{docstring}"

@@ -78,6 +78,28 @@ def test_errors_name_arguments_that_the_function_has(package, name):
         assert set(re.findall(r"`(\w+)`", entry.description)) & known <= parameters
 
 
+def test_what_a_function_returns_begins_with_its_type_and_no_other_words(package):
+    """The pages take the words before a colon for a type: "One row for each layer: `rms`"."""
+    names = re.findall(
+        r"^ *::: initguide\.([\w.]+)",
+        "".join(p.read_text(encoding="utf-8") for p in (ROOT / "docs" / "api").rglob("*.md")),
+        re.MULTILINE,
+    )
+    options = {"returns_multiple_items": False, "returns_named_value": False}
+    returned = {}
+    for function in map(package.__getitem__, names):
+        function = function.final_target if function.is_alias else function
+        if function.is_function:
+            for section in griffe.parse_google(function.docstring, **options):
+                if section.kind.value == "returns":
+                    returned[function.path] = (
+                        str(section.value[0].annotation),
+                        str(function.returns),
+                    )
+    assert len(returned) > 60
+    assert {path: pair for path, pair in returned.items() if pair[0] != pair[1]} == {}
+
+
 TWINS = [
     name
     for name in FUNCTIONS

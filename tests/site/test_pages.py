@@ -1,11 +1,15 @@
 """The guide's half of the site: pages run, and each break planted in a small copy is found."""
 
+import math
 import re
 import shutil
 from pathlib import Path
 
 import pytest
+import records
 import sites
+
+from initguide.experiments.claims import Check, CheckResult
 
 FIGURE = "fig, ax = plt.subplots()\nax.plot([1, 2])"
 
@@ -194,3 +198,13 @@ def test_pages_run_and_nothing_stale_is_shown(tmp_path: Path):
     # A run with a problem is never stored: the problem is found again.
     assert "docs/guide/b.md:7: the page says" in sites.build(root)[1]
     assert runs(root) == 3
+
+
+def test_a_claims_picture_shows_mean_range_and_bound():
+    check = Check("loss", lambda rows: [], "<", 1.0)
+    picture = records._sparkline(CheckResult(check, 0.5, 0.0, 0.75, 5.0, True))
+    # Of the width between the smallest number, 0, and the largest one, the bound.
+    assert 'd="M57.0 1V11M3.0 6H43.5"' in picture
+    assert 'cx="30.0"' in picture
+    nothing = CheckResult(check, math.inf, 0.0, math.inf, math.nan, False)
+    assert records._sparkline(nothing) == ""

@@ -186,9 +186,9 @@ export function histograms(svg, panels, color, { reach, says }) {
       ...(zeros > 0 ? [element("path", { d: `M${middle} ${base}V14`, stroke: color, class: "pg-zeros" })] : []),
       element("path", { d: `M${round(left)} ${base}h${round(each)}`, class: "pg-frame" }),
       element("text", { x: middle, y: height - 18, "text-anchor": "middle" }, title),
-      element("text", { x: middle, y: height - 4, "text-anchor": "middle", class: "pg-small" }, note),
+      element("text", { x: middle, y: height - 4, "text-anchor": "middle" }, note),
       ...(zeros > 0
-        ? [element("text", { x: middle, y: 10, "text-anchor": "middle", class: "pg-small" }, `${percent(zeros)} zero`)]
+        ? [element("text", { x: middle, y: 10, "text-anchor": "middle" }, `${percent(zeros)} zero`)]
         : []),
     ];
   });

@@ -41,7 +41,7 @@ QUESTIONS = {
     ),
     "depth": (
         "Depth",
-        {"shallow": "up to 10 layers, or with norms", "deep": "more layers, without norms"},
+        {"shallow": "up to 10 layers, or with BatchNorm", "deep": "more layers"},
     ),
     "normalization": ("Norms", {"yes": "with norms", "no": "without norms"}),
     "cell": ("Layer", {"lstm": "LSTM", "gru": "GRU", "rnn": "RNN (tanh)"}),
@@ -100,8 +100,8 @@ SHALLOW = {
 }
 # What depth adds to the reason.
 DEEP = {
-    "relu": "But each layer also makes all inputs more alike, whatever the scale. Residual "
-    "branches slow this down.",
+    "relu": "But each layer also makes all inputs more alike, whatever the scale. With residual "
+    "branches they stay apart; LayerNorm alone does not help.",
     "gelu": "In many more than 30 layers the size slowly leaves 1, unless there are branches.",
     "silu": "In many more than 30 layers the size slowly leaves 1, unless there are branches.",
 }
@@ -144,7 +144,7 @@ def _plain(architecture: str, draws: Mapping[str, Draw]) -> Iterator[Answer]:
 
 
 def _deep(architecture: str, s: Start, title: str, why: str, links: dict[str, str]) -> Answer:
-    """Return the answer for a deep network without norms."""
+    """Return the answer for a deep plain network."""
     if s.activation in ("tanh", "sigmoid"):
         delta = architecture == "cnn"
         start = s._replace(
@@ -169,6 +169,8 @@ def _deep(architecture: str, s: Start, title: str, why: str, links: dict[str, st
         start = s._replace(deep=True)
         title, why = f"{title}; better: residual branches", f"{why} {DEEP[s.activation]}"
         links = links | {"Residual branches": "guide/best-practices.md#residual"}
+        if s.activation == "relu":
+            links = links | {"Deep ReLU networks": "how-to/choose.md#mlp"}
     return Answer({}, title, why, links, _code(architecture, start))
 
 
@@ -229,11 +231,11 @@ def _others() -> Iterator[Answer]:
         {"architecture": "transformer"},
         "Std 0.02, and 0.02/√N at the end of each of N branches",
         "N branches add up, so the last layer of each is divided by √N; a block has two branches. "
-        "Biases are zero and norms one. If the norm comes after each sum (post-LN), use a warm-up "
-        "of the learning rate.",
+        "Biases are zero and norms one. Put a norm before each branch (pre-LN): in our experiment "
+        "this learned better than a norm after each sum (post-LN).",
         {
             "Transformers": "how-to/choose.md#transformer",
-            "Warm-up": "examples/xiong-2020.py",
+            "The place of the norm": "examples/xiong-2020.py",
         },
         _code("transformer"),
     )
