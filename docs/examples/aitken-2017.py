@@ -1,10 +1,11 @@
 # %% [markdown]
 # # Aitken 2017: no checkerboard at the start
 #
-# **A sub-pixel convolution from ICNR starts without a checkerboard pattern. From He's independent
-# kernels, about three quarters of the output's mean square are inside the blocks of the pattern.
-# Training brings some of the pattern back: after 100 steps it is smaller from ICNR than from He,
-# but it is not zero. The verdict is *holds in part*.**
+# **A sub-pixel convolution makes an image of twice the size, in blocks of 2×2 pixels. From ICNR it
+# starts without a checkerboard: all pixels of a block are equal. From He's independent kernels,
+# about three quarters of the output's mean square is variance within the blocks. Training brings
+# some of the checkerboard back: after 100 steps it is smaller from ICNR than from He, but it is not
+# zero. The verdict is *holds*, because the claim is about the start.**
 
 # %% The code that draws this figure
 import matplotlib.pyplot as plt
@@ -17,35 +18,38 @@ _, axes = plt.subplots(2, 1, figsize=(6.8, 6), sharex=True)
 trained = [row for row in rows if "step" in row]
 plotting.curves(trained, y="checkerboard", log=False, ax=axes[0], legend=False)
 plotting.curves(trained, y="loss", ax=axes[1], legend=False)
-axes[0].set(xlabel="", ylabel="checkerboard", ylim=(0, None))
+axes[0].set(xlabel="", ylabel="checkerboard, in stds", ylim=(0, None))
 axes[1].set(ylabel="loss of the batch")
 plotting.shared_legend(axes)
 
 # %% [markdown]
-# <!-- figure: Above: the rms deviation inside the blocks of enlarged flat images, in units of the
-# pixels' std. From ICNR it starts at zero and grows, from He it falls slowly. Below: the losses
-# hardly differ. Mean and range over 5 seeds. -->
+# <!-- figure: Above: the rms deviation of the pixels from the mean of their block, in enlarged flat
+# images. The unit is the std of the digits' pixels. Below: the training loss. Lines and bands: mean
+# and range over 5 seeds. -->
 #
 # Small networks of two convolutions learn to enlarge digits from 4×4 to 8×8 pixels, by gradient
-# descent on batches of 20 at learning rate 0.05. To measure the pattern, we enlarge flat images. In
-# a correct enlargement of a flat image all pixels of a block are equal, so every difference inside
-# a block is checkerboard.
+# descent on batches of 20 at learning rate 0.05. To measure the checkerboard, we enlarge *flat*
+# images, in which all pixels are equal. Their correct enlargement is flat too, so every difference
+# within a block belongs to the checkerboard.
 #
 # ## Before the first step
 #
-# An untrained convolution to 64 channels and a pixel shuffle enlarge digits to 16 images of twice
-# the size. We measure the variance inside the blocks of 2×2 pixels, as a share of the mean square.
-# Theory predicts $1 - 1/r^2 = 3/4$ for independent kernels, and zero for equal kernels.
+# We also measured untrained layers. A convolution turns a digit into 64 channels. Then a pixel
+# shuffle writes each group of $r^2 = 4$ channels into one image, whose sides are $r = 2$ times as
+# long. So there are 16 such images. We measure the variance within their blocks of 2×2 pixels, as a
+# share of the mean square. Theory predicts $1 - 1/r^2 = 3/4$ for independent kernels, and zero for
+# equal kernels.
 
-# %%
-starts = {
-    name: [row["inside"] for row in rows if row["initialization"] == name and "inside" in row]
-    for name in aitken_2017.INITIALIZERS
-}
-[{"kernels": name, "least": min(parts), "most": max(parts)} for name, parts in starts.items()]
+# %% The code of the table
+starts = {name: [] for name in aitken_2017.INITIALIZERS}
+for row in rows:
+    if "inside" in row:
+        starts[row["initialization"]].append(row["inside"])
+[{"kernels": name, "least": min(x), "most": max(x)} for name, x in starts.items()]
 
 # %% [markdown]
-# <!-- table: The part of the output's mean square inside the blocks, range over 5 draws. -->
+# <!-- table: The share of the output's mean square that is variance within the blocks, range over 5
+# draws. -->
 #
 # PyTorch's shuffle makes output channel $c$ from the channels $4c$ to $4c + 3$. In the *wrong
 # order* the copies of a kernel are 16 channels apart, so each block mixes four different kernels.
@@ -53,13 +57,14 @@ starts = {
 #
 # ## What we measured
 #
-# These inequalities decide the verdict in [the table of claims](index.md), and a test asserts them.
+# Both starts of the trained networks share one learning rate.
 
 # %%
 table(aitken_2017.CLAIM)
 
 # %% [markdown]
-# <!-- table: Over 5 seeds. -->
+# <!-- table: The inequalities that decide [the verdict](index.md), over 5 seeds. The last row is
+# our addition to the claim. -->
 #
 # ## What it does not show
 #

@@ -1,11 +1,11 @@
 # %% [markdown]
 # # Glorot and Bengio 2010: tanh and sigmoid
 #
-# **From $U(\pm 1/\sqrt n)$ the signal and the gradient fade from layer to layer. Five tanh layers
-# then end at a higher loss than from the normalized (Xavier) initialization, each at its own best
-# learning rate. Four sigmoid layers stay near the loss of guessing in 200 steps from both starts,
-# as the paper says. From Xavier's weights times four they learn. So the verdict is *holds in
-# part*.**
+# **From weights drawn from $U(\pm 1/\sqrt n)$, the signal and the gradient fade from layer to
+# layer. Five tanh layers then end at a higher loss than from the normalized (Xavier)
+# initialization, each at its own best learning rate. Four sigmoid layers stay near the loss of
+# guessing for 200 steps from both starts, as the paper says. But from Xavier's weights times four
+# they learn. So the verdict is *holds in part*.**
 
 # %% The code that draws this figure
 import matplotlib.pyplot as plt
@@ -34,33 +34,34 @@ for ax, title in zip(axes, titles, strict=True):
 plotting.shared_legend(axes)
 
 # %% [markdown]
-# <!-- figure: From U(±1/√n) the signal and the gradient fade from layer to layer. The two lower
-# panels show the training loss after 200 steps at five learning rates; a ring marks the chosen
-# rate. In the lowest panel, the line of Xavier covers that of U(±1/√n). Bands: range over 5 seeds.
-# -->
+# <!-- figure: The upper two panels: before training. The lower two: the training loss after 200
+# steps, at five learning rates. A ring marks the rate that two other seeds chose, which need not be
+# the lowest point. A run whose loss is above 10 counts as 10. In the lowest panel, the line of
+# Xavier covers that of U(±1/√n). Lines and bands: geometric mean and range over 5 seeds. -->
 #
 # ## The verdict
 #
-# Each start is compared at its own best rate, which we choose on two other seeds. The last
-# inequality speaks against the paper, which found the sigmoid unsuited for deep networks with
-# random weights.
+# Each start is compared at its own best rate, which two other seeds chose: see
+# [the rules](index.md#how-the-starts-are-compared).
 
 # %%
 table(glorot_2010.CLAIM)
 
 # %% [markdown]
-# <!-- table: Ratios of the rms before training, and the mean loss of the last 20 steps, over 5
-# seeds. -->
+# <!-- table: Differences between two starts, over 5 seeds: of the share of the rms that is left
+# after four layers, before training, and of the mean loss of the last 20 steps. The row marked
+# *against* speaks against [the claim](index.md). -->
 #
-# The bound of each difference is zero. A test asserts that the mean is at least three standard
-# errors away from it.
+# The paper found the sigmoid unsuited for deep networks with random weights. The last row shows
+# random weights from which such a network learns.
 #
 # ## Why the scale matters
 #
 # Before this paper, weights were commonly drawn from $U(\pm 1/\sqrt n)$, where $n$ is the fan-in.
-# Their variance is $1/3n$. Near zero, tanh is close to the identity, so each layer divides the mean
-# square of signal and gradient by three. The normalized initialization,
-# $U(\pm\sqrt{6/(\text{fan-in} + \text{fan-out})})$, keeps both (figures 6 and 7 of the paper).
+# Their variance is $1/(3n)$. Near zero, tanh is close to the identity, so each layer divides the
+# mean square of signal and gradient by about three. From the normalized initialization,
+# $U(\pm\sqrt{6/(\text{fan-in} + \text{fan-out})})$, a layer without the tanh keeps both. The tanh
+# makes the signal somewhat smaller, as the first panel shows (figures 6 and 7 of the paper).
 #
 # The slope of a sigmoid is at most $\tfrac14$. So its gradient needs weights four times as large.
 # Xavier's derivation assumes the slope 1 and does not include this factor.

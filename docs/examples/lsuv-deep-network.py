@@ -2,10 +2,12 @@
 # # LSUV on a deep network
 #
 # **A network of 20 maxout layers learns from [`lsuv_`][initguide.lsuv_]. From He's start its
-# training overflows, and from Xavier's start it hardly moves. LSUV also corrects inputs of a wrong
-# scale. With softplus layers it fails, and He's start trains. So the verdict is *holds in part*.**
+# training overflows, and from Xavier's start it hardly moves. LSUV also corrects inputs that are 30
+# times too large or too small. But if they are too large, a ReLU network learns from He's start
+# too. So the verdict is *holds in part*.**
 #
-# Each network has one learning rate, which all of its starts share.
+# We also tried an activation that the paper does not use, softplus. There LSUV fails, and He's
+# start trains. Each network has one learning rate, which all of its starts share.
 
 # %% The code that draws this figure
 import matplotlib.pyplot as plt
@@ -22,32 +24,36 @@ for ax, (name, setting) in zip(axes, mishkin_2016.SETTINGS.items(), strict=True)
     some = [row for row in training if row["setting"] == name]
     plotting.curves(some, chance=np.log(10), ax=ax, legend=False)
     ax.set_title(f"{name}, {setting.depth} layers, learning rate {setting.lr:g}", loc="left")
-    ax.set_xlabel("step" if ax is axes[-1] else "")
+
 plotting.shared_legend(axes)
 
 # %% [markdown]
-# <!-- figure: Training loss. LSUV trains the maxout network, and the networks with inputs of either
-# scale. Softplus layers train from He's start only. Bands: range over 5 seeds; a cross: the loss
-# overflowed. -->
+# <!-- figure: Training loss of four networks. Each cross in the first panel is one seed from He's
+# start: its height is the loss before the first step, and after that step the loss is not a finite
+# number. Lines and bands: geometric mean and range over 5 seeds. -->
 #
 # ## What we measured
 #
-# These inequalities decide the verdict in [the table of claims](index.md), and a test asserts them.
+# Two of these networks have no formula that fits: the maxout network, and ReLU layers whose inputs
+# have a wrong scale.
 
 # %%
 table(mishkin_2016.CLAIM)
 
 # %% [markdown]
-# <!-- table: Over 5 seeds. Learned: 1 if the accuracy is above one half. The loss is that of the
-# last 10 steps. -->
+# <!-- table: The inequalities that decide [the verdict](index.md), over 5 seeds. *Learned* is 1 if
+# the accuracy is above one half. The loss is that of the last 10 steps. The row marked *against*
+# speaks against [the claim](index.md). The two rows about softplus are our addition to the claim.
+# -->
 #
 # ## The four networks
 #
 # LSUV scales each layer so that its outputs have variance one, measured on a batch. Mishkin and
 # Matas use it for tanh, ReLU, leaky ReLU and maxout units. A *maxout* unit is the larger of two
-# sums. Our first network has 20 layers of them. Two others have ReLUs, and inputs that are
-# multiplied or divided by 30. The fourth has softplus units, $\ln(1 + e^z)$. All are 64 units wide
-# and learn the digits by plain gradient descent on batches of 16.
+# sums. Our first network has 20 layers of them. The second has ReLUs, and inputs that are
+# multiplied by 30. The third has ReLUs, and inputs that are divided by 30. The fourth has softplus
+# units, $\ln(1 + e^z)$. All are 64 units wide and learn the digits by plain gradient descent on
+# batches of 16.
 #
 # Inputs times 30 need a small learning rate, because they also make the gradient of the first
 # layer 30 times larger. At this rate He's network learns too, but more slowly. Its first loss is
@@ -67,8 +73,9 @@ table(mishkin_2016.CLAIM)
 # ## Where LSUV is worse
 #
 # Softplus is positive everywhere, so its outputs have a large mean. The sums of the next layer then
-# differ mostly from *unit to unit*, and hardly from input to input. LSUV makes the variance over
-# both equal to one. But the part that differs between inputs becomes smaller in each layer:
+# differ mostly from *unit to unit*, and hardly from input to input. LSUV measures one variance over
+# all units and all inputs together, and makes it one. But the part that differs between inputs
+# becomes smaller in each layer:
 
 # %% The code that draws this figure
 start = [row for row in rows if row["part"] == "start" and row["setting"] == "softplus"]
@@ -78,8 +85,10 @@ plotting.signals(start, y="std")
 # <!-- figure: The std over inputs in ten softplus layers before training; layer 11 is the output.
 # It shrinks from both starts, and faster from LSUV. Bands: range over 5 seeds. -->
 #
-# The gains predict this. A small gain keeps the signal of softplus layers, and a much larger gain
-# keeps their gradient. He's gain is larger than the first and smaller than the second:
+# For softplus no gain keeps both the signal and the gradient. The gain that keeps the size of the
+# signal is small, because most of this signal is its mean. With this gain the part that differs
+# between inputs shrinks, and so does the gradient. The gain that keeps the gradient is much larger.
+# He's gain lies between the two:
 
 # %%
 for kind in ("forward", "backward"):

@@ -1,13 +1,13 @@
 # %% [markdown]
 # # Rumelhart 1986: symmetry
 #
-# **From equal weights, all 32 units of a layer learn the same weights, and the network learns much
-# less than from random weights. From zeros, a ReLU network does not change any weight, and a
-# sigmoid network changes all units in the same way. From small random weights, each unit learns its
-# own weights.**
+# **If all weights of a layer start equal, its 32 units stay copies of each other, and the network
+# learns much less than from random weights. If all weights start at zero, a ReLU network changes
+# only its output biases. A sigmoid network changes its weights too, but in the same way for all
+# units. From random weights each unit learns its own weights. The verdict is *holds*.**
 #
-# The paper gives this reason in half a sentence: its weights start small and random, to break
-# symmetry.
+# The paper starts from small random weights "to break symmetry". We compare random weights with
+# equal weights, but not small random weights with large ones.
 
 # %% The code that draws this figure
 import matplotlib.pyplot as plt
@@ -37,30 +37,38 @@ for row in relu:
 plotting.shared_legend([axes["curves"]])
 
 # %% [markdown]
-# <!-- figure: ReLU network: only random weights learn. Below, the incoming weights of all 32 units
-# after training (red above zero, blue below; seed 0): none, one picture 32 times, 32 pictures. -->
+# <!-- figure: Above: the accuracy of ReLU networks, mean and range over 5 seeds. From Xavier's
+# random weights they learn. From a constant they stay below 0.25, and from zeros near chance.
+# Below: the incoming weights of the 32 units of the first layer after training, one picture per
+# unit (red: above zero, blue: below zero; seed 0). From zeros all weights are still zero. From a
+# constant all units have the same weights. -->
 #
 # ## Why equal units stay equal
 #
 # Two units get the same gradient if they have the same incoming weights and the same outgoing
 # weights. So they stay equal after each step.
 #
+# If all weights are zero, a ReLU layer has the output zero and passes no gradient back. Then only
+# the biases of the last layer get a gradient. They learn how often each class occurs in the
+# training images, so the accuracy is not exactly that of guessing. A sigmoid of zero is one half,
+# so the last weights of a sigmoid network get a gradient, and after them the other layers.
+#
 # ## What we measured
 #
 # *Units apart* is the norm of the part of the first layer's weights that differs between units,
-# divided by the norm of all of its weights. It is zero if all units are copies.
+# divided by the norm of all of its weights. It is zero if all units are copies. The *rank* of a
+# matrix whose rows are all equal is one.
 
 # %%
 table(rumelhart_1986.CLAIM)
 
 # %% [markdown]
-# <!-- table: The inequalities that decide the verdict in [the table of claims](index.md), over 5
-# seeds. Without random weights the seed decides only the order of the data. -->
+# <!-- table: The inequalities that decide [the verdict](index.md), over 5 seeds. Weights are those
+# of the first layer. Without random weights the seed decides only the order of the data. -->
 #
 # ## What it does not show
 #
-# - That zeros mean no gradient. A sigmoid of zero is one half, so the layers of a sigmoid network
-#   begin to change, one after another.
+# - How small random weights must be. All random weights here have Xavier's variance.
 # - That only random weights make units differ. Dropout and random biases make them differ too, but
 #   slowly: see [zero and constant](../guide/methods/constant.md).
 # - Other learning rates. All networks train at rate 0.3.

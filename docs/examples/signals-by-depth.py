@@ -1,10 +1,11 @@
 # %% [markdown]
 # # Signals by depth
 #
-# Of five initializations only He's keeps the size of the signal and of the gradient in 50 ReLU
-# layers. The others multiply both by a constant factor per layer, so both vanish or explode. Theory
-# predicts the factor. PyTorch's default looks healthy but is not: its signal keeps a size, but no
-# longer depends on the input.
+# Of five initializations only He's keeps the size of both the signal and the gradient in 50 ReLU
+# layers. Xavier's initialization and two fixed stds multiply both by a constant factor per layer,
+# so both vanish or explode. Theory predicts the factor. PyTorch's default is different, because its
+# biases are not zero: its signal settles at a constant size. But this signal hardly depends on the
+# input, and the gradient vanishes.
 
 # %% The code that draws this figure
 import math
@@ -33,8 +34,8 @@ theory = {
 plotting.signals(rows, theory=theory)
 
 # %% [markdown]
-# <!-- figure: The signal by layer: only He keeps its size. Bands: range over 5 seeds, width 256;
-# dotted: theory. -->
+# <!-- figure: The signal by layer, on a scale of a hundred powers of ten. Dotted: theory. Lines:
+# geometric mean over 5 seeds, width 256. The range over the seeds is narrower than the lines. -->
 #
 # ## What theory says
 #
@@ -44,8 +45,8 @@ plotting.signals(rows, theory=theory)
 # initializations only He's has the factor 1. [`propagate`][initguide.propagate] computes the
 # prediction for any depth.
 #
-# The figure above covers so many powers of ten that its middle is not visible. This figure shows
-# three of the lines:
+# The figure above covers so many powers of ten that three of its lines lie close together. This
+# figure shows these three:
 
 # %% The code that draws this figure
 three = ("PyTorch default", "Xavier", "He")
@@ -55,22 +56,24 @@ plotting.signals(
 )
 
 # %% [markdown]
-# <!-- figure: Xavier loses a factor of $\sqrt2$ per layer. PyTorch's default seems to keep its
-# size. Bands: range over 5 seeds; dotted: theory. -->
+# <!-- figure: With Xavier the signal loses a factor of $\sqrt2$ per layer. With He it keeps its
+# size. With PyTorch's default it shrinks at first and then stays constant. Lines and bands:
+# geometric mean and range over 5 seeds; dotted: theory. -->
 #
 # ## The gradient
 #
-# A gradient of rms one enters at the last layer. On its way back each layer multiplies it by
-# $\sqrt{\chi_1} = \sigma_w/\sqrt2$. For a ReLU without biases this is also the factor of the
-# signal. Biases do not change this factor, so the gradient of PyTorch's default vanishes although
-# its signal does not.
+# A gradient of rms one enters at the last layer. On its way back each layer multiplies its mean
+# square by $\chi_1 = \sigma_w^2/2$. So it multiplies the rms by $\sqrt{\chi_1} = \sigma_w/\sqrt2$.
+# For a ReLU without biases this is also the factor of the signal. Biases do not change the factor
+# of the gradient, so the gradient of PyTorch's default vanishes although its signal does not.
 
 # %% The code that draws this figure
 plotting.gradients(rows, theory=theory)
 
 # %% [markdown]
-# <!-- figure: The gradient by layer. With PyTorch's default it vanishes faster than with Xavier,
-# though the signal does not. Bands: range over 5 seeds; dotted: theory. -->
+# <!-- figure: The gradient by layer, from the last layer on the right to the first on the left.
+# With PyTorch's default it vanishes faster than with Xavier, though the signal does not. Lines:
+# geometric mean over 5 seeds. The range is narrower than the lines. Dotted: theory. -->
 #
 # ## The factor, measured
 #
@@ -108,8 +111,9 @@ def summary(values):
 # <!-- table: Growth of the rms per layer, upwards for the signal and downwards for the gradient; 5
 # seeds. -->
 #
-# All five initializations use the same random draws at different scales. So they differ from theory
-# by the same few percent. This difference comes from the finite width of 256 units.
+# Xavier, He and the two fixed stds use the same random numbers at different scales. So they differ
+# from theory by the same few percent. This difference comes from the finite width of 256 units. The
+# signal of PyTorch's default stays constant, so there the difference is smaller.
 #
 # The numbers of float32 end near $10^{\pm 38}$. This is the layer at which each predicted signal
 # leaves that range:
@@ -117,8 +121,9 @@ def summary(values):
 # %%
 smallest, largest = np.finfo(np.float32).tiny, np.finfo(np.float32).max
 for name, predicted in theory.items():
-    outside = np.flatnonzero((predicted.rms < smallest) | (predicted.rms > largest))
-    where = f"layer {outside[0] + 1}" if len(outside) else f"not in {DEPTH} layers"
+    rms = predicted.rms
+    outside = np.flatnonzero((rms < smallest) | (rms > largest))
+    where = f"layer {outside[0] + 1}" if len(outside) else "in no layer"
     print(f"{name}: {where}")
 
 # %% [markdown]
@@ -146,12 +151,13 @@ ax.set(xlabel="layer", ylabel="activations")
 ax.legend()
 
 # %% [markdown]
-# <!-- figure: PyTorch's default: the signal keeps its size, but less and less of it depends on the
-# input. Bands: range over 5 seeds. -->
+# <!-- figure: PyTorch's default: the rms of the signal settles, but the std over the batch, the
+# part that depends on the input, vanishes. Lines: median over 5 seeds. Dotted: theory. -->
 
 # %%
 for layer in (1, 10, 20, DEPTH):
-    shares = [row["std"] / row["rms"] for row in default if row["layer"] == layer]
+    here = [row for row in default if row["layer"] == layer]
+    shares = [row["std"] / row["rms"] for row in here]
     print(f"layer {layer:2}: std/rms {np.median(shares):.1e}")
 
 # %% [markdown]
@@ -159,8 +165,8 @@ for layer in (1, 10, 20, DEPTH):
 #
 # - The factor per layer decides. If it is above one, the signal explodes. If it is below one, the
 #   signal vanishes. After 50 layers the factor has the power 50, so a small error matters.
-# - Theory assumes an infinite width, but it is close to the measurement at 256 units. The bands
-#   show the differences between random draws, and they become wider with depth.
+# - Theory assumes an infinite width, but it is close to the measurement at 256 units. The random
+#   draws differ by little, and the differences grow with depth.
 # - A constant rms is not enough. Measure the std over the batch too, or the gradient. Both show
 #   that PyTorch's default loses the input in 50 plain ReLU layers.
 #

@@ -1,9 +1,10 @@
 # %% [markdown]
 # # Sitzmann 2020: sines that know their factor
 #
-# **A network of sines, $\sin(30\, W h)$, sees half of the pixels of an image. From SIREN's weights
-# it predicts the other half well. From PyTorch's default it fits the given pixels *better* than
-# SIREN does, but the pixels between them are noise. The verdict is *holds in part*.**
+# **A network of sines, $\sin(30\, W h)$, is trained on half of the pixels of an image. From SIREN's
+# weights it predicts the other half well. From PyTorch's default it fits the given pixels *better*
+# than from SIREN's weights, but what it predicts between them is noise. So the verdict is *holds in
+# part*.**
 
 # %% The code that draws this figure
 import matplotlib.pyplot as plt
@@ -29,35 +30,38 @@ axes[0].set_ylabel("signal to noise, dB")
 plotting.shared_legend(axes)
 
 # %% [markdown]
-# <!-- figure: Above: the image, and what two networks make of it. Below: from SIREN's start the
-# network predicts the held-out pixels too. From PyTorch's default it fits only the given pixels.
-# Mean and range over 5 seeds. -->
+# <!-- figure: Above: the image, and the outputs of two trained networks at all pixels (seed 0).
+# Below: how well they predict the pixels that were held out of training, and those that were given;
+# higher is better. Lines and bands: mean and range over 5 seeds. -->
 #
 # ## What we measured
 #
 # Three hidden layers of 64 sines map the coordinates of a pixel to its grey value. They train for
-# 200 steps of Adam at learning rate 0.0001, on a random half of 64×64 pixels. A higher
-# signal-to-noise ratio is better. These inequalities decide the verdict in
-# [the table of claims](index.md), and a test asserts them.
+# 200 steps of Adam at learning rate 0.0001, on a random half of 64×64 pixels. The *peak
+# signal-to-noise ratio* compares the largest range of the pixels with the rms of the error. An
+# error that is ten times smaller gives 20 dB more.
 
 # %%
 table(sitzmann_2020.CLAIM)
 
 # %% [markdown]
-# <!-- table: Peak signal-to-noise ratios in dB after 200 steps, and the argument's std before
-# training, over 5 seeds. The last two rows speak against the headline. -->
+# <!-- table: The inequalities that decide [the verdict](index.md), over 5 seeds: peak
+# signal-to-noise ratios after 200 steps, and the std of the argument of the last hidden sine before
+# training. Rows marked *against* speak against [the claim](index.md): PyTorch's default represents
+# the given pixels better. -->
 #
 # ## Why the argument of the sine needs a scale
 #
 # Each sine multiplies its argument by 30, so the weights must be divided by 30:
-# $w \sim \mathcal{U}(\pm\sqrt{6/n} / 30)$. Then the argument has a variance near 1 in each layer,
-# and its std is about a sixth of a period. With PyTorch's $\mathcal{U}(\pm 1/\sqrt n)$ the argument
-# covers several periods. So neighbouring pixels get unrelated values.
+# $w \sim \mathcal{U}(\pm\sqrt{6/n} / 30)$. Then the argument has a std near 1 in each layer,
+# which is small compared with the period of the sine, $2\pi \approx 6.3$. With PyTorch's
+# $\mathcal{U}(\pm 1/\sqrt n)$ the argument has a std of about 12, so it covers several periods.
+# Then neighbouring pixels get unrelated values.
 #
 # ## What it does not show
 #
-# - That the default cannot predict pixels with another factor than 30. Only the product of the
-#   factor and the scale of the weights counts at the start.
+# - That the default fails with every factor. With a factor below 30, the arguments from PyTorch's
+#   default are smaller too.
 # - Other learning rates. Both starts train at one rate.
 # - Large images or deep networks, as in the paper. We have three hidden layers and one image, which
 #   we drew.

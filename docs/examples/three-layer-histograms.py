@@ -1,9 +1,10 @@
 # %% [markdown]
 # # Three-layer histograms
 #
-# Three layers are enough to see the effect of an initialization: the std of the activations already
-# grows or shrinks from layer to layer. After 20 layers, only with He's initialization are the
-# activations and the gradients about as large as in the first layer.
+# Three layers are enough to see the effect of an initialization. From the first hidden layer to the
+# second, the std of the activations grows or shrinks, except with He's initialization. Over 20
+# layers, only He's initialization keeps the activations and the gradients about as large as in one
+# layer.
 
 # %% The code that draws this figure
 import numpy as np
@@ -25,20 +26,27 @@ def network(widths, name, seed):
 
 x = torch.randn(1000, 100, generator=torch.Generator().manual_seed(100))
 small = {name: activations(network((100, 100, 100, 10), name, 0), x) for name in INITIALIZATIONS}
-plotting.histograms(small, layers=(1, 3))
+plotting.histograms(small, layers=(1, 2, 3))
 
 # %% [markdown]
-# <!-- figure: Activations of the first and the last layer of a three-layer network, one draw each,
-# with their mean and std. -->
+# <!-- figure: Outputs of the three layers of a small network, one draw each, with their mean and
+# std. The dark bar at zero holds the zeros of the ReLU. Each panel has its own horizontal scale.
+# -->
 #
 # ## Five initializations, three layers
 #
-# The input of this 100-100-100-10 ReLU network is 1000 normal vectors. The figure shows the outputs
-# of the first layer and of the last layer.
+# The input of this 100-100-100-10 ReLU network is 1000 normal vectors.
 #
-# The shapes are similar, but the scales on the axes differ. The first layer has a ReLU, so its
-# values are not negative. The last layer has no ReLU, so its values have both signs. The result
-# hardly depends on the random draw. This is the std of the last layer over five seeds:
+# Compare the first two columns. The shapes are similar, but the scales on the axes differ. With
+# He's initialization the std stays about the same. With Xavier's it falls by a factor near
+# $\sqrt2$. With the other three it changes more.
+#
+# The third layer is the output. It has no ReLU, so its values have both signs, and its std cannot
+# be compared with that of the other two: a ReLU removes half of the mean square. So with Xavier's
+# initialization the std of the output is about that of the first layer, although the second layer
+# has a smaller one.
+#
+# This is the std of the second layer over five seeds:
 
 
 # %% The code of the table
@@ -48,16 +56,16 @@ def spread(name, widths, layer):
     return {"median": float(np.median(stds)), "least": min(stds), "most": max(stds)}
 
 
-[{"initialization": name} | spread(name, (100, 100, 100, 10), -1) for name in INITIALIZATIONS]
+[{"initialization": name} | spread(name, (100, 100, 100, 10), 1) for name in INITIALIZATIONS]
 
 # %% [markdown]
-# <!-- table: The std of a three-layer network's output over 5 draws. -->
+# <!-- table: The std of the activations in the second layer, over 5 draws. -->
 #
 # ## The same at 20 layers
 #
-# This network has 20 hidden layers of 100 units. Its first hidden layer looks as before. Its last
-# hidden layer shows the same factor, applied 20 times. Compare the scales of the axes, including
-# their powers of ten.
+# This network has 20 hidden layers of 100 units. Its first hidden layer looks as before. From there
+# to its last hidden layer the same factor applies 19 times. Compare the scales of the axes,
+# including their powers of ten.
 
 # %% The code that draws this figure
 DEEP = (*[100] * 21, 10)
@@ -126,8 +134,9 @@ sigma_w = {
 #
 # - One histogram is not enough. Two histograms of different layers show the factor between these
 #   layers. So watch how the std *changes* with depth.
-# - The activations of the first layer look healthy in all five. But its gradient depends on all
-#   layers above it. With std 0.01 that gradient vanishes, and with std 1.0 it explodes.
+# - The activations of the first layer have the same shape in all five, at different scales. From
+#   them alone you cannot see what the gradient does, because it depends on all layers above. With
+#   std 0.01 it vanishes, and with std 1.0 it explodes.
 # - With PyTorch's default the activations at layer 20 still differ, because its biases differ from
 #   unit to unit. They differ between units, but hardly between inputs: see
 #   [signals by depth](signals-by-depth.py).

@@ -33,44 +33,52 @@ axes[1].set_xlabel("log₂ of the learning rate")
 plotting.shared_legend(axes)
 
 # %% [markdown]
-# <!-- figure: Training loss at seven rates of Adam, one line per width, with a star at its best
-# rate. In the standard parametrization the star moves to the left as the width grows. In muP it
-# stays. Bands: range over 5 seeds. -->
+# <!-- figure: Training loss at seven rates of Adam, one line per width. A star marks the lowest
+# point of each line. Above, it moves to the left as the width grows; below, it stays. Two lines
+# leave the upper panel at its top. Lines and bands: geometric mean and range over 5 seeds. -->
 #
 # ## What we measured
 #
 # The networks have three hidden ReLU layers and train on the digits, for 30 steps of Adam. At 32
-# units both parametrizations are the same. The best rate is the lowest point of a parabola through
-# the least loss and its two neighbours. These inequalities decide the verdict in
-# [the table of claims](index.md), and a test asserts them.
+# units both parametrizations are the same. Here each seed has its own best rate. The table measures
+# two things:
+#
+# - *The change of the best rate* from 32 to 256 units, in powers of two. To find a best rate
+#   between the seven rates, we draw a parabola through the least loss and its two neighbours, and
+#   take its lowest point. (The stars in the figure lie on one of the seven rates.)
+# - *The loss ratio* of the networks of 256 units: their least loss, divided by their loss at the
+#   rate that is best for 32 units. It is 1 if the narrow network finds the right rate for the wide
+#   one.
 
 # %%
 table(yang_2021.CLAIM)
 
 # %% [markdown]
-# <!-- table: From 32 to 256 units: the change of the best rate in powers of two. Then the least
-# loss of 256 units, divided by their loss at the best rate of 32 units. Over 5 seeds. -->
+# <!-- table: The inequalities that decide [the verdict](index.md), over 5 seeds. -->
 #
 # ## Why the rules differ from layer to layer
 #
-# Yang et al. tune a small model and train a large model with the same settings. For this the
-# effect of a step must not depend on the width $n$. With Adam:
+# Yang et al. search for the best settings with a small model, and train a large model with them.
+# For this the effect of a step must not depend on the width $n$. With Adam:
 #
 # - A step changes each weight by about $\eta$, with the sign of error times input. If the same
 #   input comes again, the $n$ changes of a unit's weights add up, and its argument moves by
 #   $\eta\, n$. So **weights with $n$ inputs get a rate $\propto 1/n$**. The first layer has a fixed
 #   number of inputs, so it keeps its rate. The biases keep their rate too.
-# - The weights $w_i$ of the head multiply the changes $\Delta h_i$ of the hidden units. Each change
-#   has the sign of its weight, so the sum $\sum_i w_i\, \Delta h_i$ has the size $n\,|w|$. With the
-#   usual std of $1/\sqrt n$ it grows like $\sqrt n$. So **the head starts with the std $1/n$**.
+# - A step changes the output by $\sum_i w_i\, \Delta h_i$, where $w_i$ are the weights of the head
+#   and $\Delta h_i$ are the changes of the $n$ hidden units. With the rates above, the size of each
+#   $\Delta h_i$ does not depend on the width. Each $\Delta h_i$ has the sign of its weight, so the
+#   terms add up, and the sum is proportional to $n\,|w|$. With the usual std of $1/\sqrt n$ it
+#   grows like $\sqrt n$. So **the head starts with the std $1/n$**.
 # - Hidden weights keep the std $\propto 1/\sqrt n$. The reason is that of
 #   [He initialization](../guide/methods/he.md).
 #
 # ## What it does not show
 #
-# - That muP trains better. These are the losses of 256 units, each seed at its best of seven rates:
+# - That muP ends lower. In this experiment its least losses are a little lower on average, but the
+#   ranges over seeds overlap. These are the least losses of 256 units over the seven rates:
 
-# %%
+# %% The code
 for name in ("standard", "muP"):
     losses = {}
     for row in rows:

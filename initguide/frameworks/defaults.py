@@ -12,7 +12,7 @@ LAYER_KINDS: dict[str, str] = {
     "LSTM": "c inputs, h units",
     "GRU": "c inputs, h units",
     "Embedding": "v words, width d",
-    "Attention": "width d, e = heads × head size",
+    "Attention": "width d, e = attention heads × size of a head",
     "Normalization": "layer and batch alike, d features",
 }
 

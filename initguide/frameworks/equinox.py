@@ -3,7 +3,9 @@
 from initguide.frameworks.record import (
     FORGETS,
     HIDES,
+    INPUTS_SMALL,
     ONE,
+    STATE_SMALL,
     TOO_SMALL,
     ZERO,
     Distribution,
@@ -35,7 +37,7 @@ DEFAULTS = records(
             _KERNEL_BIAS,
         ],
         ("Transposed convolution", "ConvTranspose2d"): [
-            ("weight", _KERNEL, _weight("(o, c, k, k)"), "stride ignored"),
+            ("weight", _KERNEL, _weight("(o, c, k, k)"), f"{TOO_SMALL}; stride ignored"),
             _KERNEL_BIAS,
         ],
         ("Depthwise convolution", "Conv2d(groups=c)"): [
@@ -43,21 +45,21 @@ DEFAULTS = records(
             ("bias", uniform("1 / k**2"), _uniform("(c, 1, 1)", "k"), HIDES),
         ],
         ("LSTM", "LSTMCell"): [
-            ("weight_ih", uniform("1 / h"), _uniform("(4 * h, c)", "h**0.5")),
-            ("weight_hh", uniform("1 / h"), _uniform("(4 * h, h)", "h**0.5"), FORGETS),
-            ("bias", uniform("1 / h"), _uniform("(4 * h,)", "h**0.5"), "forget gate about 0"),
+            ("weight_ih", uniform("1 / h"), _uniform("(4 * h, c)", "h**0.5"), INPUTS_SMALL),
+            ("weight_hh", uniform("1 / h"), _uniform("(4 * h, h)", "h**0.5"), STATE_SMALL),
+            ("bias", uniform("1 / h"), _uniform("(4 * h,)", "h**0.5"), FORGETS),
         ],
         ("GRU", "GRUCell"): [
-            ("weight_ih", uniform("1 / h"), _uniform("(3 * h, c)", "h**0.5")),
-            ("weight_hh", uniform("1 / h"), _uniform("(3 * h, h)", "h**0.5"), FORGETS),
-            ("bias, bias_n", uniform("1 / h"), _uniform("(4 * h,)", "h**0.5")),
+            ("weight_ih", uniform("1 / h"), _uniform("(3 * h, c)", "h**0.5"), INPUTS_SMALL),
+            ("weight_hh", uniform("1 / h"), _uniform("(3 * h, h)", "h**0.5"), STATE_SMALL),
+            ("bias, bias_n", uniform("1 / h"), _uniform("(4 * h,)", "h**0.5"), HIDES),
         ],
         ("Embedding", "Embedding"): [
             ("weight", Distribution("normal"), "init.normal((v, d), rng=rng)"),
         ],
         ("Attention", "MultiheadAttention"): [
-            ("query_proj, key_proj, value_proj", uniform("1 / d"), _weight("(e, d)")),
-            ("output_proj", uniform("1 / e"), _weight("(d, e)")),
+            ("query_proj, key_proj, value_proj", uniform("1 / d"), _weight("(e, d)"), TOO_SMALL),
+            ("output_proj", uniform("1 / e"), _weight("(d, e)"), TOO_SMALL),
         ],
         ("Normalization", "LayerNorm, BatchNorm"): [
             ("weight", ONE, "init.ones((d,))"),

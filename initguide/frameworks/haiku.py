@@ -11,7 +11,7 @@ def _drawn(shape: str, root: str) -> str:
     return f"init.trunc_normal({shape}, rng=rng) / {root}"
 
 
-_SHRUNK = "std 0.88 of what 1/fan_in asks for"
+_SHRUNK = "the cut leaves 0.88 of LeCun's std"
 
 # Its MultiHeadAttention has no default: without an initializer it raises an error.
 DEFAULTS = records(
@@ -43,6 +43,7 @@ DEFAULTS = records(
                 "w, of input and state",
                 _cut("1 / (c + h)"),
                 _drawn("(c + h, 4 * h)", "(c + h) ** 0.5"),
+                _SHRUNK,
             ),
             ("b, of which the code adds 1 to the forget gate", ZERO, "init.zeros((4 * h,))"),
         ],
@@ -60,7 +61,7 @@ DEFAULTS = records(
             ("b", ZERO, "init.zeros((3 * h,))"),
         ],
         ("Embedding", "Embed"): [
-            ("embeddings", _cut("1"), "init.trunc_normal((v, d), rng=rng)", "std 0.88, not 1"),
+            ("embeddings", _cut("1"), "init.trunc_normal((v, d), rng=rng)"),
         ],
         ("Normalization", "LayerNorm, BatchNorm"): [
             ("scale", ONE, "init.ones((d,))"),

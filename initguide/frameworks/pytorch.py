@@ -3,7 +3,9 @@
 from initguide.frameworks.record import (
     FORGETS,
     HIDES,
+    INPUTS_SMALL,
     ONE,
+    STATE_SMALL,
     TOO_SMALL,
     ZERO,
     Distribution,
@@ -39,14 +41,14 @@ DEFAULTS = records(
             ("bias", uniform("1 / k**2"), _bias("k"), HIDES),
         ],
         ("LSTM", "nn.LSTM"): [
-            ("weight_ih", uniform("1 / h"), _ALL),
-            ("weight_hh", uniform("1 / h"), _ALL, FORGETS),
-            ("bias_ih, bias_hh", uniform("1 / h"), _ALL, "two, summed; forget gate about 0"),
+            ("weight_ih", uniform("1 / h"), _ALL, INPUTS_SMALL),
+            ("weight_hh", uniform("1 / h"), _ALL, STATE_SMALL),
+            ("bias_ih, bias_hh", uniform("1 / h"), _ALL, f"two, summed; {FORGETS}"),
         ],
         ("GRU", "nn.GRU"): [
-            ("weight_ih", uniform("1 / h"), _ALL),
-            ("weight_hh", uniform("1 / h"), _ALL, FORGETS),
-            ("bias_ih, bias_hh", uniform("1 / h"), _ALL),
+            ("weight_ih", uniform("1 / h"), _ALL, INPUTS_SMALL),
+            ("weight_hh", uniform("1 / h"), _ALL, STATE_SMALL),
+            ("bias_ih, bias_hh", uniform("1 / h"), _ALL, HIDES),
         ],
         ("Embedding", "nn.Embedding"): [
             ("weight", Distribution("normal"), "init.normal_(layer.weight)"),
@@ -62,6 +64,7 @@ DEFAULTS = records(
                 "out_proj.weight",
                 uniform("1 / d"),
                 "init.kaiming_uniform_(layer.out_proj.weight, 5**0.5)",
+                TOO_SMALL,
             ),
             (
                 "in_proj_bias, out_proj.bias",

@@ -65,7 +65,10 @@ class Default:
         distribution: The distribution of its entries.
         ours: Our call for the same distribution. It uses the sizes, `init`, and either `layer`, a
             PyTorch layer, or `rng`, a NumPy generator.
-        fault: The problem of the default in a few words; empty if there is none.
+        fault: The problem of the default in a few words; empty if there is none. A weight has none
+            if its variance is LeCun's, Xavier's or He's with the fans of one gate, group and
+            stride, or if each gate is orthogonal. A bias has none if it is zero, or one in a forget
+            gate. Embeddings and normalizations have none.
     """
 
     framework: str
@@ -99,9 +102,11 @@ def uniform(square: str) -> Distribution:
 ZERO, ONE = Distribution("constant", "0"), Distribution("constant", "1")
 
 # Problems that several frameworks share.
-TOO_SMALL = "variance 1/(3 fan_in), where ReLU needs 2/fan_in"
+TOO_SMALL = "variance 1/(3 fan_in), a third of LeCun's"
+STATE_SMALL = "variance 1/(3h), a third of LeCun's"
+INPUTS_SMALL = "variance 1/(3h); c inputs need 1/c"
 HIDES = "random: it hides that the signal dies"
-FORGETS = "loses the state in a few steps"
+FORGETS = "random, and the forget gate is about 0"
 
 
 def fused(gates: int) -> str:

@@ -213,14 +213,21 @@ def rates(
     ax = draw_lines(capped, "lr", "loss", by, ax, log=True)
     ax.set_xscale("log")
     best = {str(row.get(by, "")): row["lr"] for row in capped if row.get("best")}
+    rings: list[tuple[float, float]] = []
     for line in list(ax.lines):
         x, y = np.asarray(line.get_xdata()), np.asarray(line.get_ydata())
-        at = x == best.get(str(line.get_label()), np.nan)
-        ring = {"marker": "o", "markersize": 13, "markerfacecolor": "none", "markeredgewidth": 2}
-        ax.plot(x[at], y[at], linestyle="none", color=line.get_color(), label="_", zorder=6, **ring)
+        colour = line.get_color()
+        for lr, loss in zip(x, y, strict=True):
+            if lr != best.get(str(line.get_label())):
+                continue
+            # A ring near another one is larger, so that none hides the other.
+            near = sum(lr == other and 0.8 < loss / least < 1.25 for other, least in rings)
+            ring = {"markersize": 13 + 6 * near, "markerfacecolor": "none", "markeredgewidth": 2}
+            ax.plot([lr], [loss], "o", color=colour, label="_", zorder=6, **ring)
+            rings.append((lr, loss))
     _draw_chance(ax, chance)
     if any(row["loss"] == ceiling for row in capped):
-        _label_beside(ax, ceiling, "diverged")
+        _label_beside(ax, ceiling, f"≥ {ceiling:g}")
     log_ticks(ax)
     ax.set(xlabel="learning rate", ylabel="final loss")
     if legend:

@@ -34,6 +34,13 @@ COLORS: dict[str, str] = {
     "Gaussian, 1/n": "#289bcd",
     "U(±1/√n)": "#7d7382",
     "Xavier, gain 4": "#a5911e",
+    "identity": "#9b6e5a",
+    "orthogonal": "#a56efa",
+    "Gaussian": "#289bcd",
+    "identity, ReLU": "#9b6e5a",
+    "Gaussian, ReLU": "#289bcd",
+    "identity, tanh": "#d269be",
+    "Gaussian, tanh": "#6e9b6e",
 }
 MARKERS = dict(zip(dict.fromkeys(COLORS.values()), "Xso^vPD*<", strict=True))
 
@@ -81,9 +88,9 @@ def log_ticks(ax: Axes) -> None:
     low, high = ax.get_ylim()
     decades = math.log10(high / low)
     ax.yaxis.set_minor_locator(NullLocator())
-    ax.yaxis.set_major_locator(
-        LogLocator(subs=(1.0, 2.0, 5.0) if decades < 1.5 else (1.0,), numticks=7)
-    )
+    few, more = (1.0,), (1.0, 2.0, 5.0)
+    subs = (*more, 1.5, 3.0, 7.0) if decades < 0.8 else more if decades < 2.2 else few
+    ax.yaxis.set_major_locator(LogLocator(subs=subs, numticks=7))
     if decades < 5:
         ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
@@ -139,12 +146,7 @@ def label_lines(ax: Axes) -> None:
     # Labels have 11 points; the constrained layout will make the panel a little higher later.
     gap = 13 / points
     ends = sorted(((_end(ax, line), line, label) for line, label in lines), key=lambda end: end[0])
-    heights = np.array([height for height, _, _ in ends])
-    for i in range(1, len(heights)):
-        heights[i] = max(heights[i], heights[i - 1] + gap)
-    for i in reversed(range(len(heights))):
-        above = heights[i + 1] - gap if i + 1 < len(heights) else 1.0
-        heights[i] = min(heights[i], above)
+    heights = _apart([height for height, _, _ in ends], gap)
     notes = {text.get_text().partition(":")[0]: text for text in ax.texts}
     for height, (_, line, label) in zip(heights, ends, strict=True):
         note = notes.get(label)
@@ -162,6 +164,19 @@ def label_lines(ax: Axes) -> None:
             fontsize=11,
             annotation_clip=False,
         )
+
+
+def _apart(ends: Sequence[float], gap: float) -> list[float]:
+    """Return the heights nearest to the sorted ends that are at least a gap apart."""
+    # Without the gaps they must not fall: this is the isotonic regression, by its formula.
+    free = [end - i * gap for i, end in enumerate(ends)]
+    places = range(len(free))
+    top = 1 - gap * (len(free) - 1)
+    heights = []
+    for i in places:
+        mean = max(min(np.mean(free[j : k + 1]) for k in places[i:]) for j in places[: i + 1])
+        heights.append(float(np.clip(mean, min(0, top), top)) + i * gap)
+    return heights
 
 
 def _end(ax: Axes, line: Any) -> float:

@@ -1,6 +1,7 @@
 """Markdown made from the records of the frameworks' default initializations."""
 
 import re
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,7 +64,8 @@ def layers() -> str:
             rows.append(["" if who == seen else who, parameter, _distribution(default), call])
             seen = who
         parts.append(f"### {layer} {{ #{_anchor(layer)} }}\n\nSizes: {sizes}.\n")
-        parts.append(_table(columns, rows) + "\n")
+        fold = textwrap.indent(_table(columns, rows), "    ")
+        parts.append(f'??? abstract "All parameters of this layer"\n\n{fold}\n')
     return "\n".join(parts)
 
 
@@ -81,9 +83,10 @@ def _distribution(default: "Default") -> str:
 
 
 def _code(names: str) -> str:
-    """Return the names of code as code, and words after a comma as words."""
+    """Return the names of code as code, which may break at a bracket, and other words as words."""
     return ", ".join(
-        f"`{name}`" if re.fullmatch(r"\S+", name) else name for name in names.split(", ")
+        f"<code>{name.replace('(', '(<wbr>')}</code>" if re.fullmatch(r"\S+", name) else name
+        for name in names.split(", ")
     )
 
 

@@ -172,9 +172,15 @@ def _evaluate(
 
 
 def _is_drawn(value: object) -> bool:
-    """Return whether a cell's value says nothing: None, or what `ax.plot(...)` and such return."""
+    """Return whether a cell's value says nothing: None, or what `ax.plot(...)` and such return.
+
+    That is an Artist, or a list, a tuple or an array of them, as from `plotting.histograms`.
+    """
+    import numpy as np
     from matplotlib.artist import Artist
 
+    if isinstance(value, np.ndarray):
+        value = value.ravel().tolist()
     items = list(value) if isinstance(value, list | tuple) and value else [value]
     return value is None or all(isinstance(item, Artist) for item in items)
 

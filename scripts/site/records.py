@@ -127,24 +127,27 @@ def _claims(page: str) -> str:
     return "\n\n".join(
         f"**{title}**\n\n"
         + tables.of_cells(
-            ["Headline", "Verdict", "First result"], [_claim(one, page) for one in some]
+            ["Claim", "Verdict", "One of the results"], [_claim(one, page) for one in some]
         )
         for title, some in parts.items()
     )
 
 
 def _claim(claim: "Claim", page: str) -> list[str]:
-    """Return a claim's cells: headline, coloured verdict, one number with folded details."""
+    """Return a claim's cells: headline, coloured verdict, one result with folded details."""
     from initguide.experiments.claims import evaluate, verdict
     from initguide.papers import PAPERS
 
     results = evaluate(claim)
     said = verdict(results)
     details = "<br>".join((f"*{claim.setup}*", *map(_result, results)))
+    first = f"{results[0].check.quantity}: {_number(results[0].mean)}"
+    # A bar would end the table's cell.
+    fold = f'<details class="code"><summary>{first}</summary>{details}</details>'
     return [
         f"{_cite(PAPERS[claim.paper], page)}: {claim.headline}",
         f"[**{said}**]({_link(claim.page, page)}){{ .{said.replace(' ', '-')} }}",
-        f'<details class="code"><summary>{_number(results[0].mean)}</summary>{details}</details>',
+        fold.replace("|", "\\|"),
     ]
 
 
@@ -156,7 +159,11 @@ def _result(result: "CheckResult") -> str:
     numbers = f"{_number(result.low)},\xa0{_number(result.high)}"
     text = f"{result.check.quantity}: **{_number(result.mean)}**\xa0[{numbers}]"
     bound = inequality(result.check)
-    return f"{text},\xa0{bound if result.holds else f'not always {bound}'}"
+    if not result.holds:
+        bound = f"not always {bound}"
+    elif not result.check.supports:
+        bound += " (against)"
+    return f"{text},\xa0{bound}"
 
 
 def _number(value: float) -> str:

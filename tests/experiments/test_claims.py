@@ -19,6 +19,7 @@ from initguide.experiments.claims import (
     evaluate,
     gu_2022,
     hayou_2024,
+    table,
     verdict,
     zhou_2022,
 )
@@ -60,6 +61,12 @@ class TestEvaluate:
         below, above = evaluate(claim_of(check("<", 10), check(">", 1.5)), range(3))
         assert below[1:] == pytest.approx((3, 1, 6, 7 / math.sqrt(7 / 3), True))
         assert above[1:] == pytest.approx((3, 1, 6, 1.5 / math.sqrt(7 / 3), False))
+
+    def test_the_table_says_which_rows_speak_against_the_headline(self):
+        checks = [check("<", 10), check("<", 1.234567), check("<", 10, supports=False)]
+        rows = table(claim_of(*checks, check(">", 10, supports=False)), range(3))
+        assert [row["holds"] for row in rows] == ["yes", "no", "against", "no"]
+        assert rows[1]["claim"] == "<\u00a01.23"
 
     def test_no_inequality_holds_for_nan(self):
         nan = Check("x", lambda rows: [math.nan] * 3, "<", 1)

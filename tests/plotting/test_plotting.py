@@ -72,8 +72,31 @@ def test_rates_count_a_diverged_run_and_ring_the_best(lost):
     # The mean is geometric, and a lost run counts as the ceiling.
     assert line.get_ydata() == pytest.approx([2, 1, 3])
     assert (list(ring.get_xdata()), list(ring.get_ydata())) == ([0.1], [1.0])
-    assert {text.get_text() for text in ax.texts} >= {"chance", "diverged"}
+    assert {text.get_text() for text in ax.texts} >= {"chance", "≥ 9"}
     assert ax.get_xscale() == ax.get_yscale() == "log"
+
+
+@pytest.mark.parametrize("least", [0.9, 0.7, 0.4, 0.17, 0.05, 0.01, 1e-4, 1e-9])
+def test_a_logarithmic_axis_has_a_few_ticks_for_any_range(least):
+    rows = [{"initialization": "He", "lr": lr, "loss": loss} for lr, loss in ((1, least), (2, 2.2))]
+    ax = plotting.rates(rows)
+    low, high = ax.get_ylim()
+    assert 3 <= sum(low <= tick <= high for tick in ax.get_yticks()) <= 8
+
+
+def test_a_ring_near_another_one_is_larger():
+    rows = [
+        {"initialization": name, "lr": lr, "loss": loss, "best": lr == best}
+        for name, best, loss in (
+            ("He", 0.1, 1.0),
+            ("Xavier", 1.0, 1.0),
+            ("LeCun", 0.1, 1.1),
+            ("Zero", 0.1, 2.0),
+        )
+        for lr in (0.1, 1.0)
+    ]
+    rings = [line for line in plotting.rates(rows).lines if line.get_linestyle() == "None"]
+    assert [ring.get_markersize() for ring in rings] == [13, 13, 19, 13]
 
 
 def test_curves_draw_the_mean():
@@ -363,6 +386,9 @@ def test_labels_are_beside_the_ends_of_their_lines_and_do_not_overlap():
         assert one.y1 <= other.y0 + 1
     middle = {name: (box.y0 + box.y1) / 2 for name, box in boxes.items()}
     assert middle["std 0.01"] < middle["He"] < middle["Xavier"]
+    # The two that would overlap move apart by the same distance.
+    together = (middle["He"] + middle["Xavier"]) / 2
+    assert together == pytest.approx(ax.transData.transform((1, 1.005))[1], abs=0.5)
     assert to_rgb(labels["He"].get_color()) == to_rgb(plotting.COLORS["He"])
 
 

@@ -8,9 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import execute
 import notebooks
+import numpy as np
 import pytest
 import sites
+from matplotlib.figure import Figure
 
 CONFIG = """
 site_name: Small
@@ -189,6 +192,14 @@ def test_a_figure_is_two_files_that_the_page_shows(site: Site) -> None:
     for source in re.findall(r'<img[^>]*src="([^"#]+)', html):
         assert "<svg" in site.built(f"examples/good/{source}")
     assert "Text(" not in html, "an Artist's repr is shown"
+
+
+def test_what_a_plot_returns_is_not_printed_below_its_figure() -> None:
+    axes = Figure().subplots(2, 2)
+    for drawn in (None, axes[0, 0], [axes[0, 0]], axes):
+        assert execute._is_drawn(drawn)
+    for said in (0, [], [0], np.zeros(2), np.zeros(0), "axes"):
+        assert not execute._is_drawn(said)
 
 
 def test_both_downloads_lie_next_to_the_page(site: Site) -> None:

@@ -143,11 +143,11 @@ CLAIM = Claim(
     "scales at eight rates; learned: an accuracy above 0.8.",
     run=run,
     checks=(
-        Check("LayerNorm: of 7 scales, learned at some rate", _learned(True), ">", 6.5),
-        Check("No LayerNorm: of 7 scales, learned at some rate", _learned(False), "<", 3.5),
-        Check("LayerNorm: best rate, as a power of the scale", _power(True), ">", 1.5),
-        Check("LayerNorm: the same", _power(True), "<", 2.5),
-        Check("LayerNorm: of 7 scales, learned at one rate", _at_one_rate(True), "<", 6.5),
+        Check("Scales of 7 that learn at their best rate, LayerNorm", _learned(True), ">", 6.5),
+        Check("The same, no LayerNorm", _learned(False), "<", 3.5),
+        Check("Power p, LayerNorm", _power(True), ">", 1.5),
+        Check("Power p, LayerNorm", _power(True), "<", 2.5),
+        Check("Scales of 7 that learn at one common rate, LayerNorm", _at_one_rate(True), "<", 6.5),
     ),
     page="examples/ba-2016.py",
 )

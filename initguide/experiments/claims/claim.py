@@ -39,7 +39,7 @@ class Claim(NamedTuple):
 
     Attributes:
         paper: The paper's key in the bibliography.
-        headline: The claim of the paper in one sentence.
+        headline: Our short wording of the paper's claim; what is in brackets is not in the paper.
         setup: Our experiment in one sentence.
         run: The experiment: a function of seeds that returns rows.
         checks: The inequalities.
@@ -236,7 +236,8 @@ def table(claim: Claim, seeds: Iterable[int] = range(5)) -> Rows:
 
     Returns:
         One row for each check: `measured` (the quantity in words), `mean`, `lowest`, `highest`,
-        `claim` (the inequality) and `holds`.
+        `claim` (the inequality) and `holds`: "yes", "no", or "against" if the inequality holds
+        and speaks against the headline.
     """
     return [
         {
@@ -245,10 +246,16 @@ def table(claim: Claim, seeds: Iterable[int] = range(5)) -> Rows:
             "lowest": result.low,
             "highest": result.high,
             "claim": inequality(result.check),
-            "holds": "yes" if result.holds else "no",
+            "holds": _answer(result),
         }
         for result in evaluate(claim, seeds)
     ]
+
+
+def _answer(result: CheckResult) -> str:
+    if not result.holds:
+        return "no"
+    return "yes" if result.check.supports else "against"
 
 
 def _result(check: Check, rows: Rows, seeds: int) -> CheckResult:
@@ -273,8 +280,8 @@ def _result(check: Check, rows: Rows, seeds: int) -> CheckResult:
 
 
 def inequality(check: Check) -> str:
-    """Return the inequality, '< 1', with spaces and signs at which no table breaks a line."""
-    return f"{check.relation}\u00a0{check.bound:g}".replace("-", "\u2212")
+    """Return the inequality, '< 1', with three digits, and spaces and signs that do not break."""
+    return f"{check.relation}\u00a0{check.bound:.3g}".replace("-", "\u2212")
 
 
 def verdict(results: Sequence[CheckResult]) -> Verdict:

@@ -96,22 +96,22 @@ CLAIM = Claim(
     "rates from 2⁻¹⁰ to 2⁻⁴, mean loss of 40 steps.",
     run=run,
     checks=(
-        Check("Standard: change of log₂ of the best rate", _shift(STANDARD), "<", HALF),
+        Check("Change of the best rate (log₂), standard", _shift(STANDARD), "<", HALF),
         Check(
-            "CompleteP: change of log₂ of the best rate",
+            "Change of the best rate (log₂), CompleteP",
             _shift(COMPLETE),
             ">",
             HALF,
             reproduced=False,
         ),
         Check(
-            "Standard minus CompleteP: change",
+            "Change of the best rate (log₂), standard minus CompleteP",
             per_seed(sub, _shift(STANDARD), _shift(COMPLETE)),
             "<",
             0,
         ),
         Check(
-            "18 branches at the best rate of 2, CompleteP minus standard: loss",
+            "Loss of 18 branches at the best rate of 2, CompleteP minus standard",
             per_seed(sub, _transferred(COMPLETE), _transferred(STANDARD)),
             "<",
             0,

@@ -2,7 +2,7 @@ r"""Glorot and Bengio (2010): the usual scale is too small, and sigmoid layers s
 
 Near zero tanh is close to the identity. So a layer whose weights have variance $\sigma^2$
 multiplies the second moment of the signal by $n_\text{in} \sigma^2$ and that of the gradient by
-$n_\text{out} \sigma^2$. Weights from $U(\pm 1/\sqrt{n})$ have $\sigma^2 = 1/3n$, so both are
+$n_\text{out} \sigma^2$. Weights from $U(\pm 1/\sqrt{n})$ have $\sigma^2 = 1/(3n)$, so both are
 divided by three per layer. The normalized initialization has
 $\sigma^2 = 2/(n_\text{in} + n_\text{out})$, which keeps both if the widths are equal.
 """
@@ -112,28 +112,28 @@ def _across(name: str, column: str, first: int, last: int) -> Values:
 
 CLAIM = Claim(
     paper="glorot2010",
-    headline="From U(±1/√n) signal and gradient fade layer by layer and tanh networks learn "
-    "slowly; the normalized initialization fixes this. Deep sigmoid networks do not learn from "
+    headline="From U(±1/√n) signal and gradient fade layer by layer, and tanh networks learn "
+    "slowly. The normalized initialization avoids both. Deep sigmoid networks do not learn from "
     "random weights.",
     setup="Digits; 5 tanh layers and 4 sigmoid layers of 100 units, 200 steps of gradient descent, "
     "each start at the best of five learning rates.",
     run=run,
     checks=(
         Check(
-            "Activations, layer 5 to 1: U(±1/√n) minus Xavier",
+            "Share of the signal left in layer 5, U(±1/√n) minus Xavier",
             per_seed(sub, *(_across(name, "rms", 1, 5) for name in PAIR)),
             "<",
             0,
         ),
         Check(
-            "Gradient, layer 1 to 5: U(±1/√n) minus Xavier",
+            "Share of the gradient left in layer 1, U(±1/√n) minus Xavier",
             per_seed(sub, *(_across(name, "gradient_rms", 5, 1) for name in PAIR)),
             "<",
             0,
         ),
-        Check("tanh, Xavier minus U(±1/√n): loss", lead("Xavier", "U(±1/√n)", part="tanh"), "<", 0),
+        Check("tanh loss, Xavier minus U(±1/√n)", lead("Xavier", "U(±1/√n)", part="tanh"), "<", 0),
         Check(
-            "Sigmoid, Xavier times 4 minus Xavier: loss",
+            "Sigmoid loss, Xavier times 4 minus Xavier",
             lead("Xavier, gain 4", "Xavier", part="sigmoid"),
             "<",
             0,

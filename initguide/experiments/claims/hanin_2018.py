@@ -88,17 +88,14 @@ CLAIM = Claim(
     setup="Blocks h + W₂ relu(W₁ h) of width 128, normal inputs, before any training.",
     run=run,
     checks=(
-        Check("He: growth per block, distance from 3", _distance("He"), "<", 0.3),
+        Check("Distance of the factor per block from 3, He", _distance("He"), "<", 0.3),
         Check(
-            "branch that keeps its size: distance from 2",
-            _distance("branch keeps its size"),
-            "<",
-            0.2,
+            "Distance from 2, branch keeps its size", _distance("branch keeps its size"), "<", 0.2
         ),
-        Check("PyTorch default: distance from 1 + 1/18", _distance("PyTorch default"), "<", 0.02),
-        Check("last / √(2L): growth in 25 blocks", _growth("last / √(2L)", 25), "<", 5.0),
-        Check("last / √(2L): growth in 50 blocks", _growth("last / √(2L)", 50), "<", 5.0),
-        Check("PyTorch default: growth in 50 blocks", _growth("PyTorch default", 50), ">", 7.0),
+        Check("Distance from 1 + 1/18, PyTorch default", _distance("PyTorch default"), "<", 0.02),
+        Check("Factor of 25 blocks, last / √(2L)", _growth("last / √(2L)", 25), "<", 5.0),
+        Check("Factor of 50 blocks, last / √(2L)", _growth("last / √(2L)", 50), "<", 5.0),
+        Check("Factor of 50 blocks, PyTorch default", _growth("PyTorch default", 50), ">", 7.0),
     ),
     page="examples/hanin-2018.py",
     theory=True,

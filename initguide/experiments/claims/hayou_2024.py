@@ -141,12 +141,12 @@ CLAIM = Claim(
     run=run,
     checks=(
         Check(
-            "log₂ of the best rate, random A minus random B",
+            "Best rate (log₂), random A minus random B",
             per_seed(sub, best_rate(RANDOM_A), best_rate(RANDOM_B)),
             ">",
             0,
         ),
-        Check("Random A minus random B: loss", lead(RANDOM_A, RANDOM_B), "<", 0, reproduced=False),
+        Check("Loss, random A minus random B", lead(RANDOM_A, RANDOM_B), "<", 0, reproduced=False),
     ),
     page="examples/hayou-2024.py",
 )

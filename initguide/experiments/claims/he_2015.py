@@ -56,16 +56,17 @@ def _network(depth: int, width: int, name: str, seed: int) -> nn.Module:
 
 CLAIM = Claim(
     paper="he2015",
-    headline="Of 22 ReLU layers He's start learns faster; of 30, Xavier's does not learn at all.",
+    headline="A network of 22 ReLU layers learns faster from He's variance than from Xavier's "
+    "(here it does not learn from Xavier's). One of 30 layers does not learn from Xavier's at all.",
     setup="Digits, ReLU layers of 48 units, 200 steps of gradient descent, each start at the best "
     "of five learning rates.",
     run=run,
     checks=(
-        Check("22 layers, He minus Xavier: loss", lead("He", "Xavier", depth=22), "<", 0),
-        Check("30 layers, He minus Xavier: loss", lead("He", "Xavier", depth=30), "<", 0),
+        Check("Loss of 22 layers, He minus Xavier", lead("He", "Xavier", depth=22), "<", 0),
+        Check("Loss of 30 layers, He minus Xavier", lead("He", "Xavier", depth=30), "<", 0),
         # A loss within 5 % of guessing counts as not having learned.
         Check(
-            "Xavier, 30 layers: share of chance",
+            "Loss of 30 layers, Xavier, as a share of chance",
             per_seed(lambda loss: loss / math.log(10), at_best("Xavier", depth=30)),
             ">",
             0.95,

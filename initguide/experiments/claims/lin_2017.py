@@ -122,32 +122,39 @@ def _lead(step: int) -> Values:
 CLAIM = Claim(
     paper="lin2017",
     headline="With rare positives, an output bias of their log odds keeps the many negatives from "
-    "dominating the first steps, without which training is unstable.",
+    "dominating the first steps. Without it, training is unstable (tested on a small classifier, "
+    "not on a detector).",
     setup="Two normal clouds, 1 % positives, an MLP of two hidden layers, rate 0.1.",
     run=run,
     checks=(
         Check(
-            "zero bias: loss at the start",
+            "Loss at the start, zero bias",
             by_seed("loss", initialization="zero bias", step=0),
             ">",
             0.5,
         ),
         Check(
-            "log odds: loss at the start",
+            "Loss at the start, log odds",
             by_seed("loss", initialization="log odds", step=0),
             "<",
             0.15,
         ),
         Check(
-            "log odds: AUC, 50 steps",
+            "AUC after 50 steps, log odds",
             by_seed("auc", initialization="log odds", step=50),
             ">",
             0.7,
         ),
-        Check("lead in AUC, 50 steps", _lead(50), ">", 0),
-        Check("lead in AUC, 1000 steps", _lead(1000), "<", 0.1, supports=False),
+        Check("AUC after 50 steps, log odds minus zero bias", _lead(50), ">", 0),
         Check(
-            "zero bias: AUC, 1000 steps",
+            "AUC after 1000 steps, log odds minus zero bias",
+            _lead(1000),
+            "<",
+            0.1,
+            supports=False,
+        ),
+        Check(
+            "AUC after 1000 steps, zero bias",
             by_seed("auc", initialization="zero bias", step=1000),
             ">",
             0.75,

@@ -1,4 +1,4 @@
-r"""Rumelhart et al. (1986): weights must start small and random, or all units stay equal.
+r"""Rumelhart et al. (1986): weights must start random, or all units of a layer stay equal.
 
 Let all weights of a layer be equal, and also all weights of the next layer. Then the units of the
 layer have equal outputs and receive equal errors. With $\delta_l = W_{l+1}^\top \delta_{l+1} \odot
@@ -88,22 +88,27 @@ def _end(name: str, nonlinearity: str, column: str) -> Values:
 
 CLAIM = Claim(
     paper="rumelhart1986",
-    headline="Weights must start small and random: equal ones keep the units of a layer equal.",
+    headline="Weights must start random, because equal weights keep the units of a layer equal.",
     setup="Digits, two hidden layers of 32 units, 300 steps, learning rate 0.3; from zeros, from "
     "the constant 0.1, and from Xavier's random weights.",
     run=run,
     checks=(
         Check("Zeros, ReLU: largest change of a weight", _end("Zero", "relu", "moved"), "<", 1e-9),
-        Check("Zeros, sigmoid: largest change", _end("Zero", "sigmoid", "moved"), ">", 1e-3),
+        Check(
+            "Zeros, sigmoid: largest change of a weight",
+            _end("Zero", "sigmoid", "moved"),
+            ">",
+            1e-3,
+        ),
         Check("Zeros, sigmoid: units apart", _end("Zero", "sigmoid", "apart"), "<", 1e-3),
         Check("Zeros, sigmoid: accuracy", _end("Zero", "sigmoid", "accuracy"), "<", 0.3),
-        Check("Constant, ReLU: rank", _end("Constant", "relu", "rank"), "<", 1.5),
+        Check("Constant, ReLU: rank of the weights", _end("Constant", "relu", "rank"), "<", 1.5),
         Check("Constant, ReLU: units apart", _end("Constant", "relu", "apart"), "<", 1e-3),
         Check("Constant, sigmoid: units apart", _end("Constant", "sigmoid", "apart"), "<", 1e-3),
         Check("Constant, ReLU: accuracy", _end("Constant", "relu", "accuracy"), "<", 0.4),
-        Check("Random, ReLU: units apart", _end("Xavier", "relu", "apart"), ">", 0.5),
-        Check("Random, ReLU: accuracy", _end("Xavier", "relu", "accuracy"), ">", 0.9),
-        Check("Random, sigmoid: accuracy", _end("Xavier", "sigmoid", "accuracy"), ">", 0.7),
+        Check("Xavier, ReLU: units apart", _end("Xavier", "relu", "apart"), ">", 0.5),
+        Check("Xavier, ReLU: accuracy", _end("Xavier", "relu", "accuracy"), ">", 0.9),
+        Check("Xavier, sigmoid: accuracy", _end("Xavier", "sigmoid", "accuracy"), ">", 0.7),
     ),
     page="examples/rumelhart-1986.py",
 )

@@ -122,24 +122,24 @@ CLAIM = Claim(
     "post-LN, after 50 steps of warm-up too, each at the best of five learning rates.",
     run=run,
     checks=(
-        Check("Without warm-up, pre-LN minus post-LN: loss", lead("pre-LN", "post-LN"), "<", 0),
+        Check("Loss without warm-up, pre-LN minus post-LN", lead("pre-LN", "post-LN"), "<", 0),
         Check(
-            "Post-LN, with warm-up minus without: loss",
+            "Loss of post-LN, with warm-up minus without",
             lead("post-LN, warm-up", "post-LN"),
             "<",
             0,
             reproduced=False,
         ),
         Check(
-            "Pre-LN without warm-up minus post-LN with it: loss",
+            "Loss, pre-LN without warm-up minus post-LN with it",
             lead("pre-LN", "post-LN, warm-up"),
             "<",
             0,
         ),
-        Check("Without warm-up, DeepNorm minus post-LN: loss", lead("DeepNorm", "post-LN"), "<", 0),
+        Check("Loss without warm-up, DeepNorm minus post-LN", lead("DeepNorm", "post-LN"), "<", 0),
         # A loss within 5 % of guessing counts as not having learned.
         Check(
-            "Post-LN without warm-up: share of chance",
+            "Loss of post-LN without warm-up, as a share of chance",
             per_seed(lambda loss: loss / math.log(TOKENS - 1), at_best("post-LN")),
             "<",
             0.95,

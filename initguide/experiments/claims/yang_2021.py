@@ -125,12 +125,12 @@ CLAIM = Claim(
     run=run,
     checks=(
         # With 1/n the best rate would fall by three powers of two from 32 units to 256.
-        Check("Standard: change of log₂ of the best rate", _shift(STANDARD), "<", -1.5),
-        Check("muP: change of log₂ of the best rate", _shift(MUP), "<", 1.0),
-        Check("muP: the same", _shift(MUP), ">", -1.0),
+        Check("Change of the best rate (log₂), standard", _shift(STANDARD), "<", -1.5),
+        Check("Change of the best rate (log₂), muP", _shift(MUP), "<", 1.0),
+        Check("Change of the best rate (log₂), muP", _shift(MUP), ">", -1.0),
         # Below 0.75 the narrow network's best rate costs the wide one a third more loss.
-        Check("Standard: least loss to loss at the narrow one's rate", _share(STANDARD), "<", 0.75),
-        Check("muP: least loss to loss at the narrow one's rate", _share(MUP), ">", 0.75),
+        Check("Loss ratio, standard", _share(STANDARD), "<", 0.75),
+        Check("Loss ratio, muP", _share(MUP), ">", 0.75),
     ),
     page="examples/yang-2021.py",
 )

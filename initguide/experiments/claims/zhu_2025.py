@@ -78,12 +78,12 @@ CLAIM = Claim(
     checks=(
         # A difference of 5 % of the loss of guessing counts as a difference.
         Check(
-            "α = 0.5 minus LayerNorm: loss as a share of chance",
+            "Loss as a share of chance, α = 0.5 minus LayerNorm",
             per_seed(lambda loss: loss / math.log(10), lead("α = 0.5", "LayerNorm")),
             "<",
             0.05,
         ),
-        Check("α = 4 minus α = 0.5: loss", lead("α = 4", "α = 0.5"), ">", 0),
+        Check("Loss, α = 4 minus α = 0.5", lead("α = 4", "α = 0.5"), ">", 0),
     ),
     page="examples/zhu-2025.py",
 )
