@@ -42,8 +42,7 @@ plotting.shared_legend(axes)
 # The best rate is the lowest point of a parabola through the least loss and its two neighbours.
 # Theory predicts that it falls like $1/\sqrt n$ for $n$ units with equal entries, and stays with
 # the spectral factor. The bound of the second row is half of the change that it predicts for equal
-# entries. The other bounds are zero. A test asserts that the mean is at least three standard errors
-# away from each bound, except where the table says *no*.
+# entries. The other bounds are zero.
 
 # %%
 table(yang_2023.CLAIM)
