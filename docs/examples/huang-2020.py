@@ -22,9 +22,8 @@ ax = plotting.rates(rows, chance=np.log(15))
 #
 # ## The verdict
 #
-# Each start is compared at its own best rate, which we choose on two other seeds. The bound of each
-# difference is zero. A network counts as having learned if its loss is below 95 % of the loss of
-# guessing. A test asserts that the mean is at least three standard errors away from each bound.
+# Each start is compared at its own best rate, which two other seeds chose: see
+# [the rules](index.md#how-the-starts-are-compared).
 
 # %%
 table(huang_2020.CLAIM)

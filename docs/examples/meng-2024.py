@@ -23,10 +23,9 @@ ax = plotting.rates(rows, chance=np.log(10))
 #
 # ## The verdict
 #
-# The first row compares each start at its own best rate, which we choose on two other seeds. The
-# bound of both differences is zero. A test asserts that the mean is at least three standard errors
-# away from it. The second row speaks against the paper's explanation, because there the lead comes
-# without the directions of the weight.
+# The first row compares each start at its own best rate, which two other seeds chose: see
+# [the rules](index.md#how-the-starts-are-compared). The second row speaks against the paper's
+# explanation, because there the lead comes without the directions of the weight.
 
 # %%
 table(meng_2024.CLAIM)
