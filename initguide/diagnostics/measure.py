@@ -14,9 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from initguide._checks import check_memory, check_model
-from initguide._state import naming_the_layer, side_effects_undone
+from initguide._state import naming_the_layer
 from initguide._torch_internals import run_eagerly, unwrapped
 from initguide._tree import argument_tensors, tensors
+from initguide._undoing import ParametersKept, side_effects_undone
 from initguide.diagnostics import depth_checks, layer_checks, own_checks
 from initguide.diagnostics.hooks import (
     Layer,
@@ -76,8 +77,10 @@ def measure(model: nn.Module, *inputs: Any, loss: Loss | None = None, **named: A
             lazy or meta, the batch reaches no layer, or the loss is not a scalar or depends on no
             parameter.
 
-    Parameters, their gradients, buffers, the random state, mode and hooks are as before, also after
-    an error. An error that the model raises itself gets a note that names the layer.
+    All that the forward changes is as before, also after an error: parameters, gradients, buffers,
+    attributes and what they hold, modes, hooks, the inputs, globals and the random states. What a
+    hook or the loss function records is kept, and so is what the forward prints, logs or takes from
+    a generator. An error that the model raises itself gets a note that names the layer.
 
     Source:
         X. Glorot, Y. Bengio (2010), *Understanding the Difficulty of Training Deep Feedforward
@@ -104,14 +107,15 @@ def measure(model: nn.Module, *inputs: Any, loss: Loss | None = None, **named: A
     """
     _check(model, inputs, named, loss)
     model = unwrapped(model)
-    with run_eagerly(), side_effects_undone(model), torch.inference_mode(False):
+    with run_eagerly(), torch.inference_mode(False):
         # Tensors made in inference mode cannot take part in a backward pass.
         inputs = tuple(map(_usable, inputs))
         named = {name: _usable(value) for name, value in named.items()}
         found = trace(model)
-        with recording(model, found) as record:
-            value = _run(model, inputs, named, loss, record)
-        rows = _rows(record, found)
+        with side_effects_undone(model, inputs, named, *modules_in(loss)):
+            with recording(model, found) as record, ParametersKept(model.parameters()):
+                value = _run(model, inputs, named, loss, record)
+            rows = _rows(record, found)
     notes = not_measured(model, record)
     return Report("measure", rows, _findings(record, value), notes, partial=bool(notes))
 
@@ -206,6 +210,11 @@ def _run(
             )
         torch.autograd.grad(value.reshape(()), sources, allow_unused=True)
         return value.item()
+
+
+def modules_in(loss: Any) -> list[nn.Module]:
+    """Return the module that a loss is; other functions may keep what the caller asks for."""
+    return [loss] if isinstance(loss, nn.Module) else []
 
 
 def check_scalar(loss: Any) -> None:
