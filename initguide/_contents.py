@@ -310,7 +310,8 @@ _KEPT: list[tuple[Any, Callable[[Any, Any], Any]]] = [
     (np.ndarray, Contents.of_array),
     ((array.array, bytearray), Contents.of_memory),
     (tuple, Copies.of_tuple),
-    ((enum.Enum, io.IOBase, types.ModuleType), lambda _, value: value),
+    # An error that is raised gets notes, which are meant to stay.
+    ((enum.Enum, io.IOBase, types.ModuleType, BaseException), lambda _, value: value),
     (torch.jit.ScriptModule, Contents.of_script),
     (object, Contents.of_object),
 ]

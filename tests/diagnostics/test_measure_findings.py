@@ -121,6 +121,21 @@ def test_no_gain_is_advised_for_a_sigmoid():
     assert (found[0].kind, "the right gain is 1.85" in found[0].hint) == ("saturated units", True)
 
 
+class Wave(nn.Module):
+    def forward(self, x):
+        return torch.sin(30 * x)
+
+
+def test_the_recipe_is_advised_for_a_sine():
+    model = mlp(6, Wave)
+    init.initialize_(model, seed=0)
+    (found,) = measure(model, vectors(0), loss=classes).findings
+    assert (found.kind, found.hint) == ("gradient explodes", "for a sine, use the recipe 'siren'")
+    # What it advises helps.
+    init.initialize_(model, "siren", seed=0)
+    assert measure(model, vectors(0), loss=classes).findings == []
+
+
 def test_no_gain_is_advised_where_it_is_the_right_one():
     found = measure(by("auto", lambda: mlp(100, nn.SiLU))(0), vectors(0), loss=classes).findings
     assert [each.kind for each in found] == ["signal explodes", "gradient explodes"]
