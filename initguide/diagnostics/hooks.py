@@ -179,6 +179,8 @@ def _layer(
         return
     given = tensors([args, kwargs])
     flow = record.flows.join(given)
+    # A parameter may be the input of a layer, such as the query of a pooling attention.
+    record.met.update(name for each in given for name in record.flows.of(each).parameters)
     layer = record.seen.get(module)
     if layer is None:
         batch, axis = axes(module, plain(made[0]), output)

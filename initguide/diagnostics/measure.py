@@ -186,6 +186,8 @@ def _run(
             output = model(*inputs, **named)
         if not record.layers:
             held = [name for name, _ in _layers(model)] or "a model without layers"
+            if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
+                held = "a scripted model: measure it before you script it"
             raise ValueError(f"the batch must reach a layer; got {held}")
         place_in_branches(record, tensors(output))
         if loss is None:
@@ -303,7 +305,14 @@ def not_measured(model: nn.Module, record: Recording) -> list[str]:
     known = [m for m in model.modules() if isinstance(m, (*LAYERS, *PACKED, *NORMS))]
     held = {id(p) for module in known for p in module.parameters(recurse=False)}
     free = [name for name, p in model.named_parameters() if id(p) not in held]
-    unused = [name for name in free if name not in record.met]
+    # A parametrized layer computes its weight from other parameters.
+    computed = [(name, *name.split("parametrizations.")[:-1]) for name in free]
+    unused = [
+        name
+        for name, *owner in computed
+        if name not in record.met
+        and not (owner and model.get_submodule(owner[0].removesuffix(".")) in met)
+    ]
     unmeasured = [f"{n} ({record.unmeasured[n]})" for n in unused if n in record.unmeasured]
     unused = [name for name in unused if name not in record.unmeasured]
     texts = {

@@ -189,8 +189,10 @@ def _with_unreached(
     rows += [row(name, note="not reached") for name in layers if name not in reached]
     if not any(each["scale"] for each in rows):
         notes = {each["layer"]: each["note"] for each in rows}
+        hint = "" if rows else ": a model that was scripted or exported must be scaled before"
         raise ValueError(
-            f"the batch must reach Linear or convolution layers to scale; got {notes or 'none'}"
+            "the batch must reach Linear or convolution layers to scale; got "
+            f"{notes or 'none'}{hint}"
         )
     return rows
 
