@@ -301,7 +301,13 @@ def not_measured(model: nn.Module, record: Recording) -> list[str]:
     met = {m.out_proj for m in model.modules() if isinstance(m, nn.MultiheadAttention)}
     met |= {module for module in record.seen if isinstance(module, nn.Module)}
     met |= {model.get_submodule(name.rpartition(".")[0]) for name in record.met}
-    unreached = [name for name, module in _layers(model) if module not in met]
+    # A table that other layers share may itself never be called.
+    shared = {id(p) for module in met for p in module.parameters(recurse=False)}
+    unreached = [
+        name
+        for name, module in _layers(model)
+        if module not in met and not {id(p) for p in module.parameters(recurse=False)} <= shared
+    ]
     known = [m for m in model.modules() if isinstance(m, (*LAYERS, *PACKED, *NORMS))]
     held = {id(p) for module in known for p in module.parameters(recurse=False)}
     free = [name for name, p in model.named_parameters() if id(p) not in held]

@@ -188,6 +188,11 @@ class Pooling(nn.Module):
 def test_parameters_that_layers_read_are_reached():
     x = vectors(0, 32, 20).view(4, 5, 32)
     assert init.measure(Pooling(), x).notes == []
+    # A module that is never called, and whose weight another one shares.
+    tied = nn.Sequential(nn.Linear(32, 5))
+    tied[0].twin = nn.Linear(32, 5)
+    tied[0].twin.weight, tied[0].twin.bias = tied[0].weight, tied[0].bias
+    assert init.measure(tied, x).notes == []
     unused = nn.Sequential(nn.Linear(32, 5))
     unused[0].inner = nn.utils.parametrizations.weight_norm(nn.Linear(32, 3))
     (note,) = init.measure(unused, x).notes
