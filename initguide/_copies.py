@@ -14,7 +14,7 @@ import random
 import types
 import weakref
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -81,6 +81,10 @@ class Copies:
         self._positions: list[tuple[Any, Any]] = []
         self._finalizable: list[Any] = []
 
+    def table(self) -> list[tuple[Any, Callable[[Any, Any], Any]]]:
+        """Return the function that copies an object of each class; the first match is taken."""
+        return _COPIED
+
     def of(self, value: Any) -> Any:
         """Return the copy of a value; `fill` gives it its content."""
         kind = type(value)
@@ -88,7 +92,7 @@ class Copies:
             return value
         if id(value) not in self._copied:
             if kind not in self._makers:
-                makers = (make for kinds, make in _COPIED if issubclass(kind, kinds))
+                makers = (make for kinds, make in self.table() if issubclass(kind, kinds))
                 self._makers[kind] = next(makers)
             self._copied[id(value)] = value, self._makers[kind](self, value)
         return self._copied[id(value)][1]
@@ -110,7 +114,7 @@ class Copies:
         kind = type(value)
         if kind not in self._bases:
             self.classes[kind] = None
-            self._bases[kind] = _base_of(kind)
+            self._bases[kind] = base_of(kind)
         base = self._bases[kind]
         if base is None:
             if not issubclass(kind, Iterator):
@@ -125,8 +129,8 @@ class Copies:
 
     def _fill(self, value: Any, new: Any) -> None:
         """Copy attributes, slots and items, past all methods of the object's class."""
-        if (attributes := _attributes(value)) is not None:
-            into = cast("dict[str, Any]", _attributes(new))
+        if (attributes := attributes_of(value)) is not None:
+            into = cast("dict[str, Any]", attributes_of(new))
             is_module = issubclass(type(value), nn.Module)
             for name, each in attributes.items():
                 into[name] = OrderedDict() if is_module and name in HOOKS else self.of(each)
@@ -231,7 +235,7 @@ def private_copy(value: T) -> T:
     return new
 
 
-def _base_of(kind: type) -> Any:
+def base_of(kind: type) -> Any:
     """Return the type that makes empty objects of a class, or None if its objects are shared."""
     if package_of(kind.__module__) in _SHARED and not issubclass(kind, nn.Module):
         return None
@@ -256,7 +260,7 @@ def slots_of(kind: type) -> list[Any]:
     return [each for each in values if isinstance(each, types.MemberDescriptorType)]
 
 
-def _attributes(value: Any) -> dict[str, Any] | None:
+def attributes_of(value: Any) -> dict[str, Any] | None:
     try:
         return object.__getattribute__(value, "__dict__")
     except AttributeError:

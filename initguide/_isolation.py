@@ -49,13 +49,26 @@ def isolated(model: nn.Module, *, values: bool = True) -> Iterator[nn.Module]:
     """
     copies = Copies(values=values)
     private = copies.of(model)
-    scopes = _reached_scopes(copies)
+    with in_use(copies):
+        yield private
+
+
+@contextmanager
+def in_use(copies: Copies, *devices: torch.device) -> Iterator[None]:
+    """Let the names that a forward reaches hold copies, and restore them at the end.
+
+    Args:
+        copies: The copies of the model, or what the model itself holds.
+        *devices: The GPUs whose random states are kept as well.
+    """
+    scopes: list[_Scope] = []
     try:
+        scopes += _reached_scopes(copies)
         for scope in scopes:
             scope.swap(copies)
         copies.fill()
-        with random_states_kept(), _settings_kept():
-            yield private
+        with random_states_kept(*devices), _settings_kept():
+            yield
     finally:
         for scope in scopes:
             scope.restore()

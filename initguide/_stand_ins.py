@@ -23,7 +23,7 @@ class NotCopiedError(TypeError):
     """A forward needs an object that cannot be copied."""
 
 
-class _Unreadable:
+class Unreadable:
     """The replacement of a generator."""
 
     def __next__(self) -> Any:
@@ -55,7 +55,7 @@ def iterator_like(
         for each in state:
             when_filled(new, of(each))
     except TypeError:
-        return _Unreadable()
+        return Unreadable()
     return new
 
 

@@ -1,14 +1,12 @@
-"""Context managers that restore a model, its optimizer and the global random states."""
+"""Context managers that restore parameters and the global random states."""
 
 # User code may draw from NumPy's legacy global state, so it is saved and seeded as well.
 # ruff: noqa: NPY002
 
-import copy
 import random
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import torch
@@ -39,76 +37,6 @@ def seed_global_states(seed: int, *devices: torch.device) -> None:
         torch.cuda.default_generators[device.index].manual_seed(seed)
     np.random.seed(seed % 2**32)
     random.seed(seed)
-
-
-@contextmanager
-def side_effects_undone(model: nn.Module) -> Iterator[None]:
-    """Restore everything but the weights after a forward pass and a loss.
-
-    This covers buffers, train or eval modes, gradients, `requires_grad` and random states.
-    """
-    devices = on_gpus(model.parameters())
-    modes = [(module, module.training) for module in model.modules()]
-    parameters = [(p, p.requires_grad, p.grad) for p in model.parameters()]
-    buffers = [
-        (module, name, buffer, buffer.clone())
-        for module in model.modules()
-        for name, buffer in module.named_buffers(recurse=False)
-    ]
-    # The fast path of attention packs a padded batch into a nested tensor, which has no variance.
-    fast = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        for parameter, _, _ in parameters:
-            # A loss that calls backward would add to an existing gradient.
-            parameter.grad = None
-        with random_states_kept(*devices):
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
-        for module, mode in modes:
-            module.training = mode
-        for parameter, requires_grad, gradient in parameters:
-            parameter.requires_grad_(requires_grad)
-            parameter.grad = gradient
-        for module, name, buffer, value in buffers:
-            # A forward may write to a buffer or replace it. An expanded buffer takes no writes.
-            if not torch.equal(buffer, value):
-                buffer.copy_(value)
-            setattr(module, name, buffer)
-
-
-@contextmanager
-def training_undone(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[None]:
-    """Restore all that training steps change: the weights and the optimizer as well."""
-    attributes, state = dict(vars(optimizer)), dict(optimizer.state)
-    groups = [(group, dict(group)) for group in optimizer.param_groups]
-    # An optimizer may hold parameters of other models, or of the loss.
-    held = {*model.parameters(), *(p for group, _ in groups for p in group["params"])}
-    # Frozen parameters do not change, and may be large.
-    values = [(p, p.detach().clone() if p.requires_grad else None, p.grad) for p in held]
-    # The steps change copies of the state. The parameters in it stay the same objects.
-    same: dict[int, Any] = {id(parameter): parameter for parameter in held}
-    try:
-        optimizer.state.update(copy.deepcopy(state, same))
-        for group, before in groups:
-            group.update(copy.deepcopy(before, same))
-        for parameter in held:
-            parameter.grad = None
-        with side_effects_undone(model):
-            yield
-    finally:
-        vars(optimizer).clear()
-        vars(optimizer).update(attributes)
-        restored: list[tuple[Any, Any]] = [(optimizer.state, state), *groups]
-        for mapping, before in restored:
-            mapping.clear()
-            mapping.update(before)
-        with torch.no_grad():
-            for parameter, value, gradient in values:
-                if value is not None:
-                    parameter.copy_(value)
-                parameter.grad = gradient
 
 
 @contextmanager

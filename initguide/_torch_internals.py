@@ -94,6 +94,25 @@ def writes_to(tensor: Tensor) -> int:
     return tensor._version
 
 
+def writes_in_place(function: Any) -> bool:
+    """Return whether a function of torch writes to its first argument, by its name.
+
+    These are `mul_`, `__imul__`, `__setitem__`, and the `__set__` of `tensor.data = value`.
+    """
+    name = getattr(function, "__name__", "")
+    if name.startswith("__"):
+        return name in ("__setitem__", "__set__") or name.startswith("__i")
+    return name.endswith("_")
+
+
+def memory_of(tensor: Tensor) -> int:
+    """Return the address of the memory that a tensor shares with its views, or 0 if it has none."""
+    try:
+        return tensor.untyped_storage().data_ptr()
+    except (RuntimeError, NotImplementedError):
+        return 0
+
+
 def names_to_unpack() -> int:
     """Return how many names the statement that runs the caller's `__iter__` assigns.
 

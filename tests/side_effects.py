@@ -4,6 +4,7 @@
 # ruff: noqa: NPY002, RUF012
 
 import collections
+import dataclasses
 import functools
 import io
 import itertools
@@ -601,6 +602,92 @@ class HoldsTuple(Base):
         return x * self.pair.scale
 
 
+@dataclasses.dataclass
+class Counts:
+    """A configuration that counts, with a container in a container."""
+
+    calls: int = 0
+    by_name: dict = dataclasses.field(default_factory=lambda: {"seen": [set(), deque()]})
+
+
+class CountsInConfig(Base):
+    def __init__(self):
+        super().__init__()
+        self.config = {"nested": [Counts()]}
+
+    def effect(self, x):
+        counts = self.config["nested"][0]
+        counts.calls += 1
+        counts.by_name["seen"][0].add(x.shape)
+        counts.by_name["seen"][1].appendleft(x)
+        return x
+
+
+class WritesArrays(Base):
+    def __init__(self):
+        super().__init__()
+        self.array, self.bytes = np.zeros((2, 3)), bytearray(b"abc")
+        self.objects = np.array([[1], None], dtype=object)
+
+    def effect(self, x):
+        self.array[0] += 1
+        self.bytes[0] = 0
+        self.objects[0].append(2)
+        self.objects[1] = "called"
+        return x
+
+
+class KeepsKeys(Base):
+    """A cache of keys as a plain attribute, which is replaced, written to and made non-leaf."""
+
+    def __init__(self):
+        super().__init__()
+        self.cache, self.written = torch.zeros(0, WIDTH), torch.zeros(WIDTH)
+        self.register_buffer("mean", torch.zeros(WIDTH))
+
+    def effect(self, x):
+        self.cache = torch.cat([self.cache, x])
+        self.written.data = self.written + 1
+        self.mean += x.mean(0)
+        return x
+
+
+class WritesToItsInput(Base):
+    def forward(self, x):
+        return super().forward(x.mul_(2).add_(1))
+
+
+class AveragesWeights(Base):
+    """A second network follows the first one, as in contrastive learning."""
+
+    def __init__(self):
+        super().__init__()
+        self.slow, self.slower = nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, WIDTH)
+
+    @torch.no_grad()
+    def effect(self, x):
+        self.slow.weight.data.mul_(0.9)[0] += 1.0
+        self.slower.weight.data = 0.9 * self.slower.weight + self.first.weight
+        self.slower.bias.copy_(self.first.bias)
+        torch.add(self.slow.bias, 1, out=self.slow.bias)
+        return x
+
+
+class RemovesAndAdds(Base):
+    """What the forward removes comes back, and what it adds is gone."""
+
+    def __init__(self):
+        super().__init__()
+        self.plan, self.first_call = [1, 2, 3], True
+
+    def effect(self, x):
+        self.plan.pop()
+        del self.first_call
+        self.added = {"by": "forward"}
+        self.first.register_parameter("more", nn.Parameter(x.mean()))
+        return x
+
+
 BUILDERS = [
     *(AppendsToList, AppendsToDeque, FillsDicts, AppendsToGlobals, CountsInGlobal),
     *(WritesGlobalTensor, CallsHelper, HasFrozenConfig, OwnBatchNorm, Codebook, CountsSteps),
@@ -608,7 +695,8 @@ BUILDERS = [
     *(HoldsFunction, SetsAttributes, HoldsSlots, HoldsKeyCache, Draws, TogglesTraining),
     *(RegistersHooks, HasWeakReferences, HasProperty, HoldsGenerator, HoldsLock, HoldsItself),
     *(HasFinalizer, CatchesErrors, ChangesSettings, FailsLate, LoopsOnSizes, BranchesOnValues),
-    *(OwnActivation, OwnNorm, HoldsTuple, Parametrized, OwnForward),
+    *(OwnActivation, OwnNorm, HoldsTuple, Parametrized, OwnForward, CountsInConfig),
+    *(WritesArrays, KeepsKeys, WritesToItsInput, AveragesWeights, RemovesAndAdds),
 ]
 
 
@@ -675,6 +763,11 @@ def content(value, seen=None):
             else lambda: value.bit_generator.state
         )
         parts += [str(get())]
+    elif isinstance(value, bytearray):
+        parts += [bytes(value)]
+    elif isinstance(value, np.ndarray):
+        held = value.tolist() if value.dtype.hasobject else [value.tobytes()]
+        parts += [content(each, seen) for each in held]
     elif isinstance(value, torch.Generator):
         parts += [value.get_state().tolist()]
     elif isinstance(value, (type, types.ModuleType, logging.Logger, threading.Thread)):

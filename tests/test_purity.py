@@ -1,4 +1,4 @@
-"""`plan` and `audit` change nothing, whatever the forward of the model does."""
+"""Looking at a model changes nothing, whatever the forward of the model does."""
 
 import gc
 
@@ -17,6 +17,55 @@ TOOLS = {
     "plan on an example": lambda model: init.plan(model, example=BATCH),
     "audit": init.audit,
 }
+VARIED = torch.randn(4, WIDTH, generator=torch.Generator().manual_seed(0))
+
+
+def square(output):
+    return output.square().mean()
+
+
+def train(model):
+    optimizer = torch.optim.Adam(model.parameters())
+    init.measure_training(model, [(VARIED,)] * 2, optimizer, square, steps=2)
+
+
+def with_weights_set_back(run):
+    def wrapper(model):
+        before = [(p, p.data, p.detach().clone()) for p in model.parameters()]
+        try:
+            run(model)
+        finally:
+            for parameter, memory, values in before:
+                parameter.data = memory.copy_(values)
+
+    return wrapper
+
+
+@with_weights_set_back
+def scale(model):
+    init.lsuv_(model, VARIED, generator=torch.Generator())
+
+
+@with_weights_set_back
+def check_coordinates(model):
+    init.coord_check(lambda _: model, [1, 2], VARIED, square, steps=1)
+
+
+RUNS = {
+    "measure": lambda model: init.measure(model, VARIED),
+    "measure with a loss": lambda model: init.measure(model, VARIED, loss=square),
+    "measure_training": train,
+    "lsuv_": scale,
+    "coord_check": check_coordinates,
+}
+# These fail in some tool, and everything is restored then too.
+MAY_FAIL = (
+    *(side_effects.FailsLate, side_effects.RemovesAndAdds, side_effects.ChangesSettings),
+    side_effects.CountsInGlobal,
+)
+# What is logged, and what a generator has given, is not taken back.
+NOT_UNDONE = (side_effects.Logs, side_effects.HoldsGenerator)
+RUN_BUILDERS = [build for build in BUILDERS if build not in NOT_UNDONE]
 
 
 def differences(before, after, path=""):
@@ -50,6 +99,34 @@ def test_nothing_changes(built, tool, capfd):
     after = fingerprint(built)
     assert [*differences(before, after)] == []
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("tool", RUNS)
+@pytest.mark.parametrize("built", RUN_BUILDERS, indirect=True, ids=lambda build: build.__name__)
+def test_a_run_is_undone(built, tool):
+    inputs = VARIED.clone()
+    before = fingerprint(built)
+    try:
+        RUNS[tool](built)
+    except (ValueError, RuntimeError, AttributeError):
+        assert isinstance(built, MAY_FAIL)
+    after = fingerprint(built)
+    assert [*differences(before, after)] == []
+    assert torch.equal(VARIED, inputs)
+
+
+def test_what_a_hook_or_a_loss_records_is_kept():
+    model, outputs, values = Base(), [], []
+    model.first.register_forward_hook(lambda _module, _inputs, output: outputs.append(output))
+    init.measure(model, BATCH, loss=lambda y: values.append(y) or y.square().mean())
+    assert (len(outputs), len(values)) == (1, 1)
+
+
+def test_a_loss_reads_what_the_forward_left_in_the_model():
+    model = side_effects.AppendsToList()
+    report = init.measure(model, VARIED, loss=lambda y: y.mean() + model.losses[-1])
+    assert report.rows[0]["gradient_rms"] > 0
+    assert model.losses == []
 
 
 @pytest.mark.parametrize("build", [side_effects.FailsLate, side_effects.BranchesOnValues])

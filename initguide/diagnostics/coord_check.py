@@ -20,6 +20,7 @@ from torch.overrides import TorchFunctionMode
 from initguide._checks import check_count, check_number
 from initguide._state import random_states_kept, seed_global_states
 from initguide._tree import tensors
+from initguide._undoing import contents_kept, side_effects_undone
 from initguide.diagnostics.report import Finding, Report, finding
 from initguide.graph.trace import LAYERS
 
@@ -85,7 +86,7 @@ def coord_check(
         ValueError: There are fewer than two widths, a model has no parameters to train, or a loss
             is not finite; the error names the width and the step.
 
-    The random state is as before.
+    The random states, the batch, and the globals that the forward reaches are as before.
 
     Source:
         G. Yang et al. (2021), *Tuning Large Neural Networks via Zero-Shot Hyperparameter Transfer*.
@@ -123,8 +124,9 @@ def coord_check(
             if not any(p.requires_grad for p in model.parameters()):
                 raise ValueError(f"make_model must return a model to train; got none at {where}")
             trained = (optimizer or _adam)(model, lr)
-            for row in _trained(model, trained, batch, loss, steps, where):
-                rows.append({"axis": axis, "size": size, **row})
+            with side_effects_undone(model, batch):
+                for row in _trained(model, trained, batch, loss, steps, where):
+                    rows.append({"axis": axis, "size": size, **row})
     axes = dict.fromkeys(axis for axis, _, _ in sweeps)
     exponents = [each for axis in axes for each in _fit(rows, axis)]
     findings = [found for each in exponents for found in _findings(each)]
@@ -163,19 +165,23 @@ def _trained(
     start: dict[str, list[Tensor]] = {}
     arguments = batch if isinstance(batch, tuple) else (batch,)
     for step in range(steps + 1):
-        with _recorded(model) as signals:
-            output = model(*arguments)
-        _take_output(signals, output)
-        value = loss(output)
-        if not bool(torch.isfinite(value)):
-            raise ValueError(f"the loss must be finite; got {value.item()} at {where}, step {step}")
+        # A forward may write to the batch, which is restored when the gradients no longer need it.
+        with contents_kept(arguments):
+            with _recorded(model) as signals:
+                output = model(*arguments)
+            _take_output(signals, output)
+            value = loss(output)
+            if not bool(torch.isfinite(value)):
+                got = f"{value.item()} at {where}, step {step}"
+                raise ValueError(f"the loss must be finite; got {got}")
+            if step < steps:
+                optimizer.zero_grad()
+                value.backward()
         start = start or signals
         for name, values in signals.items():
             changes = [a - b for a, b in zip(values, start[name], strict=True)]
             yield {"layer": name, "step": step, "rms": _rms(values), "change": _rms(changes)}
         if step < steps:
-            optimizer.zero_grad()
-            value.backward()
             optimizer.step()
 
 

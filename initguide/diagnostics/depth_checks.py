@@ -73,10 +73,12 @@ def drift(levels: list[float], limit: float) -> Drift | None:
 def signal(layers: list[Layer]) -> Iterator[Finding]:
     """Find where the signal shrinks or grows and does not recover."""
     seen, kept = set(), {layer for layer in hidden(layers) if not layer.passed_by}
-    # A layer that gives zeros, while others after it see the input, was given zeros: the queries of
-    # a decoder.
-    kept -= {e for i, e in enumerate(layers) if not e.output[2] and not cut_off(layers[i + 1 :])}
-    for part in _segments(layers):
+    # What gives the same for all inputs, while others after it see them, is no part of the signal:
+    # for example the queries of a decoder.
+    given = {e for i, e in enumerate(layers) if _is_constant(e) and not cut_off(layers[i + 1 :])}
+    for segment in _segments(layers):
+        if not (part := [each for each in segment if each not in given]):
+            continue
         first = part[0]
         base = first.input[2] if first.input else first.output[2]
         if not base:
@@ -102,6 +104,12 @@ def signal(layers: list[Layer]) -> Iterator[Finding]:
             seen.add(kind)
             message = _message(found, "signal", "from this layer on", "after")
             yield finding(kind, message, where=name_of(layer), hint=hint)
+
+
+def _is_constant(layer: Layer) -> bool:
+    """Return whether a layer's output is the same for all inputs, up to rounding."""
+    std = layer.output[1] if layer.batched else layer.output[2]
+    return layer.without_inputs or std <= 1e-6 * layer.output[2]
 
 
 def _message(found: Drift, what: str, where: str, side: str) -> str:

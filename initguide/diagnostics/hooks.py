@@ -52,6 +52,7 @@ class Layer:
         head: Whether the model returns its output, and no layer follows.
         passed_by: Whether a signal leads around it, within its branch.
         alone: Whether it is a whole residual branch.
+        without_inputs: Whether it is computed from parameters alone.
         weights: Facts about its weights.
     """
 
@@ -78,6 +79,7 @@ class Layer:
     head: bool = False
     alone: bool = False
     passed_by: bool = False
+    without_inputs: bool = False
     weights: Any = None
 
     @property
@@ -179,6 +181,8 @@ def _layer(
         return
     given = tensors([args, kwargs])
     flow = record.flows.join(given)
+    # A parameter may be the input of a layer, such as the query of a pooling attention.
+    record.met.update(name for each in given for name in record.flows.of(each).parameters)
     layer = record.seen.get(module)
     if layer is None:
         batch, axis = axes(module, plain(made[0]), output)
@@ -285,3 +289,4 @@ def place_in_branches(record: Recording, outputs: list[Tensor]) -> None:
         layer.alone = layer.ends and layer.branch is not None and members[layer.branch] == 1
         layer.head = bool(returned & bit) and not flows.followed & bit
         layer.passed_by = flows.is_passed_by(layer.bit)
+        layer.without_inputs = not flows.ancestors[layer.bit] & INPUTS

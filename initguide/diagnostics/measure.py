@@ -14,9 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from initguide._checks import check_memory, check_model
-from initguide._state import naming_the_layer, side_effects_undone
+from initguide._state import naming_the_layer
 from initguide._torch_internals import run_eagerly, unwrapped
 from initguide._tree import argument_tensors, tensors
+from initguide._undoing import ParametersKept, side_effects_undone
 from initguide.diagnostics import depth_checks, layer_checks, own_checks
 from initguide.diagnostics.hooks import (
     Layer,
@@ -76,8 +77,10 @@ def measure(model: nn.Module, *inputs: Any, loss: Loss | None = None, **named: A
             lazy or meta, the batch reaches no layer, or the loss is not a scalar or depends on no
             parameter.
 
-    Parameters, their gradients, buffers, the random state, mode and hooks are as before, also after
-    an error. An error that the model raises itself gets a note that names the layer.
+    All that the forward changes is as before, also after an error: parameters, gradients, buffers,
+    attributes and what they hold, modes, hooks, the inputs, globals and the random states. What a
+    hook or the loss function records is kept, and so is what the forward prints, logs or takes from
+    a generator. An error that the model raises itself gets a note that names the layer.
 
     Source:
         X. Glorot, Y. Bengio (2010), *Understanding the Difficulty of Training Deep Feedforward
@@ -104,14 +107,15 @@ def measure(model: nn.Module, *inputs: Any, loss: Loss | None = None, **named: A
     """
     _check(model, inputs, named, loss)
     model = unwrapped(model)
-    with run_eagerly(), side_effects_undone(model), torch.inference_mode(False):
+    with run_eagerly(), torch.inference_mode(False):
         # Tensors made in inference mode cannot take part in a backward pass.
         inputs = tuple(map(_usable, inputs))
         named = {name: _usable(value) for name, value in named.items()}
         found = trace(model)
-        with recording(model, found) as record:
-            value = _run(model, inputs, named, loss, record)
-        rows = _rows(record, found)
+        with side_effects_undone(model, inputs, named, *modules_in(loss)):
+            with recording(model, found) as record, ParametersKept(model.parameters()):
+                value = _run(model, inputs, named, loss, record)
+            rows = _rows(record, found)
     notes = not_measured(model, record)
     return Report("measure", rows, _findings(record, value), notes, partial=bool(notes))
 
@@ -182,6 +186,8 @@ def _run(
             output = model(*inputs, **named)
         if not record.layers:
             held = [name for name, _ in _layers(model)] or "a model without layers"
+            if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
+                held = "a scripted model: measure it before you script it"
             raise ValueError(f"the batch must reach a layer; got {held}")
         place_in_branches(record, tensors(output))
         if loss is None:
@@ -206,6 +212,11 @@ def _run(
             )
         torch.autograd.grad(value.reshape(()), sources, allow_unused=True)
         return value.item()
+
+
+def modules_in(loss: Any) -> list[nn.Module]:
+    """Return the module that a loss is; other functions may keep what the caller asks for."""
+    return [loss] if isinstance(loss, nn.Module) else []
 
 
 def check_scalar(loss: Any) -> None:
@@ -290,11 +301,24 @@ def not_measured(model: nn.Module, record: Recording) -> list[str]:
     met = {m.out_proj for m in model.modules() if isinstance(m, nn.MultiheadAttention)}
     met |= {module for module in record.seen if isinstance(module, nn.Module)}
     met |= {model.get_submodule(name.rpartition(".")[0]) for name in record.met}
-    unreached = [name for name, module in _layers(model) if module not in met]
+    # A table that other layers share may itself never be called.
+    shared = {id(p) for module in met for p in module.parameters(recurse=False)}
+    unreached = [
+        name
+        for name, module in _layers(model)
+        if module not in met and not {id(p) for p in module.parameters(recurse=False)} <= shared
+    ]
     known = [m for m in model.modules() if isinstance(m, (*LAYERS, *PACKED, *NORMS))]
     held = {id(p) for module in known for p in module.parameters(recurse=False)}
     free = [name for name, p in model.named_parameters() if id(p) not in held]
-    unused = [name for name in free if name not in record.met]
+    # A parametrized layer computes its weight from other parameters.
+    computed = [(name, *name.split("parametrizations.")[:-1]) for name in free]
+    unused = [
+        name
+        for name, *owner in computed
+        if name not in record.met
+        and not (owner and model.get_submodule(owner[0].removesuffix(".")) in met)
+    ]
     unmeasured = [f"{n} ({record.unmeasured[n]})" for n in unused if n in record.unmeasured]
     unused = [name for name in unused if name not in record.unmeasured]
     texts = {

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from initguide._checks import check_count, check_memory, check_model
-from initguide._state import naming_the_layer, training_undone
+from initguide._state import naming_the_layer
 from initguide._torch_internals import run_eagerly, unwrapped
 from initguide._tree import tensors
+from initguide._undoing import contents_kept, training_undone
 from initguide.diagnostics.hooks import (
     Layer,
     Recording,
@@ -93,9 +94,9 @@ def measure_training(
         ValueError: The optimizer holds no parameter of the model, the batches end too early, an
             input is not finite, the loss is not a scalar, or there is none.
 
-    Weights, optimizer, gradients, buffers, modes, hooks and the random states are as before, also
-    after an error. An iterator has lost the batches that were taken. An error that the model raises
-    itself gets a note that names the layer and the step.
+    Weights and optimizer are as before, and so is all that [measure][initguide.measure] restores,
+    also after an error. An iterator has lost the batches that were taken. An error that the model
+    raises itself gets a note that names the layer and the step.
 
     Source:
         A. Karpathy (2015), *CS231n: Neural Networks Part 3*, for the ratio of updates to weights.
@@ -185,7 +186,7 @@ def _run(
     """Run one batch forward and backward; return what was recorded, and the loss."""
     inputs, named, target = _split(batch, loss)
     check_finite(inputs, named)
-    with recording(model, found) as record:
+    with recording(model, found) as record, contents_kept(inputs, named):
         start_from(record, [inputs, named])
         with Watch(record), naming_the_layer(model):
             output = model(*inputs, **named)

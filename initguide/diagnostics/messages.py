@@ -11,6 +11,7 @@ from initguide.diagnostics.weights import OwnWeight
 from initguide.gains import unit_gain
 from initguide.graph.custom_layers import CustomLinear
 from initguide.layers.convolution import CONVOLUTIONS
+from initguide.recipes.implicit import recipe_for_sine
 
 # A gain within this of the right one is right: draws of small weights differ by as much.
 RIGHT = 0.05
@@ -45,6 +46,8 @@ def remedy(layer: Layer, first: str = "") -> str:
 def scale(layer: Layer) -> str:
     """Return what to do about the scale of a layer, in numbers where they are understood."""
     reason, label = "", layer.place.label
+    if recipe := recipe_for_sine(layer.place):
+        return f"for a sine, use the recipe {recipe!r}"
     if not _is_plain(layer):
         reason = f"the forward of {layer.kind} is its own"
     elif layer.place.note or label.replace("_", "") not in _KNOWN:

@@ -20,7 +20,13 @@ from initguide.diagnostics.flows import Flow
 from initguide.diagnostics.hooks import Layer, Recording, add_layer, axes, normalize
 from initguide.diagnostics.statistics import counts, has_numbers, plain
 from initguide.diagnostics.weights import OwnWeight, fan_in_of
-from initguide.graph.operations import FACTORS, MATRIX_PRODUCTS, MOVES, TRANSPOSES
+from initguide.graph.operations import (
+    FACTORS,
+    MATRIX_PRODUCTS,
+    MOVES,
+    TRANSPOSES,
+    function_name,
+)
 
 # The outputs between which the slope is above a twentieth of its largest value. A piecewise linear
 # activation has no slope beyond its ends.
@@ -74,8 +80,7 @@ class Watch(TorchFunctionMode):
         kwargs = kwargs or {}
         output = func(*args, **kwargs)
         if not self.record.inside:
-            name = getattr(func, "__name__", "").strip("_")
-            _record(self.record, name, args, kwargs, output)
+            _record(self.record, function_name(func), args, kwargs, output)
         return output
 
 

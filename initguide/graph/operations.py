@@ -40,8 +40,13 @@ _WRITES_AT_POSITIONS |= {"scatter", "scatter_add", "scatter_reduce"}
 
 def operation_name(node: fx.Node) -> str:
     """Return the name of the function or method that a node calls, without outer underscores."""
-    target: Any = node.target
-    return str(getattr(target, "__name__", target)).strip("_").removeprefix("special_")
+    return function_name(node.target)
+
+
+def function_name(target: Any) -> str:
+    """Return the name of a function or method; an exported program calls `linear.default`."""
+    name, _, _ = str(getattr(target, "__name__", target)).partition(".")
+    return name.strip("_").removeprefix("special_")
 
 
 @dataclass(frozen=True)

@@ -190,7 +190,8 @@ def _final_role(use: Use, parameter: Tensor, dynamic: Collection[fx.Node]) -> Ro
     if special is not None:
         return Role(special, operation=name, node=use.user)
     if use.functions:
-        is_scale = parameter.numel() == 1 and name in FACTORS
+        # A scale in logarithms, or a decay of each channel: its module knows the right values.
+        is_scale = name in FACTORS and not _is_matrix(parameter)
         return Role("kept" if is_scale else "unknown", operation=use.functions[0], node=use.user)
     if use.noise:
         return Role("noise", operation=name, node=use.user)

@@ -19,9 +19,10 @@ import torch
 from torch import nn
 
 from initguide._checks import check_memory, check_model, check_number, one_of
-from initguide._state import naming_the_layer, side_effects_undone, unchanged_on_error
+from initguide._state import naming_the_layer, unchanged_on_error
 from initguide._torch_internals import run_eagerly, unwrapped
 from initguide._tree import argument_tensors
+from initguide._undoing import side_effects_undone
 from initguide.lsuv.distributed import (
     Processes,
     check_same_state,
@@ -122,9 +123,10 @@ def lsuv_(
             processes differ.
         RuntimeError: The model failed in another process.
 
-    On any error the model, its buffers and the random state are as they were before. Buffers, such
-    as the running statistics of BatchNorm, are restored in any case, and dropout uses up no
-    randomness. An error that the model raises has a note that names the layer.
+    On any error the model and the random state are as they were before. Apart from the scaled
+    weights, all that the forward changes is restored in any case, as by
+    [measure][initguide.measure]: for example the running statistics of BatchNorm. Dropout uses up
+    no randomness. An error that the model raises has a note that names the layer.
 
     Source:
         D. Mishkin, J. Matas (2016), *All You Need Is a Good Init*.
@@ -163,7 +165,7 @@ def lsuv_(
                 source = _source(generator, processes) if orthonormal else None
                 calibration = Calibration(tol, partial(total, processes), source, activations)
                 scaling = scaling_layers(inner, layers, calibration)
-                with scaling, side_effects_undone(model), naming_the_layer(inner):
+                with scaling, side_effects_undone(model, inputs, named), naming_the_layer(inner):
                     model(*inputs, **named)
                 rows = _with_unreached(calibration.rows, layers)
     return LsuvReport(rows)
@@ -188,8 +190,10 @@ def _with_unreached(
     rows += [row(name, note="not reached") for name in layers if name not in reached]
     if not any(each["scale"] for each in rows):
         notes = {each["layer"]: each["note"] for each in rows}
+        hint = "" if rows else ": a model that was scripted or exported must be scaled before"
         raise ValueError(
-            f"the batch must reach Linear or convolution layers to scale; got {notes or 'none'}"
+            "the batch must reach Linear or convolution layers to scale; got "
+            f"{notes or 'none'}{hint}"
         )
     return rows
 

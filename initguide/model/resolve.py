@@ -55,15 +55,21 @@ def make_plan(
     entries, without_rule, used = [], [], set()
     recipes = {id(rule): recipe for rule, recipe in rules}
     for param in params:
-        rules_for_it = [rule for rule, recipe in rules if not (recipe and param.skip_reason)]
+        # Frozen parameters and buffers without memory need a rule, and "keep" is one.
+        on_meta = param.tensor.is_meta
+        rules_for_it = [
+            rule
+            for rule, recipe in rules
+            if not (recipe and param.skip_reason) or (on_meta and rule.law is keep_)
+        ]
         match = _match(param, rules_for_it, trace)
-        if match is None and param.skip_reason and param.is_parameter and not param.tensor.is_meta:
+        if match is None and param.skip_reason and param.is_parameter and not on_meta:
             match = _match(param, [_skipping_rule(param.skip_reason)], trace)
         if match is not None:
             used.add(id(match.rule))
             recipe = recipes.get(id(match.rule), "")
             entries.append(_param_plan(param, match, trace, recipe))
-        elif param.is_parameter or param.tensor.is_meta:
+        elif param.is_parameter or on_meta:
             layer = _class_name(param.holders[0][1])
             entry = ParamPlan(param, layer, None, "", KEEP, None, "", UNDECIDED)
             (entries if leave_undecided else without_rule).append(entry)
@@ -121,7 +127,8 @@ def _match(param: Param, rules: Sequence[Rule], trace: Trace) -> _Match | None:
         name = full_name(owner, key)
         holders.append((trace.layers.get(name) or trace.layer(owner), module, key, name))
     for rule in rules:
-        if param.is_parameter or rule.takes_buffers:
+        takes_it = rule.takes_buffers or (rule.law is keep_ and param.tensor.is_meta)
+        if param.is_parameter or takes_it:
             for info, module, key, name in holders:
                 if rule.matches(name, module, info):
                     return _Match(rule, info, module, key, name)

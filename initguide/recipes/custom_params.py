@@ -11,7 +11,7 @@ from glob import escape
 from types import MappingProxyType
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.nn.parameter import is_lazy
 
 from initguide.graph.custom_layers import custom_norm_values
@@ -55,8 +55,7 @@ def custom_param_rules(
         for name, value in custom_norm_values(model)
     ]
     for owner, module in model.named_modules(remove_duplicate=False):
-        is_list = isinstance(module, (nn.ParameterList, nn.ParameterDict))
-        is_torch = type(module).__module__.startswith("torch.") and not is_list
+        is_torch = type(module).__module__.startswith("torch.") and not _only_holds(module)
         for key, tensor in module.named_parameters(recurse=False):
             name = full_name(owner, key)
             role = trace.roles.get(name)
@@ -67,6 +66,12 @@ def custom_param_rules(
                 weight = Rule(escape(name), method, times=factor, **options)
                 rules.append(_rule(name, tensor, role, weight))
     return rules
+
+
+def _only_holds(module: nn.Module) -> bool:
+    """Return whether a module of torch only holds parameters, as in an exported program."""
+    holders = (nn.ParameterList, nn.ParameterDict, fx.GraphModule)
+    return type(module) is nn.Module or isinstance(module, holders)
 
 
 def _rule(name: str, tensor: Tensor, role: Role, weight: Rule) -> Rule:

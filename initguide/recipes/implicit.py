@@ -3,23 +3,29 @@
 import math
 from glob import escape
 
+import torch
 from torch import nn
 
+from initguide.activations import FUNCTIONS, function_of
+from initguide.graph.layer_info import LayerInfo
 from initguide.graph.operations import depends_on
 from initguide.graph.trace import Trace
 from initguide.model.params import full_name
 from initguide.model.rule import Rule
 from initguide.recipes.common import LINEAR_LAYERS
 
+# The recipe for a sine by its label in a plan.
+_SINES = {"sin": "siren", "abs_sin": "finer"}
+
 
 def siren(model: nn.Module, trace: Trace, *, omega: float = 30.0) -> list[Rule]:
     r"""Return the rules: uniform within $\sqrt{6/n}/\omega$, and $1/n$ in the first layers.
 
-    The forward must compute $\sin(\omega (W x + b))$. Biases are uniform within $1/\sqrt{n}$, as in
-    the code of the authors (V. Sitzmann et al., 2020, Implicit Neural Representations with Periodic
-    Activation Functions).
+    The forward must compute $\sin(\omega (W x + b))$, itself or in a module of any name. Biases are
+    uniform within $1/\sqrt{n}$, as in the code of the authors (V. Sitzmann et al., 2020, Implicit
+    Neural Representations with Periodic Activation Functions).
     """
-    sines = _followed_by("sin", trace)
+    sines = _followed_by("siren", trace)
     if not sines:
         raise ValueError("recipe 'siren' needs a layer with the role 'sine layer'; got none")
     return _uniform(model, trace, _first(sines, trace), omega)
@@ -32,7 +38,7 @@ def finer(model: nn.Module, trace: Trace, *, bias_bound: float, omega: float = 3
     FINER: Flexible Spectral-Bias Tuning in Implicit Neural Representation by Variable-Periodic
     Activation Functions).
     """
-    sines = _followed_by("abs_sin", trace)
+    sines = _followed_by("finer", trace)
     if not sines:
         raise ValueError(
             "recipe 'finer' needs a layer with the role 'sine layer of variable period'; got none"
@@ -42,8 +48,30 @@ def finer(model: nn.Module, trace: Trace, *, bias_bound: float, omega: float = 3
     return [*biases, *_uniform(model, trace, first, omega)]
 
 
-def _followed_by(label: str, trace: Trace) -> list[str]:
-    return [name for name, info in trace.layers.items() if info.label == label]
+def recipe_for_sine(info: LayerInfo) -> str:
+    """Return the recipe for a layer before a sine, or an empty text before other activations.
+
+    A module that somebody else wrote is recognized by its values: a sine of any frequency.
+    """
+    if info.label in _SINES or info.label in FUNCTIONS:
+        return _SINES.get(info.label, "")
+    try:
+        function = function_of(info.nonlinearity)
+        x = torch.linspace(-8, 8, 101, dtype=torch.float64, device="cpu")
+        step = torch.tensor([-1e-6, 1e-6], dtype=torch.float64, device="cpu")
+        omega = (function(step).diff() / step.diff()).item()
+        if not 1e-3 < omega < 1e4:
+            return ""
+        x = x / omega
+        waves = {"siren": (omega * x).sin(), "finer": (omega * (x.abs() + 1) * x).sin()}
+        values = function(x)
+    except ValueError:
+        return ""
+    return next((name for name, y in waves.items() if torch.allclose(values, y, atol=1e-3)), "")
+
+
+def _followed_by(recipe: str, trace: Trace) -> list[str]:
+    return [name for name, info in trace.layers.items() if recipe_for_sine(info) == recipe]
 
 
 def _first(layers: list[str], trace: Trace) -> list[str]:

@@ -7,6 +7,7 @@ import math
 
 import torch
 from corpus import from_transformers
+from side_effects import content
 from torch import nn
 
 import initguide as init
@@ -25,6 +26,8 @@ def digest(model):
         found.update(f"{name}{type(module)}{module.training}{hooks}{plain}".encode())
         found.update(f"{len(held)}{[held.get(k) for k in ('config', '_internal_dict')]}".encode())
         found.update(repr(getattr(module, "config", None)).encode())
+    # All attributes, containers by their content.
+    found.update(repr(content(model)).encode())
     found.update(torch.get_rng_state().numpy())
     return found.hexdigest()
 

@@ -136,6 +136,7 @@ OTHERS = {
         TEXT | {"num_layers": 2, "attention_types": [[["global", "local"], 1]]},
         tokens,
     ),
+    "RecurrentGemma": ("RecurrentGemmaForCausalLM", DECODER | {"num_hidden_layers": 3}, tokens),
     "BERT": ("BertForMaskedLM", TEXT, ids),
     "ALBERT": ("AlbertForMaskedLM", TEXT | {"embedding_size": 128}, ids),
     "DeBERTa": ("DebertaV2ForMaskedLM", TEXT, ids),

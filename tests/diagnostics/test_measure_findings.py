@@ -109,6 +109,31 @@ def test_growing_sums_are_to_be_zeroed_first():
     assert measure(model, batch(0)).findings == []
 
 
+class Queries(nn.Module):
+    """Learned queries, which are the same for all inputs, look at the inputs."""
+
+    def __init__(self):
+        super().__init__()
+        self.read, self.query, self.key = (nn.Linear(100, 100) for _ in range(3))
+        self.table = nn.Parameter(torch.ones(4, 100))
+        self.head = nn.Linear(100, 10)
+
+    def forward(self, x):
+        x = self.read(x).view(-1, 4, 100)
+        scores = self.query(self.table) @ self.key(x).mT
+        return self.head((scores / 10).softmax(-1) @ x)[:, 0]
+
+
+def test_small_queries_that_see_no_input_are_no_lost_signal():
+    model = Queries()
+    init.initialize_(model, seed=0)
+    init.normal_(model.table, std=0.005, generator=generator(0))
+    assert measure(model, vectors(0)).findings == []
+    # The signal itself is still watched.
+    init.normal_(model.read.weight, std=1e-4)
+    assert [e.where for e in measure(model, vectors(0)).findings] == ["read"]
+
+
 def test_no_gain_is_advised_for_a_sigmoid():
     make, batch, _ = FAULTY["sigmoid after Xavier"]
     for found in measure(make(0), batch(0), loss=classes).findings:
@@ -119,6 +144,21 @@ def test_no_gain_is_advised_for_a_sigmoid():
     init.normal_(model[0].weight, std=10.0, generator=generator(0))
     found = measure(model, vectors(0)).findings
     assert (found[0].kind, "the right gain is 1.85" in found[0].hint) == ("saturated units", True)
+
+
+class Wave(nn.Module):
+    def forward(self, x):
+        return torch.sin(30 * x)
+
+
+def test_the_recipe_is_advised_for_a_sine():
+    model = mlp(6, Wave)
+    init.initialize_(model, seed=0)
+    (found,) = measure(model, vectors(0), loss=classes).findings
+    assert (found.kind, found.hint) == ("gradient explodes", "for a sine, use the recipe 'siren'")
+    # What it advises helps.
+    init.initialize_(model, "siren", seed=0)
+    assert measure(model, vectors(0), loss=classes).findings == []
 
 
 def test_no_gain_is_advised_where_it_is_the_right_one():

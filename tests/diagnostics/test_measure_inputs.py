@@ -172,6 +172,40 @@ def test_nested_inputs(layout):
     assert report.findings == []
 
 
+class Pooling(nn.Module):
+    """Its query is a parameter, which is the input of a layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.query = nn.Parameter(vectors(1, 32, 1)[None])
+        self.attention = nn.MultiheadAttention(32, 2, batch_first=True)
+        self.head = nn.utils.parametrizations.weight_norm(nn.Linear(32, 3))
+
+    def forward(self, x):
+        return self.head(self.attention(self.query.repeat(len(x), 1, 1), x, x)[0])
+
+
+def test_parameters_that_layers_read_are_reached():
+    x = vectors(0, 32, 20).view(4, 5, 32)
+    assert init.measure(Pooling(), x).notes == []
+    # A module that is never called, and whose weight another one shares.
+    tied = nn.Sequential(nn.Linear(32, 5))
+    tied[0].twin = nn.Linear(32, 5)
+    tied[0].twin.weight, tied[0].twin.bias = tied[0].weight, tied[0].bias
+    assert init.measure(tied, x).notes == []
+    unused = nn.Sequential(nn.Linear(32, 5))
+    unused[0].inner = nn.utils.parametrizations.weight_norm(nn.Linear(32, 3))
+    (note,) = init.measure(unused, x).notes
+    assert note.startswith("not reached by the batch: 0.inner, 0.inner.parametrizations.weight")
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
+def test_a_scripted_model_says_what_to_do():
+    model = torch.jit.script(nn.Sequential(nn.Linear(32, 5)))
+    with pytest.raises(ValueError, match="a scripted model: measure it before you script it"):
+        init.measure(model, vectors(0, 32))
+
+
 @dataclass
 class Batch:
     x: Any

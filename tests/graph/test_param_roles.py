@@ -306,6 +306,21 @@ def test_a_logarithm_of_a_step_beside_a_decay():
     assert (model.log_real[0].exp() - torch.arange(1, 33)).abs().max() < 1e-4
 
 
+def test_a_decay_of_each_channel_is_kept():
+    # As in the recurrence of Griffin.
+    class Gated(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.gate, self.decay = nn.Linear(WIDTH, WIDTH), nn.Parameter(normal(WIDTH))
+
+        def forward(self, x):
+            return x * torch.exp(-8.0 * torch.sigmoid(self.gate(x)) * F.softplus(self.decay))
+
+    model = Gated()
+    init.initialize_(model, seed=0)
+    assert torch.equal(model.decay, normal(WIDTH))
+
+
 def test_a_decay_that_no_step_multiplies_is_refused_by_name():
     class Decaying(nn.Module):
         def __init__(self):

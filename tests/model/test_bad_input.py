@@ -385,12 +385,18 @@ def test_a_layer_that_was_changed_before_says_what_to_do(change, message, layer)
         init.plan(model)
 
 
-def test_a_frozen_parameter_on_the_meta_device_must_have_a_rule():
+def test_a_frozen_parameter_or_a_buffer_on_the_meta_device_must_have_a_rule():
     with torch.device("meta"):
         model = Block()
+        model.register_buffer("steps", torch.zeros(3))
     model.first.requires_grad_(requires_grad=False)
-    with pytest.raises(ValueError, match=r"got none for first\.weight, first\.bias: put"):
+    unruled = r"got none for steps, first\.weight, first\.bias: put .* or 'keep' after it"
+    with pytest.raises(ValueError, match=unruled):
         init.plan(model)
+    # What it advises works.
+    rows = {row["parameter"]: row["law"] for row in init.plan(model, ["auto", "keep"]).rows}
+    kept = {name for name, law in rows.items() if law == "keep_"}
+    assert kept == {"first.weight", "first.bias", "steps"}
 
 
 @pytest.mark.parametrize("dtype", [torch.int8, torch.int32, torch.float8_e4m3fn])

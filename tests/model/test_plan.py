@@ -317,3 +317,27 @@ def test_a_pickled_plan_draws_the_same_values(recipe):
         formula = one.sampler.std_for_fans
         if formula is not None:
             assert other.sampler.std_for_fans(Fans(7, 9)) == formula(Fans(7, 9))
+
+
+class Exportable(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm, self.head = nn.LayerNorm(32), nn.Linear(32, 5)
+        self.up, self.down = nn.Linear(32, 64), nn.Linear(64, 32)
+
+    def forward(self, x):
+        return self.head(x + self.down(torch.relu(self.up(self.norm(x)))))
+
+
+def test_an_exported_program_is_planned_and_measured_as_its_model():
+    model, x = Exportable(), torch.randn(8, 32, generator=torch.Generator().manual_seed(0))
+    exported = torch.export.export(model, (x,)).module()
+    plans = [{row["parameter"]: row for row in init.plan(e).rows} for e in (model, exported)]
+    for name in ("up.weight", "down.weight", "head.weight"):
+        one, other = (made[name] for made in plans)
+        assert (one["fan_in"], one["before"]) == (other["fan_in"], other["before"])
+        assert one["std"] == pytest.approx(other["std"])
+    init.initialize_(exported, seed=0)
+    init.audit(exported).assert_ok()
+    rows = init.measure(exported, x).rows
+    assert [row["layer"] for row in rows] == ["up.weight", "down.weight", "head.weight"]

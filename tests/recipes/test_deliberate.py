@@ -247,11 +247,11 @@ def hidden_zero():
     return model
 
 
-def random_scale():
+def random_scale(mean=1.0):
     model = nn.Sequential(nn.Conv2d(64, 64, 3), nn.BatchNorm2d(64), nn.ReLU(), nn.Conv2d(64, 3, 3))
     for module in model:
         if hasattr(module, "weight"):
-            nn.init.normal_(module.weight, float(isinstance(module, nn.BatchNorm2d)), 0.02)
+            nn.init.normal_(module.weight, mean * isinstance(module, nn.BatchNorm2d), 0.02)
     return model
 
 
@@ -261,6 +261,8 @@ DRAWN = {
     "the first of two zeros": (Dead, "one.weight"),
     "the second of two zeros": (Dead, "two.weight"),
     "a scale drawn around one": (random_scale, "1.weight"),
+    # MobileViT in transformers draws the scales of its norms as it draws weights.
+    "a scale drawn around zero": (lambda: random_scale(0.0), "1.weight"),
     "a policy head": (
         lambda: (
             nn.Sequential(nn.Linear(D, D), nn.Tanh(), init.orthogonal_layer(nn.Linear(D, 4), 0.01))

@@ -43,6 +43,30 @@ def test_there_are_at_least_fifteen_published_methods():
     assert len(names) >= 15
 
 
+class Wave(nn.Module):
+    def forward(self, x):
+        return (30 * x).sin()
+
+
+class Chirp(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("omega", torch.tensor(30.0))
+
+    def forward(self, x):
+        return torch.sin(self.omega * (x.abs() + 1) * x)
+
+
+@pytest.mark.parametrize(
+    ("activation", "recipe", "options"), [(Wave, "siren", {}), (Chirp, "finer", {"bias_bound": 1})]
+)
+def test_a_sine_is_recognized_in_a_module_of_any_name(activation, recipe, options):
+    model = nn.Sequential(nn.Linear(2, 64), activation(), nn.Linear(64, 64), activation())
+    init.initialize_(model, recipe, **options, seed=0)
+    assert model[0].weight.abs().max().item() == pytest.approx(1 / 2, rel=0.05)
+    assert model[2].weight.abs().max().item() == pytest.approx((6 / 64) ** 0.5 / 30, rel=0.01)
+
+
 ROLES = {
     "siren": "sine layer",
     "finer": "sine layer of variable period",
