@@ -226,7 +226,8 @@ def _scopes_of_function(
         if package_of(module.__name__) not in _OTHERS:
             attributes = vars(module)
             yield scope_of_dict(attributes), used
-            modules += [attributes[name] for name in used & attributes.keys()]
+            # `used & attributes.keys()` would go through all names of the module.
+            modules += [attributes[name] for name in used if name in attributes]
 
 
 def _read(value: Any, names: tuple[str, ...]) -> dict[str, Any]:
