@@ -141,7 +141,8 @@ def dead_layers(layers: list[Layer]) -> list[Layer]:
         for index, layer in enumerate(layers)
         if layer.dead is not None
         and (
-            layer.dead >= (DEAD + 2 / math.sqrt(layer.units)) * layer.units
+            # Units that are given zeros, as after a branch that starts at zero, are not dead.
+            (layer.output[2] and layer.dead >= (DEAD + 2 / math.sqrt(layer.units)) * layer.units)
             or (layer.dead == layer.units and cut_off(layers[index + 1 :]))
         )
     ]

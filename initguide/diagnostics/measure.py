@@ -27,11 +27,12 @@ from initguide.diagnostics.hooks import (
     start_from,
 )
 from initguide.diagnostics.messages import hidden, name_of, read_by
+from initguide.diagnostics.reached import layers_of, not_measured
 from initguide.diagnostics.report import Finding, Report
 from initguide.diagnostics.statistics import has_numbers, plain
 from initguide.diagnostics.watch import Watch
 from initguide.diagnostics.weights import weights_of
-from initguide.graph.trace import LAYERS, NORMS, PACKED, Trace, trace
+from initguide.graph.trace import Trace, trace
 
 Loss = Callable[[Any], Tensor]
 """A function from what the model returns to a scalar tensor, whose gradient is measured."""
@@ -185,7 +186,7 @@ def _run(
         with Watch(record), naming_the_layer(model):
             output = model(*inputs, **named)
         if not record.layers:
-            held = [name for name, _ in _layers(model)] or "a model without layers"
+            held = [name for name, _ in layers_of(model)] or "a model without layers"
             if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
                 held = "a scripted model: measure it before you script it"
             raise ValueError(f"the batch must reach a layer; got {held}")
@@ -293,40 +294,3 @@ def check_finite(inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
         if not ((tensor == 0) | masked).all():
             bad = int((~tensor.isfinite()).sum())
             raise ValueError(f"inputs must be finite; got {bad} NaN or inf in input {index}")
-
-
-def not_measured(model: nn.Module, record: Recording) -> list[str]:
-    """Return remarks on layers and parameters that were not measured."""
-    # Attention never calls its own projection.
-    met = {m.out_proj for m in model.modules() if isinstance(m, nn.MultiheadAttention)}
-    met |= {module for module in record.seen if isinstance(module, nn.Module)}
-    met |= {model.get_submodule(name.rpartition(".")[0]) for name in record.met}
-    # A table that other layers share may itself never be called.
-    shared = {id(p) for module in met for p in module.parameters(recurse=False)}
-    unreached = [
-        name
-        for name, module in _layers(model)
-        if module not in met and not {id(p) for p in module.parameters(recurse=False)} <= shared
-    ]
-    known = [m for m in model.modules() if isinstance(m, (*LAYERS, *PACKED, *NORMS))]
-    held = {id(p) for module in known for p in module.parameters(recurse=False)}
-    free = [name for name, p in model.named_parameters() if id(p) not in held]
-    # A parametrized layer computes its weight from other parameters.
-    computed = [(name, *name.split("parametrizations.")[:-1]) for name in free]
-    unused = [
-        name
-        for name, *owner in computed
-        if name not in record.met
-        and not (owner and model.get_submodule(owner[0].removesuffix(".")) in met)
-    ]
-    unmeasured = [f"{n} ({record.unmeasured[n]})" for n in unused if n in record.unmeasured]
-    unused = [name for name in unused if name not in record.unmeasured]
-    texts = {
-        "not reached by the batch": [*unreached, *unused],
-        "not measured, because its use is not known": unmeasured,
-    }
-    return [f"{text}: {', '.join(names)}" for text, names in texts.items() if names]
-
-
-def _layers(model: nn.Module) -> list[tuple[str, nn.Module]]:
-    return [each for each in model.named_modules() if isinstance(each[1], (*LAYERS, *PACKED))]

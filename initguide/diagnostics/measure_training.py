@@ -23,8 +23,9 @@ from initguide.diagnostics.hooks import (
     recording,
     start_from,
 )
-from initguide.diagnostics.measure import check_finite, check_scalar, copy_numbers, not_measured
+from initguide.diagnostics.measure import check_finite, check_scalar, copy_numbers
 from initguide.diagnostics.messages import more
+from initguide.diagnostics.reached import not_measured
 from initguide.diagnostics.report import Report
 from initguide.diagnostics.training_checks import findings
 from initguide.diagnostics.training_history import (

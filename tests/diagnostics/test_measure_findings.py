@@ -134,6 +134,29 @@ def test_small_queries_that_see_no_input_are_no_lost_signal():
     assert [e.where for e in measure(model, vectors(0)).findings] == ["read"]
 
 
+class Squeezed(nn.Module):
+    """A branch that starts at zero, and whose end weights its units by themselves."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.end, self.head = nn.Linear(100, 100), nn.Linear(100, 100), nn.Linear(100, 9)
+        self.down, self.up = nn.Linear(100, 32), nn.Linear(32, 100)
+        nn.init.zeros_(self.end.weight)
+        nn.init.zeros_(self.end.bias)
+
+    def forward(self, x):
+        x = self.stem(x)
+        y = self.end(torch.tanh(x))
+        return self.head(x + y * torch.sigmoid(self.up(torch.relu(self.down(y)))))
+
+
+def test_units_that_a_zero_branch_gives_zeros_are_not_dead():
+    model = Squeezed()
+    init.initialize_(model, seed=0)
+    assert model.end.weight.abs().max() == 0
+    assert measure(model, vectors(0)).findings == []
+
+
 def test_no_gain_is_advised_for_a_sigmoid():
     make, batch, _ = FAULTY["sigmoid after Xavier"]
     for found in measure(make(0), batch(0), loss=classes).findings:
