@@ -17,8 +17,9 @@ ax = plotting.rates(rows, chance=np.log(15))
 # %% [markdown]
 # <!-- figure: Training loss of Transformers of 6 blocks without LayerNorm after 150 steps, at five
 # learning rates for each start. From Xavier's weights (no LN) they end below chance at some rates,
-# but far above T-Fixup, with warm-up and without it. A ring marks the rate that two other seeds
-# chose. Lines and bands: geometric mean and range over 5 seeds. -->
+# but far above T-Fixup, with warm-up and without it. A run whose loss is above 10 counts as 10. A
+# ring marks the rate that two other seeds chose. Lines and bands: geometric mean and range over 5
+# seeds. -->
 #
 # ## The verdict
 #
@@ -29,8 +30,8 @@ ax = plotting.rates(rows, chance=np.log(15))
 table(huang_2020.CLAIM)
 
 # %% [markdown]
-# <!-- table: Mean loss of the last 15 steps, over 5 seeds. Chance is the loss of guessing, log 15.
-# -->
+# <!-- table: Mean loss of the last 15 steps, over 5 seeds. Chance is the loss of guessing one of 15
+# tokens, log 15. -->
 #
 # We also ran this once with other seeds, once with twice as many rates, and once with twice as many
 # steps. All inequalities held on every seed.
@@ -44,18 +45,18 @@ table(huang_2020.CLAIM)
 # ## Why smaller weights help
 #
 # Without LayerNorm a block computes $h + f(h)$, once for attention and once for the ReLU layer.
-# From Xavier's weights each branch adds a part of the stream to the stream. So the stream and its
-# gradient grow from block to block, and one step of Adam changes the output by too much.
+# From Xavier's weights the output of a branch grows with its input $h$. So $h$ and its gradient grow
+# from block to block, and one step of Adam changes the output by too much.
 #
 # T-Fixup multiplies the weights of the values, of the attention's output, of both layers after it,
 # and the embeddings by $0.67\,N^{-1/4}$ for $N$ blocks. Two of these matrices follow each other in
-# a branch, so the branch becomes smaller by a factor of about $N^{-1/2}$. Huang et al. derive that
+# a branch, so its output becomes smaller by the factor $0.67^2\,N^{-1/2}$. Huang et al. derive that
 # the changes of all blocks in one step then add up to a bounded change of the output.
 #
 # ## What it does not show
 #
 # - The paper's encoder and decoder. There the decoder and the embeddings have the factor
-#   $(9N)^{-1/4}$. Our network is one stack, and we use the factor of the encoder.
+#   $(9N)^{-1/4}$. Our network is one stack without a second input, and we use the encoder's factor.
 # - Large models, long training, or a comparison with LayerNorm. [Xiong 2020](xiong-2020.py) has
 #   networks with LayerNorm on the same task.
 #

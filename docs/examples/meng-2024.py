@@ -3,8 +3,8 @@
 #
 # **PiSSA starts the two matrices of LoRA from the largest singular values of the frozen weight. At
 # the best learning rate of each, our small network ends at a lower loss from PiSSA than from LoRA's
-# start. But at a smaller rate, random directions of the same size lead LoRA's start as much as
-# PiSSA does. So the verdict is *holds in part*.**
+# start. But at a smaller rate, random directions of the same size lead LoRA's start too. So the
+# verdict is *holds in part*.**
 
 # %% The code that draws this figure
 import numpy as np
@@ -17,15 +17,15 @@ ax = plotting.rates(rows, chance=np.log(10))
 
 # %% [markdown]
 # <!-- figure: Training loss after 80 steps on rotated digits, at seven learning rates for each
-# start. At small rates LoRA's start, with a random A and a zero B, ends far above both other
-# starts; at the best rates the three are close. A ring marks the rate that two other seeds chose.
+# start. At small rates LoRA's start, with a random A and a zero B, ends above both other starts; at
+# the best rates the bands overlap. A ring marks the rate that two other seeds chose.
 # Lines and bands: geometric mean and range over 5 seeds. -->
 #
 # ## The verdict
 #
 # The first row compares each start at its own best rate, which two other seeds chose: see
-# [the rules](index.md#how-the-starts-are-compared). The second row speaks against the paper's
-# explanation, because there the lead comes without the directions of the weight.
+# [the rules](index.md#how-the-starts-are-compared). The second row speaks against the reason that
+# the claim gives, because there the lead comes without the directions of the weight.
 
 # %%
 table(meng_2024.CLAIM)
@@ -48,14 +48,15 @@ table(meng_2024.CLAIM)
 #
 # ## Why the start could matter
 #
-# The layer computes $W x + B A x$. All three starts leave the network where it was:
+# The layer computes $W_0 x + B A x$, where $W_0$ is frozen. Let $W$ be the weight before the
+# factors are added. All three starts leave the network where it was:
 #
-# - *LoRA* has a random $A$ and $B = 0$. In the first step $A$ has no gradient, because $B$ is zero.
+# - *LoRA* has $W_0 = W$, a random $A$ and $B = 0$. In the first step $A$ has no gradient, because $B$ is zero.
 # - *PiSSA* has $B = U_r S_r^{1/2}$ and $A = S_r^{1/2} V_r^\top$, from the $r$ largest singular
-#   values of $W = U S V^\top$. The frozen part is $W - BA$. Both factors have gradients in the
+#   values of $W = U S V^\top$, and $W_0 = W - BA$. Both factors have gradients in the
 #   first step.
 # - *Random directions* have the same singular values $S_r$, but random orthonormal columns in the
-#   place of $U_r$ and $V_r$. The frozen part is $W - BA$ again.
+#   place of $U_r$ and $V_r$, and $W_0 = W - BA$ again.
 #
 # Meng et al. expect that the largest singular values matter most, so that it helps to train them
 # first. The third start separates this from the size of the factors.

@@ -1,11 +1,11 @@
 # %% [markdown]
 # # Yang 2023: Muon at every width
 #
-# **Muon makes all singular values of an update equal. If all entries of an update have the same
-# size at every width, as in Adam, the best learning rate falls as a network becomes wider. If the
-# size follows the spectral condition, the best rate changes much less. But this matters little
-# here: at the best rate of 64 units, networks of 192 units do not have the lower loss on every seed
-# with the spectral condition. So the verdict is *holds in part*.**
+# **Muon makes all singular values of an update equal. The update still needs a scale for each
+# layer. If the scale keeps the typical entry of an update the same at every width, as in Adam, the
+# best learning rate falls as a network becomes wider. If the scale follows the spectral condition,
+# the best rate changes much less. But at the best rate of 64 units, networks of 192 units have a
+# lower loss with the spectral condition on some seeds only. So the verdict is *holds in part*.**
 
 # %% The code that draws this figure
 import matplotlib.pyplot as plt
@@ -33,15 +33,15 @@ axes[1].set_xlabel("log₂ of the learning rate")
 plotting.shared_legend(axes)
 
 # %% [markdown]
-# <!-- figure: Training loss at six rates of Muon, one line per width, with a star at its best
-# rate. With equal entries the lines move to the left as the width grows. With the spectral factor
+# <!-- figure: Training loss at six rates of Muon, one line per width, with a star at its lowest
+# point. With equal entries the lines move to the left as the width grows. With the spectral factor
 # they nearly keep their place. Bands: range over 5 seeds. -->
 #
 # ## The verdict
 #
 # The best rate is the lowest point of a parabola through the least loss and its two neighbours.
-# Theory predicts that it falls like $1/\sqrt n$ for $n$ units with equal entries, and stays with
-# the spectral factor. The bound of the second row is half of the change that it predicts for equal
+# Theory predicts that with equal entries it falls like $1/\sqrt n$ in the width $n$, and that with
+# the spectral factor it stays. The bound of the second row is half of the change that it predicts for equal
 # entries. The other bounds are zero.
 
 # %%
@@ -73,7 +73,8 @@ table(yang_2023.CLAIM)
 #   have a size of about $0.2\,\eta$ at any width. But in a hidden layer of $n$ units, the update
 #   changes the output of each unit by up to $0.2\,\eta \sqrt n$.
 #
-# Both factors are in use for large models. The second one lets Muon take the learning rate of Adam.
+# With the second factor the entries of Muon's updates have the size of Adam's, so both can share a
+# learning rate.
 #
 # ## What it does not show
 #

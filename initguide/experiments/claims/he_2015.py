@@ -57,7 +57,8 @@ def _network(depth: int, width: int, name: str, seed: int) -> nn.Module:
 CLAIM = Claim(
     paper="he2015",
     headline="A network of 22 ReLU layers learns faster from He's variance than from Xavier's "
-    "(here it does not learn from Xavier's). One of 30 layers does not learn from Xavier's at all.",
+    "(here it does not learn from Xavier's). A network of 30 layers does "
+    "not learn from Xavier's at all.",
     setup="Digits, ReLU layers of 48 units, 200 steps of gradient descent, each start at the best "
     "of five learning rates.",
     run=run,
