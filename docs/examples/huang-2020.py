@@ -45,8 +45,8 @@ table(huang_2020.CLAIM)
 # ## Why smaller weights help
 #
 # Without LayerNorm a block computes $h + f(h)$, once for attention and once for the ReLU layer.
-# From Xavier's weights the output of a branch grows with its input $h$. So $h$ and its gradient grow
-# from block to block, and one step of Adam changes the output by too much.
+# From Xavier's weights the output of a branch grows with its input $h$. So $h$ and its gradient
+# grow from block to block, and one step of Adam changes the output by too much.
 #
 # T-Fixup multiplies the weights of the values, of the attention's output, of both layers after it,
 # and the embeddings by $0.67\,N^{-1/4}$ for $N$ blocks. Two of these matrices follow each other in

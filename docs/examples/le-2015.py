@@ -49,9 +49,9 @@ table(le_2015.CLAIM)
 # steps, over 5 seeds. Chance is the square error of guessing, 1/6. A network counts as having
 # learned if its loss is below 95 % of it. The last row is our addition to the claim. -->
 #
-# We also ran this once with 30 other seeds. Each inequality held on at least 28 of them, and the last
-# one on every seed. With twice as many rates, and with twice as many steps, all inequalities held
-# on these five seeds.
+# We also ran this once with 30 other seeds. Each inequality held on at least 28 of them, and the
+# last one on every seed. With twice as many rates, and with twice as many steps, all inequalities
+# held on these five seeds.
 #
 # ## Two tasks that need memory
 #
@@ -69,11 +69,12 @@ table(le_2015.CLAIM)
 #
 # ## Why the matrix matters
 #
-# If the recurrent matrix $W_{hh}$ is the identity, a unit that stays positive adds up its inputs, and the gradient passes back
-# through it unchanged. The first task asks for such a sum. In the second task the network must also
-# know in which order the symbols came, and a sum does not keep the order. An orthogonal matrix
-# rotates the state in each step, so the three symbols end in three different directions. A Gaussian
-# matrix also rotates the state, but its product over many steps keeps only a few directions.
+# If the recurrent matrix $W_{hh}$ is the identity, a unit that stays positive adds up its inputs,
+# and the gradient passes back through it unchanged. The first task asks for such a sum. In the
+# second task the network must also know in which order the symbols came, and a sum does not keep
+# the order. An orthogonal matrix rotates the state in each step, so the three symbols end in three
+# different directions. A Gaussian matrix also rotates the state, but its product over many steps
+# keeps only a few directions.
 #
 # ## What it does not show
 #

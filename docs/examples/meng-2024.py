@@ -51,7 +51,8 @@ table(meng_2024.CLAIM)
 # The layer computes $W_0 x + B A x$, where $W_0$ is frozen. Let $W$ be the weight before the
 # factors are added. All three starts leave the network where it was:
 #
-# - *LoRA* has $W_0 = W$, a random $A$ and $B = 0$. In the first step $A$ has no gradient, because $B$ is zero.
+# - *LoRA* has $W_0 = W$, a random $A$ and $B = 0$. In the first step $A$ has no gradient, because
+#   $B$ is zero.
 # - *PiSSA* has $B = U_r S_r^{1/2}$ and $A = S_r^{1/2} V_r^\top$, from the $r$ largest singular
 #   values of $W = U S V^\top$, and $W_0 = W - BA$. Both factors have gradients in the
 #   first step.

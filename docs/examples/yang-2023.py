@@ -41,8 +41,8 @@ plotting.shared_legend(axes)
 #
 # The best rate is the lowest point of a parabola through the least loss and its two neighbours.
 # Theory predicts that with equal entries it falls like $1/\sqrt n$ in the width $n$, and that with
-# the spectral factor it stays. The bound of the second row is half of the change that it predicts for equal
-# entries. The other bounds are zero.
+# the spectral factor it stays. The bound of the second row is half of the change that it predicts
+# for equal entries. The other bounds are zero.
 
 # %%
 table(yang_2023.CLAIM)

@@ -71,7 +71,8 @@ plotting.shared_legend(axes)
 # step of rate $\eta$ changes $W_2$ by $\eta$ times its gradient, and this gradient is proportional
 # to $\operatorname{relu}(W_1 h)$. The output of the branch is then this change times
 # $\operatorname{relu}(W_1 h)$, so $W_1$ enters twice. If $W_1$ is divided by $\sqrt L$, the branch
-# changes by $L$ times less. The changes of the $L$ branches add up, and their sum does not grow with $L$.
+# changes by $L$ times less. The changes of the $L$ branches add up, and their sum does not grow
+# with $L$.
 #
 # SkipInit ([De & Smith (2020)](../references.md#de2020)) keeps He's weights and learns a multiplier
 # $a$ of each branch, $h + a\, f(h)$, from $a = 0$. In the first step the weights of the branches
