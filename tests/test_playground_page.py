@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 from browsing import ROOT
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 PAGE = "playground/"
@@ -139,7 +139,7 @@ def test_the_table_and_the_snippet_follow_the_settings(page: Page, address: str)
     shows(page, "?depth=12")
     page.click("text=Numbers by layer")
     rows = page.locator(".pg-numbers tbody tr")
-    assert rows.count() == 12
+    expect(rows).to_have_count(12)
     # Half of the second moment is left in each layer: 1/sqrt 2 of the rms, by theory.
     assert rows.first.locator("td").nth(1).inner_text() == "0.71"
     page.get_by_label("Initialization", exact=True).select_option("orthogonal")
