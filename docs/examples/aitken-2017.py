@@ -45,7 +45,10 @@ starts = {name: [] for name in aitken_2017.INITIALIZERS}
 for row in rows:
     if "inside" in row:
         starts[row["initialization"]].append(row["inside"])
-[{"kernels": name, "least": min(x), "most": max(x)} for name, x in starts.items()]
+[
+    {"kernels": name, "least": min(x), "most": max(x)}
+    for name, x in starts.items()
+]
 
 # %% [markdown]
 # <!-- table: The share of the output's mean square that is variance within the blocks, range over 5

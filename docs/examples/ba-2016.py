@@ -78,8 +78,10 @@ table(ba_2016.CLAIM)
 
 # %% The code
 def slopes(scale):
-    """Return the loss, and its gradient's norm for the weights of each layer."""
-    model = ba_2016.network((64, 32, 32, 32, 10), scale, layer_norm=True, seed=0)
+    """Return the loss, and the norm of each layer's gradient."""
+    model = ba_2016.network(
+        (64, 32, 32, 32, 10), scale, layer_norm=True, seed=0
+    )
     x, y, *_ = digits()
     loss = F.cross_entropy(model(x), y)
     weights = [layer.weight for layer in model if isinstance(layer, nn.Linear)]
@@ -90,7 +92,9 @@ def slopes(scale):
 (loss, small), (same, large) = slopes(0.1), slopes(1.0)
 print(f"loss {loss:.4f}, then {same:.4f}")
 ratios = [after / before for before, after in zip(small, large, strict=True)]
-print("hidden gradients times", " ".join(f"{ratio:.3f}" for ratio in ratios[:-1]))
+print(
+    "hidden gradients times", " ".join(f"{ratio:.3f}" for ratio in ratios[:-1])
+)
 
 # %% [markdown]
 # The gradient is a tenth as large, and the weights are ten times larger. So the same rate changes

@@ -17,7 +17,8 @@ rows = dey_2025.run(seeds=range(5), depths=(2, 6, 18), width=32, steps=40)
 _, axes = plt.subplots(2, 1, figsize=(6.8, 7), sharex=True, sharey=True)
 for ax, name in zip(axes, ("standard", "CompleteP"), strict=True):
     points = [
-        row | {"step": np.log2(row["lr"]), "branches": f"{row['depth']} branches"}
+        row
+        | {"step": np.log2(row["lr"]), "branches": f"{row['depth']} branches"}
         for row in rows
         if row["initialization"] == name
     ]

@@ -17,7 +17,8 @@ from initguide.experiments.claims import glorot_2010, table
 rows = glorot_2010.run(seeds=range(5), steps=200)
 _, axes = plt.subplots(4, 1, figsize=(6.8, 11.5))
 start, tanh, sigmoid = (
-    [row for row in rows if row["part"] == part] for part in ("start", "tanh", "sigmoid")
+    [row for row in rows if row["part"] == part]
+    for part in ("start", "tanh", "sigmoid")
 )
 plotting.signals(start, ax=axes[0], legend=False)
 plotting.gradients(start, ax=axes[1], legend=False)

@@ -19,7 +19,8 @@ theory = {
     for start, share in hanin_2018.SHARES.items()
 }
 ax = plotting.signals(
-    [row for row in rows if row["depth"] == blocks and row["layer"] > 0], theory=theory
+    [row for row in rows if row["depth"] == blocks and row["layer"] > 0],
+    theory=theory,
 )
 ax.set(xlabel="block", ylabel="RMS of the residual stream")
 

@@ -17,11 +17,17 @@ import numpy as np
 from initguide import plotting
 from initguide.experiments.claims import le_2015, table
 
-rows = le_2015.run(seeds=range(5), length=50, steps=300, delay=25, copy_steps=100)
+rows = le_2015.run(
+    seeds=range(5), length=50, steps=300, delay=25, copy_steps=100
+)
 _, axes = plt.subplots(2, 1, figsize=(6.8, 8))
-for ax, task, chance in zip(axes, ("adding", "copying"), (1 / 6, np.log(8)), strict=True):
+for ax, task, chance in zip(
+    axes, ("adding", "copying"), (1 / 6, np.log(8)), strict=True
+):
     some = [row for row in rows if row["task"] == task]
-    if task == "adding":  # the others hardly learn, so their best rate means nothing
+    if (
+        task == "adding"
+    ):  # the others hardly learn, so their best rate means nothing
         for row in some:
             row["best"] &= row["initialization"] == "identity, ReLU"
     plotting.rates(some, chance=chance, ax=ax)

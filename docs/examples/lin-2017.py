@@ -15,7 +15,9 @@ import matplotlib.pyplot as plt
 from initguide import plotting
 from initguide.experiments.claims import lin_2017, table
 
-rows = lin_2017.run(seeds=range(5), share=0.01, width=64, lr=0.1, batch=256, steps=1000)
+rows = lin_2017.run(
+    seeds=range(5), share=0.01, width=64, lr=0.1, batch=256, steps=1000
+)
 _, axes = plt.subplots(2, 1, figsize=(6.8, 6.4), sharex=True)
 plotting.curves(rows, ax=axes[0], legend=False)
 plotting.curves(rows, y="auc", chance=0.5, ax=axes[1], legend=False)

@@ -20,10 +20,15 @@ from initguide.experiments.claims import mishkin_2016, table
 rows = mishkin_2016.run(seeds=range(5))
 training = [row for row in rows if row["part"] == "training"]
 _, axes = plt.subplots(len(mishkin_2016.SETTINGS), 1, figsize=(6.8, 11.5))
-for ax, (name, setting) in zip(axes, mishkin_2016.SETTINGS.items(), strict=True):
+for ax, (name, setting) in zip(
+    axes, mishkin_2016.SETTINGS.items(), strict=True
+):
     some = [row for row in training if row["setting"] == name]
     plotting.curves(some, chance=np.log(10), ax=ax, legend=False)
-    ax.set_title(f"{name}, {setting.depth} layers, learning rate {setting.lr:g}", loc="left")
+    ax.set_title(
+        f"{name}, {setting.depth} layers, learning rate {setting.lr:g}",
+        loc="left",
+    )
 
 plotting.shared_legend(axes)
 
@@ -78,7 +83,11 @@ table(mishkin_2016.CLAIM)
 # becomes smaller in each layer:
 
 # %% The code that draws this figure
-start = [row for row in rows if row["part"] == "start" and row["setting"] == "softplus"]
+start = [
+    row
+    for row in rows
+    if row["part"] == "start" and row["setting"] == "softplus"
+]
 plotting.signals(start, y="std")
 
 # %% [markdown]

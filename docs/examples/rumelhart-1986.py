@@ -16,9 +16,13 @@ import numpy as np
 from initguide import plotting
 from initguide.experiments.claims import rumelhart_1986, table
 
-rows = rumelhart_1986.run(seeds=range(5), nonlinearities=("relu", "sigmoid"), lr=0.3, steps=300)
+rows = rumelhart_1986.run(
+    seeds=range(5), nonlinearities=("relu", "sigmoid"), lr=0.3, steps=300
+)
 _, axes = plt.subplot_mosaic(
-    [["curves"] * 3, list(rumelhart_1986.STARTS)], figsize=(6.8, 7.4), height_ratios=(1, 1.3)
+    [["curves"] * 3, list(rumelhart_1986.STARTS)],
+    figsize=(6.8, 7.4),
+    height_ratios=(1, 1.3),
 )
 relu = [row for row in rows if row["nonlinearity"] == "relu"]
 plotting.curves(relu, y="accuracy", chance=0.1, ax=axes["curves"], legend=False)
@@ -26,10 +30,18 @@ for row in relu:
     if row.get("end") and row["seed"] == 0:
         ax, name = axes[row["initialization"]], row["initialization"]
         # Four units side by side, with a line of nothing between them.
-        tiles = np.pad(row["weights"].reshape(8, 4, 8, 8), ((0, 0), (0, 0), (1, 1), (1, 1)))
+        tiles = np.pad(
+            row["weights"].reshape(8, 4, 8, 8), ((0, 0), (0, 0), (1, 1), (1, 1))
+        )
         picture = tiles.transpose(0, 2, 1, 3).reshape(80, 40)
         limit = np.abs(picture).max() or 1
-        ax.imshow(picture, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
+        ax.imshow(
+            picture,
+            cmap="RdBu_r",
+            vmin=-limit,
+            vmax=limit,
+            interpolation="nearest",
+        )
         ax.set(xticks=[], yticks=[])
         ax.grid(visible=False)
         ax.spines[:].set_visible(False)

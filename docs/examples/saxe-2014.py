@@ -13,15 +13,24 @@ from initguide.experiments.claims import saxe_2014, table
 
 rows = saxe_2014.run(seeds=range(5), depths=(2, 4, 8, 16, 32), limit=200)
 _, axes = plt.subplot_mosaic(
-    [["steps", "steps"], ["linear", "tanh"]], figsize=(6.8, 6.8), height_ratios=(1, 1.2)
+    [["steps", "steps"], ["linear", "tanh"]],
+    figsize=(6.8, 6.8),
+    height_ratios=(1, 1.2),
 )
-steps = [row | {"layer": row["depth"]} for row in rows if row["part"] == "steps"]
+steps = [
+    row | {"layer": row["depth"]} for row in rows if row["part"] == "steps"
+]
 plotting.signals(steps, y="steps", ax=axes["steps"], legend=False)
 axes["steps"].set(xlabel="layers", ylabel="steps to learn the map")
 axes["steps"].set_title("learning time (200: not learned)", loc="left")
 for name in ("linear", "tanh"):
     values = [
-        {"initialization": row["initialization"], "seed": row["seed"], "layer": i, "value": value}
+        {
+            "initialization": row["initialization"],
+            "seed": row["seed"],
+            "layer": i,
+            "value": value,
+        }
         for row in rows
         if row.get("nonlinearity") == name
         for i, value in enumerate(row["values"], start=1)

@@ -18,7 +18,9 @@ from initguide import plotting
 from initguide.experiments import INITIALIZATIONS, signals_by_depth
 
 DEPTH, WIDTH = 50, 256
-rows = signals_by_depth(INITIALIZATIONS, depth=DEPTH, width=WIDTH, batch=64, seeds=range(5))
+rows = signals_by_depth(
+    INITIALIZATIONS, depth=DEPTH, width=WIDTH, batch=64, seeds=range(5)
+)
 n = WIDTH
 scales = {  # sigma_w, sigma_b
     "PyTorch default": (math.sqrt(1 / 3), math.sqrt(1 / (3 * n))),
@@ -83,9 +85,15 @@ plotting.gradients(rows, theory=theory)
 
 # %% The code of the table
 def growth(name, y):
-    """Return the factor per layer by which y grows from the middle to the top, for each seed."""
+    """Return each seed's factor per layer in the upper half of the layers."""
     middle, top = (
-        np.array([r[y] for r in rows if r["initialization"] == name and r["layer"] == layer])
+        np.array(
+            [
+                r[y]
+                for r in rows
+                if r["initialization"] == name and r["layer"] == layer
+            ]
+        )
         for layer in (DEPTH // 2, DEPTH)
     )
     return (top / middle) ** (2 / DEPTH)
@@ -100,7 +108,8 @@ def summary(values):
     {
         "initialization": name,
         "signal": summary(growth(name, "rms")),
-        "theory": float(predicted.rms[-1] / predicted.rms[DEPTH // 2 - 1]) ** (2 / DEPTH),
+        "theory": float(predicted.rms[-1] / predicted.rms[DEPTH // 2 - 1])
+        ** (2 / DEPTH),
         "gradient": summary(1 / growth(name, "gradient_rms")),
         "its theory": float(predicted.chi_1[-1]) ** 0.5,
     }
@@ -143,10 +152,23 @@ for y, style, label in (
     ("rms", "-", "rms"),
     ("std", "--", "std over the batch"),
 ):
-    runs = np.array([[row[y] for row in default if row["layer"] == layer] for layer in layers])
-    ax.semilogy(layers, np.median(runs, axis=1), style, color=colour, label=label)
+    runs = np.array(
+        [
+            [row[y] for row in default if row["layer"] == layer]
+            for layer in layers
+        ]
+    )
+    ax.semilogy(
+        layers, np.median(runs, axis=1), style, color=colour, label=label
+    )
     ax.fill_between(layers, runs.min(1), runs.max(1), color=colour, alpha=0.3)
-ax.semilogy(layers, runs[0].mean() * 6 ** (-(layers - 1) / 2), ":", color=ink, label="theory")
+ax.semilogy(
+    layers,
+    runs[0].mean() * 6 ** (-(layers - 1) / 2),
+    ":",
+    color=ink,
+    label="theory",
+)
 ax.set(xlabel="layer", ylabel="activations")
 ax.legend()
 

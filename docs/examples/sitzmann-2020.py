@@ -14,18 +14,27 @@ from initguide.experiments.claims import sitzmann_2020, table
 
 rows = sitzmann_2020.run(seeds=range(5), width=64, hidden=3, lr=1e-4, steps=200)
 images = {"image": sitzmann_2020.picture().numpy()} | {
-    row["initialization"]: row["image"] for row in rows if row["seed"] == 0 and "image" in row
+    row["initialization"]: row["image"]
+    for row in rows
+    if row["seed"] == 0 and "image" in row
 }
-_, panels = plt.subplot_mosaic("aabbcc;dddeee", figsize=(6.8, 6), height_ratios=(2, 3))
+_, panels = plt.subplot_mosaic(
+    "aabbcc;dddeee", figsize=(6.8, 6), height_ratios=(2, 3)
+)
 for place, (name, image) in zip("abc", images.items(), strict=True):
-    panels[place].imshow(image, cmap="gray", vmin=-1, vmax=1, interpolation="none")
+    panels[place].imshow(
+        image, cmap="gray", vmin=-1, vmax=1, interpolation="none"
+    )
     panels[place].set_title(name)
     panels[place].axis("off")
 axes = [panels[place] for place in "de"]
 axes[1].sharey(axes[0])
 for ax, key in zip(axes, ("held out", "train"), strict=True):
     plotting.curves(rows, y=key, log=False, ax=ax, legend=False)
-    ax.set(title=f"pixels {key}" if key == "held out" else "pixels given", ylabel="")
+    ax.set(
+        title=f"pixels {key}" if key == "held out" else "pixels given",
+        ylabel="",
+    )
 axes[0].set_ylabel("signal to noise, dB")
 plotting.shared_legend(axes)
 

@@ -25,7 +25,10 @@ def network(widths, name, seed):
 
 
 x = torch.randn(1000, 100, generator=torch.Generator().manual_seed(100))
-small = {name: activations(network((100, 100, 100, 10), name, 0), x) for name in INITIALIZATIONS}
+small = {
+    name: activations(network((100, 100, 100, 10), name, 0), x)
+    for name in INITIALIZATIONS
+}
 plotting.histograms(small, layers=(1, 2, 3))
 
 # %% [markdown]
@@ -52,11 +55,21 @@ plotting.histograms(small, layers=(1, 2, 3))
 # %% The code of the table
 def spread(name, widths, layer):
     """Return the median and the range over seeds of the std at a layer."""
-    stds = [activations(network(widths, name, seed), x)[layer]["std"] for seed in SEEDS]
-    return {"median": float(np.median(stds)), "least": min(stds), "most": max(stds)}
+    stds = [
+        activations(network(widths, name, seed), x)[layer]["std"]
+        for seed in SEEDS
+    ]
+    return {
+        "median": float(np.median(stds)),
+        "least": min(stds),
+        "most": max(stds),
+    }
 
 
-[{"initialization": name} | spread(name, (100, 100, 100, 10), 1) for name in INITIALIZATIONS]
+[
+    {"initialization": name} | spread(name, (100, 100, 100, 10), 1)
+    for name in INITIALIZATIONS
+]
 
 # %% [markdown]
 # <!-- table: The std of the activations in the second layer, over 5 draws. -->
@@ -69,7 +82,9 @@ def spread(name, widths, layer):
 
 # %% The code that draws this figure
 DEEP = (*[100] * 21, 10)
-deep = {name: activations(network(DEEP, name, 0), x) for name in INITIALIZATIONS}
+deep = {
+    name: activations(network(DEEP, name, 0), x) for name in INITIALIZATIONS
+}
 plotting.histograms(deep, layers=(1, 20))
 
 # %% [markdown]
@@ -90,7 +105,9 @@ plotting.histograms(deep, layers=(1, 20))
 
 # %% The code that draws this figure
 y = torch.randint(0, 10, (1000,), generator=torch.Generator().manual_seed(101))
-slopes = {name: gradients(network(DEEP, name, 0), x, y) for name in INITIALIZATIONS}
+slopes = {
+    name: gradients(network(DEEP, name, 0), x, y) for name in INITIALIZATIONS
+}
 plotting.histograms(slopes, layers=(1, 20))
 
 # %% [markdown]
@@ -104,7 +121,7 @@ plotting.histograms(slopes, layers=(1, 20))
 
 # %% The code of the table
 def ratio(name, seed):
-    """Return the gradient's rms at hidden layer 1 over that at hidden layer 20."""
+    """Return the gradient's rms at hidden layer 1 over layer 20."""
     rows = gradients(network(DEEP, name, seed), x, y)
     return rows[0]["rms"] / rows[19]["rms"]
 
@@ -119,7 +136,9 @@ sigma_w = {
 [
     {
         "initialization": name,
-        "median": float(np.median(ratios := [ratio(name, seed) for seed in SEEDS])),
+        "median": float(
+            np.median(ratios := [ratio(name, seed) for seed in SEEDS])
+        ),
         "least": min(ratios),
         "most": max(ratios),
         "theory": (sigma_w[name] ** 2 / 2) ** (19 / 2),

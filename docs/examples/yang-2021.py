@@ -13,7 +13,9 @@ import numpy as np
 from initguide import plotting
 from initguide.experiments.claims import table, yang_2021
 
-rows = yang_2021.run(seeds=range(5), widths=(32, 64, 128, 256), hidden=3, steps=30)
+rows = yang_2021.run(
+    seeds=range(5), widths=(32, 64, 128, 256), hidden=3, steps=30
+)
 _, axes = plt.subplots(2, 1, figsize=(6.8, 7), sharex=True, sharey=True)
 axes[0].set_ylim(0.4, 3)
 for ax, name in zip(axes, ("standard", "muP"), strict=True):

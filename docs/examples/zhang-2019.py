@@ -13,7 +13,9 @@ import numpy as np
 from initguide import plotting
 from initguide.experiments.claims import table, zhang_2019
 
-rows = zhang_2019.run(seeds=range(5), rates=(0.01, 0.1), blocks=50, width=32, batch=16, steps=80)
+rows = zhang_2019.run(
+    seeds=range(5), rates=(0.01, 0.1), blocks=50, width=32, batch=16, steps=80
+)
 _, axes = plt.subplots(2, 1, figsize=(6.8, 6.8), sharex=True, sharey=True)
 for ax, lr in zip(axes, (0.1, 0.01), strict=True):
     some = [row for row in rows if row["lr"] == lr]

@@ -15,16 +15,22 @@ import torch
 from initguide import plotting
 from initguide.experiments.claims import table, zhou_2022
 
-one, two = torch.randn(2, 100_000, 5, generator=torch.Generator().manual_seed(0))
+one, two = torch.randn(
+    2, 100_000, 5, generator=torch.Generator().manual_seed(0)
+)
 random = torch.cosine_similarity(one, two).abs().mean().item()
 rows = zhou_2022.run(seeds=range(5), width=100, points=80, steps=300)
 _, axes = plt.subplots(2, 1, figsize=(6.8, 7), sharex=True)
 plotting.rates(rows, ax=axes[0], legend=False)
 axes[0].set(xlabel="", ylabel="mean loss of 300 steps")
-plotting.rates([row | {"loss": row["alignment"]} for row in rows], ax=axes[1], legend=False)
+plotting.rates(
+    [row | {"loss": row["alignment"]} for row in rows], ax=axes[1], legend=False
+)
 axes[1].set(ylabel="mean |cosine| of two units", yscale="linear")
 axes[1].axhline(random, color=plt.rcParams["text.color"], linestyle=":")
-axes[1].annotate("random", (1.01, random), xycoords=("axes fraction", "data"), va="center")
+axes[1].annotate(
+    "random", (1.01, random), xycoords=("axes fraction", "data"), va="center"
+)
 plotting.shared_legend(axes)
 
 # %% [markdown]

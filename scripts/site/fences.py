@@ -238,7 +238,7 @@ def _too_wide(step: Step) -> list[Problem]:
     return [
         Problem(step.line + number - 1, f"a line of code must have at most {WIDTH} characters")
         for number, line in enumerate(step.source.splitlines(), 1)
-        if step.kind == "code" and len(line) > WIDTH and number not in shown
+        if step.kind in ("code", "cell") and len(line) > WIDTH and number not in shown
     ]
 
 

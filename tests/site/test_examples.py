@@ -95,7 +95,7 @@ UNCAPTIONED = """# %% [markdown]
 # %%
 import matplotlib.pyplot as plt
 
-plt.plot([1, 2])
+plt.plot([1, 2], label="a line that nobody can read without moving the code to the left")
 
 # %% [markdown]
 # <!-- table: Of nothing. -->
@@ -266,6 +266,7 @@ def test_every_fault_is_named_in_one_build(site: Site) -> None:
     assert "docs/examples/raises.py:6: ZeroDivisionError: division by zero" in log
     assert "return 1 / value" in log
     assert "docs/examples/uncaptioned.py:5: a figure needs a comment `<!-- figure: … -->`" in log
+    assert "docs/examples/uncaptioned.py:7: a line of code must have at most 80" in log
     assert "docs/examples/uncaptioned.py:10: a table caption must stand right below" in log
     assert "'examples/uncaptioned.py' contains a link 'missing.md'" in log
     assert "docs/examples/prose.py:1: an example must open with" in log
