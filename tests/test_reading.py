@@ -285,22 +285,18 @@ def test_the_head_asks_for_a_figure_that_is_in_sight(above: str, asked: int):
 def test_first_view_of_every_page_is_light(browser: Browser, address: str, pages: list[str]):
     heavy = []
     most, requests = FIRST_VIEW
-    urls = [url for url in pages if url != "print/"]  # the whole module: see test_printing
-    # Several at a time, because each one is waited for until it asks for nothing more.
-    for some in (urls[i : i + 6] for i in range(0, len(urls), 6)):
-        opened = []
-        for url in some:
-            context = browser.new_context(viewport={"width": 1280, "height": 900})
-            page, responses = context.new_page(), []
-            page.on("response", lambda response, kept=responses: kept.append(response))
-            page.goto(address + url, wait_until="commit")
-            opened.append((url, context, page, responses))
-        for url, context, page, responses in opened:
-            page.wait_for_load_state("networkidle")
-            weight = sum(_weight(response) for response in responses)
-            if weight > most or len(responses) > requests:
-                heavy.append(f"{url or '/'}: {weight:,} bytes in {len(responses)} requests")
-            context.close()
+    for url in pages:
+        if url == "print/":  # the whole module: see test_printing
+            continue
+        context = browser.new_context(viewport={"width": 1280, "height": 900})
+        page = context.new_page()
+        responses = []
+        page.on("response", lambda response, kept=responses: kept.append(response))
+        page.goto(address + url, wait_until="networkidle")
+        weight = sum(_weight(response) for response in responses)
+        if weight > most or len(responses) > requests:
+            heavy.append(f"{url or '/'}: {weight:,} bytes in {len(responses)} requests")
+        context.close()
     assert not heavy, "\n".join(heavy)
 
 
