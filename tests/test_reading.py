@@ -361,7 +361,8 @@ def test_search_loads_when_used_and_finds_every_public_name(page: Page, address:
                 "(name) => [...document.querySelectorAll('.md-search-result__link')].some((link) =>"
                 " new URL(link.href).hash.endsWith(`.${name}`) || link.innerText.includes(name))",
                 arg=name.split(" (")[0],
-                timeout=2000,
+                # The first name waits for the index too, on a busy machine for seconds.
+                timeout=10_000,
             )
         except TimeoutError:
             missing.append(name)
