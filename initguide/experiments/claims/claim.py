@@ -11,6 +11,7 @@ import numpy as np
 from initguide.experiments.rows import Rows
 
 Verdict = Literal["holds", "holds in part", "does not hold here"]
+"""What came out of the inequalities of a claim."""
 
 
 class Check(NamedTuple):
@@ -77,6 +78,7 @@ class CheckResult(NamedTuple):
 
 
 Values = Callable[[Rows], list[float]]
+"""A function from the rows of an experiment to one value for each seed."""
 
 
 def select(rows: Rows, **where: object) -> Rows:
