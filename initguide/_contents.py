@@ -277,7 +277,7 @@ def _restore_tensor(value: Tensor, alias: Tensor, kept: Tensor) -> None:
         return
     if value.layout is torch.strided and value.data_ptr() != alias.data_ptr():
         value.data = alias
-    # An expanded tensor takes no writes, and has none. Nested tensors cannot be compared.
+    # An expanded tensor refuses writes. Nested tensors cannot be compared.
     with suppress(RuntimeError, NotImplementedError, AttributeError):
         if not torch.equal(alias, kept):
             alias.copy_(kept)

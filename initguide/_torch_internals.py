@@ -110,6 +110,7 @@ def memory_of(tensor: Tensor) -> int:
     try:
         return tensor.untyped_storage().data_ptr()
     except (RuntimeError, NotImplementedError):
+        # Sparse, quantized and other formats have no single memory.
         return 0
 
 

@@ -57,8 +57,7 @@ table(mishkin_2016.CLAIM)
 # Matas use it for tanh, ReLU, leaky ReLU and maxout units. A *maxout* unit is the larger of two
 # sums. Our first network has 20 layers of them. The second has ReLUs, and inputs that are
 # multiplied by 30. The third has ReLUs, and inputs that are divided by 30. The fourth has softplus
-# units, $\ln(1 + e^z)$. All are 64 units wide and learn the digits by plain gradient descent on
-# batches of 16.
+# units, $\ln(1 + e^z)$. All are 64 units wide and learn the digits by plain gradient descent.
 #
 # Inputs times 30 need a small learning rate, because they also make the gradient of the first
 # layer 30 times larger. At this rate He's network learns too, but more slowly. Its first loss is
