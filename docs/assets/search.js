@@ -36,7 +36,8 @@
       if (!/\/workers\/search\.[^/]*$/.test(url)) return new Started(url, options);
       super();
       this.started = used.then(() => {
-        const worker = Started ? new Started(url, options) : nothing;
+        const name = new URL(url, location.href).href;
+        const worker = Started ? new Started(new URL("../../search_worker.js", name), { name }) : nothing;
         worker.onmessage = ({ data }) => {
           if (data.type === RESULT) offer(data.data.items.length === 0);
           this.dispatchEvent(new MessageEvent("message", { data }));
