@@ -10,9 +10,14 @@ from faults import FAULTS, plant
 
 ROOT = Path(__file__).resolve().parents[1]
 # Everything slow that the tests import, except the package itself.
-SLOW_IMPORTS = ["torch", "scipy.stats", "hypothesis", "pytest_examples", "playwright.sync_api"]
-# Nothing is written, and assertions are not rewritten, which would take longer than most tests.
-OPTIONS = ["-x", "-q", "-p", "no:cacheprovider", "--assert=plain", f"--rootdir={ROOT}"]
+SLOW_IMPORTS = [
+    *("torch", "scipy.stats", "hypothesis", "pytest_examples"),
+    *("playwright.sync_api", "mkdocs.config.defaults"),
+]
+# Nothing is written, and what would take longer than most tests is left out: assertions are not
+# rewritten, and memory is not searched for errors that nobody could catch.
+OPTIONS = ["-x", "-q", "--assert=plain", f"--rootdir={ROOT}"]
+OPTIONS += ["-p", "no:cacheprovider", "-p", "no:unraisableexception"]
 
 
 def run_tests(fault: str, output: Path) -> None:
