@@ -306,12 +306,26 @@ def test_moved_links_stay_whole():
     )
 
 
+def test_paper_leaves_out_the_code_behind_a_figure_and_what_moves():
+    html = (
+        '<details class="code"><summary>The code that draws this figure</summary><pre>a</pre>'
+        '</details>\n<figure></figure><details class="code"><summary>In NumPy</summary>b</details>'
+        '<div class="playground" data-settings="depth=10"><p>live</p></div><p>end</p>'
+    )
+    assert printing.moved(html, "guide/a/", {"guide/a/": "guide-a"}) == (
+        '<figure></figure><details class="code"><summary>In NumPy</summary>b</details>'
+        "<p>(Here the site has a live figure.)</p><p>end</p>"
+    )
+
+
 def test_the_whole_module_is_one_page_whose_links_lead_somewhere(site: Path, pages: list[str]):
     page = (site / "print/index.html").read_text(encoding="utf-8")
     ids = re.findall(r'\sid="([^"]+)"', page)
     assert len(ids) == len(set(ids))
     parts = {printing.slug(url) for url in pages if url.startswith("guide/")}
     assert parts <= set(ids)
+    assert "The code that draws" not in page
+    assert 'class="playground"' not in page
     nav = re.findall(r"guide/([\w/-]+)\.md", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
     order = [printing.slug(f"guide/{name.removesuffix('/index')}") for name in nav]
     assert re.findall(r'<li><a href="#([\w-]+)">[^<]*</a></li>', page)[: len(order)] == order

@@ -2,6 +2,8 @@
 
 It holds the guide's pages in the order of the nav. Each anchor begins with the name of its page,
 and links between the pages stay inside it. It is not in the nav. Search and robots leave it out.
+
+Paper shows figures and tables without the code behind them, and no figures that move.
 """
 
 import posixpath
@@ -18,6 +20,10 @@ URL = "print/"
 _ATTRIBUTE = re.compile(r'(?<=\s)(id|for|name|aria-labelledby|aria-describedby)="([^"]+)"')
 _ADDRESS = re.compile(r'(?<=\s)(href|src)="([^"]*)"')
 _DARK = re.compile(r'<img [^>]*#only-dark"[^>]*>\s*')
+_CODE_BEHIND = re.compile(
+    r'<details class="code">\s*<summary>The code that .*?</details>\s*', re.DOTALL
+)
+_LIVE = re.compile(r'<div class="playground"[^>]*>.*?</div>', re.DOTALL)
 
 # By the page's place in the nav.
 _contents: dict[int, tuple[Page, str]] = {}
@@ -67,7 +73,8 @@ def moved(html: str, url: str, names: dict[str, str]) -> str:
     def address(found: re.Match[str]) -> str:
         return f'{found[1]}="{_address(found[2], url, names)}"'
 
-    light = _DARK.sub("", html).replace(' loading="lazy"', "").replace("#only-light", "")
+    still = _LIVE.sub("<p>(Here the site has a live figure.)</p>", _CODE_BEHIND.sub("", html))
+    light = _DARK.sub("", still).replace(' loading="lazy"', "").replace("#only-light", "")
     return re.sub(
         r"<[a-zA-Z][^<>]*>",
         lambda tag: _ADDRESS.sub(address, _ATTRIBUTE.sub(attribute, tag[0])),
