@@ -55,9 +55,22 @@ def draw(figure: Any) -> str:
     buffer = io.StringIO()
     with mpl.rc_context(RC):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    _check_fits(figure)
     text = buffer.getvalue()
     # Inside an <img> the XML header and the document type are dead weight.
     return text[text.index("<svg") :]
+
+
+def _check_fits(figure: Any) -> None:
+    """Check that nothing that a figure draws reaches over its edge, where it is cut off."""
+    drawn = figure.get_tightbbox()
+    width, height = figure.get_size_inches()
+    over = [-drawn.x0, drawn.x1 - width, -drawn.y0, drawn.y1 - height]
+    for side, inches in zip(("left", "right", "bottom", "top"), over, strict=True):
+        if inches > 1 / 72:
+            raise ValueError(
+                f"a figure must hold all that it draws; got {72 * inches:.0f} pt over the {side}"
+            )
 
 
 def placeholder(message: str, source: str) -> str:

@@ -63,6 +63,9 @@ BROKEN = {
     "docs/guide/two.md": "# Two\n\n"
     + fence("import matplotlib.pyplot as plt\n\nplt.figure()\nplt.figure()")
     + "<!-- figure: Which? -->\n",
+    "docs/guide/cut.md": "# Cut\n\n"
+    + fence(f"import matplotlib.pyplot as plt\n\n{FIGURE}\nax.set_ylabel('a label ' * 10)")
+    + "<!-- figure: A label longer than its axis. -->\n",
     "docs/guide/facts.md": "# Facts\n\n<!-- generated: fact sheet -->\n",
 }
 
@@ -85,6 +88,7 @@ BREAKS = [
     "docs/guide/figures.md:17: a figure caption must stand right below the fence that gives one",
     "docs/guide/tables.md:4: a table needs a comment `<!-- table: … -->` right below its fence",
     "docs/guide/tables.md:10: a table caption must stand right below the fence that gives one",
+    "docs/guide/cut.md:4: ValueError: a figure must hold all that it draws; got ",
     "docs/guide/two.md:4: ValueError: a fence must draw at most one figure; it drew 2",
     "docs/guide/facts.md:3: ValueError: a generated block must be 'facts TITLE', "
     "'names NAME ...' or one of 'overview', 'decisions', 'choices', 'bibliography', 'claims', "
