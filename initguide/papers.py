@@ -40,6 +40,14 @@ _ALL = (
         "https://arxiv.org/abs/2003.04887",
     ),
     Paper(
+        "buyukakyuz2024",
+        "K. Büyükakyüz",
+        2024,
+        "OLoRA: Orthonormal Low-Rank Adaptation of Large Language Models",
+        "arXiv preprint",
+        "https://arxiv.org/abs/2406.01775",
+    ),
+    Paper(
         "de2020",
         "S. De, S. L. Smith",
         2020,
@@ -91,12 +99,36 @@ _ALL = (
         "https://arxiv.org/abs/1706.02677",
     ),
     Paper(
+        "gu2020",
+        "A. Gu, T. Dao, S. Ermon, A. Rudra, C. Ré",
+        2020,
+        "HiPPO: Recurrent Memory with Optimal Polynomial Projections",
+        "NeurIPS",
+        "https://arxiv.org/abs/2008.07669",
+    ),
+    Paper(
         "gu2022",
         "A. Gu, I. Johnson, A. Timalsina, A. Rudra, C. Ré",
         2022,
         "How to Train Your HiPPO: State Space Models with Generalized Orthogonal Basis Projections",
         "arXiv preprint",
         "https://arxiv.org/abs/2206.12037",
+    ),
+    Paper(
+        "gu2023",
+        "A. Gu, T. Dao",
+        2023,
+        "Mamba: Linear-Time Sequence Modeling with Selective State Spaces",
+        "arXiv preprint",
+        "https://arxiv.org/abs/2312.00752",
+    ),
+    Paper(
+        "gugoel2022",
+        "A. Gu, K. Goel, C. Ré",
+        2022,
+        "Efficiently Modeling Long Sequences with Structured State Spaces",
+        "ICLR",
+        "https://arxiv.org/abs/2111.00396",
     ),
     Paper(
         "gupta2022",
@@ -178,6 +210,14 @@ _ALL = (
         "An Empirical Exploration of Recurrent Network Architectures",
         "ICML",
         "https://proceedings.mlr.press/v37/jozefowicz15.html",
+    ),
+    Paper(
+        "kalajdzievski2023",
+        "D. Kalajdzievski",
+        2023,
+        "A Rank Stabilization Scaling Factor for Fine-Tuning with LoRA",
+        "arXiv preprint",
+        "https://arxiv.org/abs/2312.03732",
     ),
     Paper(
         "karpathy2015",
@@ -374,6 +414,15 @@ _ALL = (
         "Can Recurrent Neural Networks Warp Time?",
         "ICLR",
         "https://arxiv.org/abs/1804.11188",
+    ),
+    Paper(
+        "tancik2020",
+        "M. Tancik, P. P. Srinivasan, B. Mildenhall, S. Fridovich-Keil, N. Raghavan, U. Singhal, "
+        "R. Ramamoorthi, J. T. Barron, R. Ng",
+        2020,
+        "Fourier Features Let Networks Learn High Frequency Functions in Low Dimensional Domains",
+        "NeurIPS",
+        "https://arxiv.org/abs/2006.10739",
     ),
     Paper(
         "touvron2021",

@@ -66,4 +66,5 @@ for step in (0.001, 0.01, 0.1):
 # - Tasks with long and short memories. For these the paper draws Δ from a wide range.
 # - Complex decays, as in S4. Here all decays are real.
 #
-# More: [an initialization for an architecture](../guide/best-practices.md#architecture).
+# More: [state-space models](../advanced/state-space.md),
+# [an initialization for an architecture](../guide/best-practices.md#architecture).

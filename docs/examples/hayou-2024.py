@@ -82,4 +82,5 @@ for start, rates in hayou_2024.RATES.items():
 # - The factor $\alpha/r$ by which LoRA usually multiplies $BA$, where $r$ is the rank and $\alpha$
 #   is a setting. Here it is 1.
 #
-# More: [an initialization for an architecture](../guide/best-practices.md#architecture).
+# More: [adapters](../advanced/adapters.md),
+# [an initialization for an architecture](../guide/best-practices.md#architecture).

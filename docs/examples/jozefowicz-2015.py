@@ -63,4 +63,5 @@ for bias in (0, 1, 2):
 # - Which bias ends lowest after long training. These networks train for 120 steps.
 # - That a larger bias is always better. A gate that hardly forgets is hard to reset.
 #
-# More: [recurrent layers](../guide/layer-types.md).
+# More: [recurrent layers](../guide/layer-types.md),
+# [state-space models](../advanced/state-space.md#the-same-as-a-forget-gate).

@@ -67,4 +67,5 @@ table(meng_2024.CLAIM)
 # - Language models. The paper compares the starts on models with billions of weights.
 # - Ranks other than 4.
 #
-# More: [an initialization for an architecture](../guide/best-practices.md#architecture).
+# More: [adapters](../advanced/adapters.md),
+# [an initialization for an architecture](../guide/best-practices.md#architecture).

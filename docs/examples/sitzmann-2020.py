@@ -75,4 +75,5 @@ table(sitzmann_2020.CLAIM)
 # - Large images or deep networks, as in the paper. We have three hidden layers and one image, which
 #   we drew.
 #
-# More: [rules for a network of sines](../how-to/choose.md#sine).
+# More: [implicit networks](../advanced/implicit-networks.md),
+# [rules for a network of sines](../how-to/choose.md#sine).
