@@ -71,7 +71,7 @@ def model_graph(graph: fx.Graph, root: nn.Module) -> ModelGraph:
     dynamic = result.dynamic = input_dependent(graph)
     for node in graph.nodes:
         name = str(node.target)
-        if node.op == "get_attr" and name in parameters and name not in result.roles:
+        if node.op == "get_attr" and node.users and name in parameters and name not in result.roles:
             role = result.roles[name] = role_of(node, parameters[name], dynamic)
             for user in role.nodes if role.kind == "weight" else ():
                 result.layers.setdefault(user, []).append(name)

@@ -4,6 +4,7 @@ import time
 from collections import UserDict
 from dataclasses import dataclass
 
+import code_base_models
 import pytest
 import torch
 from torch import Tensor, nn
@@ -244,6 +245,12 @@ def test_a_batch_and_proxies_give_the_same_plan(name):
     build, shape = AGREEING[name]
     model = build()
     assert init.plan(model, example=batch(*shape)).rows == init.plan(model).rows
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt", "moe", "mamba", "dit"])
+def test_a_batch_and_proxies_give_the_same_plan_of_a_family(family):
+    model, example = code_base_models.make(family, 64, 2), code_base_models.batch(family)
+    assert init.plan(model, example=example).rows == init.plan(model).rows
 
 
 def test_the_recorded_activation_records_no_more():
