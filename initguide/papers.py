@@ -40,6 +40,14 @@ _ALL = (
         "https://arxiv.org/abs/2003.04887",
     ),
     Paper(
+        "brock2021",
+        "A. Brock, S. De, S. L. Smith",
+        2021,
+        "Characterizing Signal Propagation to Close the Performance Gap in Unnormalized ResNets",
+        "ICLR",
+        "https://arxiv.org/abs/2101.08692",
+    ),
+    Paper(
         "buyukakyuz2024",
         "K. Büyükakyüz",
         2024,

@@ -32,6 +32,10 @@ WORDS = {
     "guide/framework-defaults.md": "default pytorch keras tensorflow haiku nn.Linear",
     "advanced/gains.md": "gain gains table calculate_gain gelu silu swish mish elu selu sigmoid",
     "advanced/edge-of-chaos.md": "edge of chaos criticality mean field chi",
+    "advanced/residual-scaling.md": "residual scaling deepnorm deepnet depth branches stream",
+    "advanced/without-normalization.md": "normalization-free rezero skipinit nfnet weight "
+    "standardization",
+    "advanced/width-and-depth.md": "mup width depth transfer completep spectral condition",
     "advanced/big-models.md": "big models huggingface timm code bases t5",
     "advanced/state-space.md": "s4 s4d hippo state-space state space step size",
     "advanced/adapters.md": "adapters rslora olora rank",
@@ -55,7 +59,7 @@ WORDS = {
     "adaln lora adapter peft fine-tuning finetuning new head tokens ppo rl "
     "reinforcement learning policy nerf mamba ssm swiglu pretrained port flax",
     "how-to/chooser.md": "chooser keras flax jax initializer kernel_init snippets code",
-    "how-to/large-models.md": "fsdp meta device sharded distributed mup width transfer large",
+    "how-to/large-models.md": "fsdp meta device sharded distributed large",
     "deploy.md": "deploy host site github pages",
     "examples/index.md": "claims papers reproduced evidence",
     "examples/sitzmann-2020.py": "siren sine sin",
