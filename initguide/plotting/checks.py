@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from initguide.plotting.style import COLORS, ink, label_lines, log_ticks, pyplot
+from initguide.plotting.style import ink, label_lines, log_ticks, pyplot, sequence
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -143,11 +143,6 @@ def _figure(rows: Rows, high: int, wide: int) -> tuple[Figure, Any]:
 
 def _lines(ax: Axes, rows: Rows, x: str, y: str, findings: Sequence[Any], *, log: bool) -> None:
     """Draw a line for each layer, and label it if there is room for a label."""
-    from matplotlib.colors import LinearSegmentedColormap
-
-    # The colour in the middle keeps the contrast on light and dark pages.
-    stops = [COLORS[name] for name in ("He", "Orthogonal", "Xavier")]
-    colours = LinearSegmentedColormap.from_list("depth", stops)
     # A layer without values in this panel keeps its place, so that colours agree between panels.
     lines: dict[str, list[tuple[float, float]]] = {row["layer"]: [] for row in rows}
     for row in rows:
@@ -155,6 +150,7 @@ def _lines(ax: Axes, rows: Rows, x: str, y: str, findings: Sequence[Any], *, log
         if value is not None and math.isfinite(value) and (value > 0 or not log):
             lines[row["layer"]].append((row[x], value))
     names = list(lines)
+    colours = sequence(len(names))
     named = set(names)
     if len(names) > _LABELS:
         named = {names[0], names[-1], *(each.where for each in findings)}
@@ -164,7 +160,7 @@ def _lines(ax: Axes, rows: Rows, x: str, y: str, findings: Sequence[Any], *, log
         short = name if len(name) <= _LONGEST else "…" + name[1 - _LONGEST :]
         ax.plot(
             *zip(*lines[name], strict=True),
-            color=colours(index / max(len(names) - 1, 1)),
+            color=colours[index],
             marker="." if len(lines[name]) < 6 else "",
             label=short if name in named else "_",
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from initguide.plotting.style import MARKERS, axes_or_new, colours_of
+from initguide.plotting.style import MARKERS, SHAPES, axes_or_new, colours_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,7 +86,8 @@ def _line(
         x[drawn],
         middle,
         color=colour,
-        marker=MARKERS[colour],
+        # A sequence of numbers has colours without a marker of their own.
+        marker=MARKERS.get(colour, SHAPES[index % len(SHAPES)]),
         markersize=6,
         markevery=(index * stride // 5 % stride, stride),
         label=label,
