@@ -189,6 +189,25 @@ def test_a_name_that_is_no_method_wears_no_colour_of_a_method():
     assert len({*many.values()}) == 11
 
 
+def test_rates_by_size_have_a_panel_for_each_start_and_a_star_at_each_lowest_point():
+    # The best rate is 1/4 for "muP" at each width, and 8 / width for "standard".
+    rows = [
+        {"initialization": name, "width": width, "lr": 2.0**k, "seed": 0}
+        | {"loss": 1 + (k - (-2 if name == "muP" else math.log2(8 / width))) ** 2}
+        for name in ("standard", "muP")
+        for width in (32, 64)
+        for k in range(-5, 0)
+    ]
+    axes = plotting.rates_by_size(rows, "width", "units", limits=(0.5, 20))
+    assert [ax.get_title(loc="left") for ax in axes] == ["standard", "muP"]
+    for ax, expected in zip(axes, ([-2, -3], [-2, -2]), strict=True):
+        stars = [one for one in ax.lines if one.get_marker() == "*"]
+        assert [star.get_xydata().tolist() for star in stars] == [[[k, 1]] for k in expected]
+        assert [star.get_color() for star in stars] == [STOPS[0], STOPS[2]]
+        assert {text.get_text() for text in ax.texts} == {"32 units", "64 units"}
+        assert ax.get_ylim() == (0.5, 20)
+
+
 def linear(colour):
     channels = np.array(to_rgb(colour))
     return np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)

@@ -170,6 +170,17 @@ def best_rate(name: str, /, **where: object) -> Values:
     return values
 
 
+def rate_change(name: str, known: Mapping[str, object], other: Mapping[str, object]) -> Values:
+    """Return a function that gives each seed's change of log2 of the best rate.
+
+    Args:
+        name: The initialization.
+        known: The network where the change starts, such as `{"depth": 2}`.
+        other: The network where it ends.
+    """
+    return per_seed(sub, best_rate(name, **other), best_rate(name, **known))
+
+
 def transferred(name: str, known: Mapping[str, object], other: Mapping[str, object]) -> Values:
     """Return a function that gives each seed's loss of one network at the best rate of another.
 
