@@ -40,6 +40,7 @@ class Claim(NamedTuple):
 
     Attributes:
         paper: The paper's key in the bibliography.
+        short: The claim in one line of the table. It may leave parts out, and says no more.
         headline: Our short wording of the paper's claim; what is in brackets is not in the paper.
         setup: Our experiment in one sentence.
         run: The experiment: a function of seeds that returns rows.
@@ -49,6 +50,7 @@ class Claim(NamedTuple):
     """
 
     paper: str
+    short: str
     headline: str
     setup: str
     run: Callable[[Iterable[int]], Rows]

@@ -80,6 +80,7 @@ HALF = math.log2((DEPTHS[0] / DEPTHS[-1]) ** 0.5) / 2
 
 CLAIM = Claim(
     paper="dey2025",
+    short="In CompleteP one rate fits shallow and deep networks.",
     headline="If the branches of a residual network are divided by the depth, the learning rate "
     "that is best for a shallow network is best for a deep one.",
     setup="Digits, 2 to 18 branches of two Linear layers of 32 units with LayerNorm, Adam at seven "

@@ -108,6 +108,7 @@ def _share(parametrization: str) -> Values:
 
 CLAIM = Claim(
     paper="yang2021",
+    short="In muP the best rate of a narrow network fits a wide one.",
     headline="In the maximal update parametrization the learning rate that is best for a narrow "
     "network is best for a wide one; in the standard one it is not.",
     setup="Digits, three hidden ReLU layers of 32 to 256 units, Adam at seven rates from 2⁻¹⁰ to "

@@ -96,6 +96,7 @@ HALF = math.log2((WIDTHS[0] / WIDTHS[-1]) ** 0.5) / 2
 
 CLAIM = Claim(
     paper="yang2023",
+    short="With a spectral scale Muon's best rate fits wider networks.",
     headline="If Muon's updates have a spectral norm in proportion to √(fan_out / fan_in), the "
     "learning rate that is best for a narrow network is best for a wide one.",
     setup="Digits, two hidden ReLU layers of 64 to 192 units, Muon at six rates from 2⁻⁶ to 2⁻¹, "
