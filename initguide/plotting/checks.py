@@ -21,7 +21,7 @@ _LONGEST = 20
 def training(rows: Rows, findings: Iterable[Any] = ()) -> Figure:
     r"""Draw a training run: the update over the weight above, the size of the signal below.
 
-    Lines go from blue, the first layer, to orange, the last one. In a network of more than six
+    Lines go from tan, the first layer, to magenta, the last one. In a network of more than six
     layers, only the first, the last and those with findings have a label. The dotted line is the
     rule of thumb $10^{-3}$. Dead units get a panel if units died.
 
@@ -73,7 +73,7 @@ def coordinates(rows: Rows, findings: Iterable[Any] = ()) -> Figure:
     r"""Draw a coordinate check: over width, the size of each signal, and how far training moves it.
 
     A line that is flat has the same size at every width. Both axes are logarithmic, so the slope is
-    the exponent. Lines go from blue, the first layer, to orange, the last one.
+    the exponent. Lines go from tan, the first layer, to magenta, the last one.
 
     Args:
         rows: The rows of a [Report][initguide.Report] by [coord_check][initguide.coord_check].
