@@ -441,6 +441,14 @@ _ALL = (
         "https://arxiv.org/abs/2012.12877",
     ),
     Paper(
+        "touvron2021b",
+        "H. Touvron, M. Cord, A. Sablayrolles, G. Synnaeve, H. Jégou",
+        2021,
+        "Going Deeper with Image Transformers",
+        "ICCV",
+        "https://arxiv.org/abs/2103.17239",
+    ),
+    Paper(
         "wang2022",
         "H. Wang, S. Ma, L. Dong, S. Huang, D. Zhang, F. Wei",
         2022,

@@ -80,3 +80,18 @@ def test_the_first_figure_is_in_sight(measured: dict[str, dict[str, float]], url
 @pytest.mark.parametrize("url", core())
 def test_open_code_is_short(measured: dict[str, dict[str, float]], url: str):
     assert measured[url]["code"] <= 300
+
+
+def test_the_table_of_claims_fits_a_screen(browser: Browser, address: str):
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.goto(urljoin(address, "examples/"))
+    lines = page.locator(".claims summary")
+    heights = lines.evaluate_all("all => all.map((line) => line.offsetHeight)")
+    whole = page.locator(".claims").evaluate("table => table.offsetHeight")
+    lines.first.press("Enter")
+    opened = page.locator(".claims details").first.locator("li").first.is_visible()
+    page.close()
+    assert len(heights) > 20
+    assert max(heights) < 40  # one line each
+    assert whole <= 900
+    assert opened

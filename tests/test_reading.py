@@ -141,6 +141,27 @@ def test_a_wide_table_scrolls_by_keyboard(page: Page, address: str):
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+def test_the_table_of_the_code_bases_follows_the_keyboard(page: Page, address: str):
+    page.goto(f"{address}advanced/big-models/")
+    megatron = page.locator(".stds tr", has_text="megatron").first.locator("td")
+    assert megatron.last.inner_text() == "0.0025"
+    page.get_by_label("Blocks L").focus()
+    page.keyboard.press("Home")
+    assert megatron.last.inner_text() == "0.005"  # 0.02 / sqrt(2 * 8)
+    lingua = page.locator(".stds tr", has_text="lingua").locator("td")
+    page.get_by_label("Width d").select_option(label="16,384")
+    assert lingua.nth(1).inner_text() == "0.00781"  # 1 / 128
+    assert "43,776" in page.locator(".stds form").inner_text()
+
+
+def test_without_scripts_the_table_of_the_code_bases_stays(browser: Browser, address: str):
+    page = browser.new_page(java_script_enabled=False)
+    page.goto(f"{address}advanced/big-models/")
+    assert page.locator(".stds form").count() == 0
+    assert "0.0025" in page.locator(".stds table").inner_text()
+    page.close()
+
+
 # Glossary ----------------------------------------------------------------------------------------
 
 ENTRIES = """\

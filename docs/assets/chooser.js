@@ -37,7 +37,7 @@ if (typeof CHOOSER === "object") {
   const form = element(
     "form",
     { "aria-label": "Your network" },
-    element("div", { class: "chooser__questions" }, ...labels),
+    element("div", { class: "questions" }, ...labels),
     note,
     element("div", { role: "status" }, title, why),
     more,

@@ -7,30 +7,11 @@
 # branches reaches a much lower loss in CompleteP. The verdict is *holds in part*.**
 
 # %% The code that draws this figure
-import matplotlib.pyplot as plt
-import numpy as np
-
 from initguide import plotting
 from initguide.experiments.claims import dey_2025, table
 
 rows = dey_2025.run(seeds=range(5), depths=(2, 6, 18), width=32, steps=40)
-_, axes = plt.subplots(2, 1, figsize=(6.8, 7), sharex=True, sharey=True)
-for ax, name in zip(axes, ("standard", "CompleteP"), strict=True):
-    points = [
-        row
-        | {"step": np.log2(row["lr"]), "branches": f"{row['depth']} branches"}
-        for row in rows
-        if row["initialization"] == name
-    ]
-    plotting.curves(points, by="branches", ax=ax, legend=False)
-    for line in list(ax.lines):
-        x, y = line.get_data()
-        best, colour = np.argmin(y), line.get_color()
-        ax.plot(x[best], y[best], "*", color=colour, markersize=20, zorder=6)
-    ax.set_title(name, loc="left")
-    ax.set(xlabel="", ylabel="mean loss of 40 steps")
-axes[1].set_xlabel("log₂ of the learning rate")
-plotting.shared_legend(axes)
+axes = plotting.rates_by_size(rows, "depth", "branches")
 
 # %% [markdown]
 # <!-- figure: Training loss at seven rates of Adam, one line per depth. A star marks the lowest

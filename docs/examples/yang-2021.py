@@ -7,7 +7,6 @@
 # can search for it with a narrow network. The verdict is *holds*.**
 
 # %% The code that draws this figure
-import matplotlib.pyplot as plt
 import numpy as np
 
 from initguide import plotting
@@ -16,23 +15,7 @@ from initguide.experiments.claims import table, yang_2021
 rows = yang_2021.run(
     seeds=range(5), widths=(32, 64, 128, 256), hidden=3, steps=30
 )
-_, axes = plt.subplots(2, 1, figsize=(6.8, 7), sharex=True, sharey=True)
-axes[0].set_ylim(0.4, 3)
-for ax, name in zip(axes, ("standard", "muP"), strict=True):
-    points = [
-        row | {"step": np.log2(row["lr"]), "units": f"{row['width']} units"}
-        for row in rows
-        if row["parametrization"] == name
-    ]
-    plotting.curves(points, by="units", ax=ax, legend=False)
-    for line in list(ax.lines):
-        x, y = line.get_data()
-        best, colour = np.argmin(y), line.get_color()
-        ax.plot(x[best], y[best], "*", color=colour, markersize=20, zorder=6)
-    ax.set_title(name, loc="left")
-    ax.set(xlabel="", ylabel="mean loss of 30 steps")
-axes[1].set_xlabel("log₂ of the learning rate")
-plotting.shared_legend(axes)
+axes = plotting.rates_by_size(rows, "width", "units", limits=(0.4, 3))
 
 # %% [markdown]
 # <!-- figure: Training loss at seven rates of Adam, one line per width. A star marks the lowest
@@ -84,7 +67,7 @@ table(yang_2021.CLAIM)
 for name in ("standard", "muP"):
     losses = {}
     for row in rows:
-        if (row["parametrization"], row["width"]) == (name, 256):
+        if (row["initialization"], row["width"]) == (name, 256):
             losses.setdefault(row["seed"], []).append(row["loss"])
     least = [min(each) for each in losses.values()]
     print(f"{name}: {np.mean(least):.2f} [{min(least):.2f}, {max(least):.2f}]")

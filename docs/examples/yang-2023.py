@@ -8,29 +8,11 @@
 # lower loss with the spectral condition on some seeds only. So the verdict is *holds in part*.**
 
 # %% The code that draws this figure
-import matplotlib.pyplot as plt
-import numpy as np
-
 from initguide import plotting
 from initguide.experiments.claims import table, yang_2023
 
 rows = yang_2023.run(seeds=range(5), widths=(64, 128, 192), batch=128, steps=20)
-_, axes = plt.subplots(2, 1, figsize=(6.8, 7), sharex=True, sharey=True)
-for ax, name in zip(axes, ("equal entries", "spectral"), strict=True):
-    points = [
-        row | {"step": np.log2(row["lr"]), "units": f"{row['width']} units"}
-        for row in rows
-        if row["initialization"] == name
-    ]
-    plotting.curves(points, by="units", ax=ax, legend=False)
-    for line in list(ax.lines):
-        x, y = line.get_data()
-        best, colour = np.argmin(y), line.get_color()
-        ax.plot(x[best], y[best], "*", color=colour, markersize=20, zorder=6)
-    ax.set_title(name, loc="left")
-    ax.set(xlabel="", ylabel="mean loss of 20 steps")
-axes[1].set_xlabel("log₂ of the learning rate")
-plotting.shared_legend(axes)
+axes = plotting.rates_by_size(rows, "width", "units")
 
 # %% [markdown]
 # <!-- figure: Training loss at six rates of Muon, one line per width, with a star at its lowest

@@ -2,11 +2,12 @@ from .checks import coordinates as coordinates
 from .checks import training as training
 from .curves import curves as curves
 from .curves import gradients as gradients
-from .curves import rates as rates
 from .curves import signals as signals
 from .diagrams import network as network
 from .panels import histograms as histograms
 from .panels import matrix as matrix
+from .rates import rates as rates
+from .rates import rates_by_size as rates_by_size
 from .report import report as report
 from .style import COLORS as COLORS
 from .style import label_lines as label_lines

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from initguide.plotting.style import COLORS, ink, label_lines, log_ticks, pyplot
+from initguide.plotting.style import ink, label_lines, log_ticks, pyplot, sequence
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,7 +21,7 @@ _LONGEST = 20
 def training(rows: Rows, findings: Iterable[Any] = ()) -> Figure:
     r"""Draw a training run: the update over the weight above, the size of the signal below.
 
-    Lines go from blue, the first layer, to orange, the last one. In a network of more than six
+    Lines go from tan, the first layer, to magenta, the last one. In a network of more than six
     layers, only the first, the last and those with findings have a label. The dotted line is the
     rule of thumb $10^{-3}$. Dead units get a panel if units died.
 
@@ -73,7 +73,7 @@ def coordinates(rows: Rows, findings: Iterable[Any] = ()) -> Figure:
     r"""Draw a coordinate check: over width, the size of each signal, and how far training moves it.
 
     A line that is flat has the same size at every width. Both axes are logarithmic, so the slope is
-    the exponent. Lines go from blue, the first layer, to orange, the last one.
+    the exponent. Lines go from tan, the first layer, to magenta, the last one.
 
     Args:
         rows: The rows of a [Report][initguide.Report] by [coord_check][initguide.coord_check].
@@ -143,11 +143,6 @@ def _figure(rows: Rows, high: int, wide: int) -> tuple[Figure, Any]:
 
 def _lines(ax: Axes, rows: Rows, x: str, y: str, findings: Sequence[Any], *, log: bool) -> None:
     """Draw a line for each layer, and label it if there is room for a label."""
-    from matplotlib.colors import LinearSegmentedColormap
-
-    # The colour in the middle keeps the contrast on light and dark pages.
-    stops = [COLORS[name] for name in ("He", "Orthogonal", "Xavier")]
-    colours = LinearSegmentedColormap.from_list("depth", stops)
     # A layer without values in this panel keeps its place, so that colours agree between panels.
     lines: dict[str, list[tuple[float, float]]] = {row["layer"]: [] for row in rows}
     for row in rows:
@@ -155,6 +150,7 @@ def _lines(ax: Axes, rows: Rows, x: str, y: str, findings: Sequence[Any], *, log
         if value is not None and math.isfinite(value) and (value > 0 or not log):
             lines[row["layer"]].append((row[x], value))
     names = list(lines)
+    colours = sequence(len(names))
     named = set(names)
     if len(names) > _LABELS:
         named = {names[0], names[-1], *(each.where for each in findings)}
@@ -164,7 +160,7 @@ def _lines(ax: Axes, rows: Rows, x: str, y: str, findings: Sequence[Any], *, log
         short = name if len(name) <= _LONGEST else "…" + name[1 - _LONGEST :]
         ax.plot(
             *zip(*lines[name], strict=True),
-            color=colours(index / max(len(names) - 1, 1)),
+            color=colours[index],
             marker="." if len(lines[name]) < 6 else "",
             label=short if name in named else "_",
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from initguide.plotting.lines import draw_lines
+from initguide.plotting.lines import draw_chance, draw_lines
 from initguide.plotting.style import ink, legend_above, log_ticks
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def curves(
     """
     log = y == "loss" if log is None else log
     ax = draw_lines(rows, "step", y, by, ax, log=log)
-    _draw_chance(ax, chance)
+    draw_chance(ax, chance)
     if log:
         log_ticks(ax)
     elif y == "accuracy":
@@ -164,90 +164,3 @@ def curves(
     if legend:
         legend_above(ax)
     return ax
-
-
-def rates(
-    rows: Rows,
-    *,
-    by: str = "initialization",
-    chance: float | None = None,
-    ceiling: float = 10.0,
-    ax: Axes | None = None,
-    legend: bool = True,
-) -> Axes:
-    r"""Draw the final loss over the learning rate: geometric mean and range over seeds.
-
-    A run that diverged, or whose loss is above `ceiling`, counts as `ceiling`. So it stays in the
-    mean. A ring marks the rate that was chosen as the best of its start.
-
-    Args:
-        rows: One row per start, learning rate and seed, with `lr` and `loss`; a row with a true
-            `best` is at the chosen rate.
-        by: The key of the rows that tells the lines apart.
-        chance: The loss of guessing, drawn as a line: log 10 for ten classes.
-        ceiling: The largest loss that is drawn.
-        ax: Where to draw; None makes a figure.
-        legend: Whether to put the legend above.
-
-    Returns:
-        The Axes.
-
-    Raises:
-        ValueError: There are no rows, or they lack `lr` or `loss`.
-
-    Examples:
-        ```python
-        from initguide import plotting
-
-        rows = [{"initialization": "He", "lr": lr, "loss": 9 * lr} for lr in (0.01, 0.1)]
-        ax = plotting.rates(rows)
-        print(ax.get_xlabel(), "|", ax.get_ylabel())
-        #> learning rate | final loss
-        ```
-    """
-    # A comparison with nan is false, so a run without a number counts as the ceiling too.
-    capped = [
-        {**row, "loss": row["loss"] if row["loss"] < ceiling else ceiling} if "loss" in row else row
-        for row in rows
-    ]
-    ax = draw_lines(capped, "lr", "loss", by, ax, log=True)
-    ax.set_xscale("log")
-    best = {str(row.get(by, "")): row["lr"] for row in capped if row.get("best")}
-    rings: list[tuple[float, float]] = []
-    for line in list(ax.lines):
-        x, y = np.asarray(line.get_xdata()), np.asarray(line.get_ydata())
-        colour = line.get_color()
-        for lr, loss in zip(x, y, strict=True):
-            if lr != best.get(str(line.get_label())):
-                continue
-            # A ring near another one is larger, so that none hides the other.
-            near = sum(lr == other and 0.8 < loss / least < 1.25 for other, least in rings)
-            ring = {"markersize": 13 + 6 * near, "markerfacecolor": "none", "markeredgewidth": 2}
-            ax.plot([lr], [loss], "o", color=colour, label="_", zorder=6, **ring)
-            rings.append((lr, loss))
-    _draw_chance(ax, chance)
-    if any(row["loss"] == ceiling for row in capped):
-        _label_beside(ax, ceiling, f"≥ {ceiling:g}")
-    log_ticks(ax)
-    ax.set(xlabel="learning rate", ylabel="final loss")
-    if legend:
-        legend_above(ax)
-    return ax
-
-
-def _draw_chance(ax: Axes, chance: float | None) -> None:
-    if chance is not None:
-        ax.axhline(chance, color=ink(), linestyle=(0, (1, 3)), linewidth=1.2, zorder=1)
-        _label_beside(ax, chance, "chance")
-
-
-def _label_beside(ax: Axes, y: float, text: str) -> None:
-    """Write a label to the right of the axes, because inside it would cover the curves."""
-    ax.annotate(
-        text,
-        (1, y),
-        xycoords=ax.get_yaxis_transform(),
-        xytext=(3, 0),
-        textcoords="offset points",
-        va="center",
-    )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from initguide.plotting.style import MARKERS, axes_or_new, colours_of
+from initguide.plotting.style import MARKERS, SHAPES, axes_or_new, colours_of, ink
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,7 +86,8 @@ def _line(
         x[drawn],
         middle,
         color=colour,
-        marker=MARKERS[colour],
+        # A sequence of numbers has colours without a marker of their own.
+        marker=MARKERS.get(colour, SHAPES[index % len(SHAPES)]),
         markersize=6,
         markevery=(index * stride // 5 % stride, stride),
         label=label,
@@ -140,3 +141,22 @@ def _annotate(ax: Axes, notes: list[Note]) -> None:
             va="center",
             zorder=6,
         )
+
+
+def draw_chance(ax: Axes, chance: float | None) -> None:
+    """Draw the value that guessing reaches, if it is given."""
+    if chance is not None:
+        ax.axhline(chance, color=ink(), linestyle=(0, (1, 3)), linewidth=1.2, zorder=1)
+        label_beside(ax, chance, "chance")
+
+
+def label_beside(ax: Axes, y: float, text: str) -> None:
+    """Write a label to the right of the axes, because inside it would cover the curves."""
+    ax.annotate(
+        text,
+        (1, y),
+        xycoords=ax.get_yaxis_transform(),
+        xytext=(3, 0),
+        textcoords="offset points",
+        va="center",
+    )

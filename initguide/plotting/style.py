@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -42,18 +44,43 @@ COLORS: dict[str, str] = {
     "identity, tanh": "#d269be",
     "Gaussian, tanh": "#6e9b6e",
 }
-MARKERS = dict(zip(dict.fromkeys(COLORS.values()), "Xso^vPD*<", strict=True))
+# The same search chose the colours of names that are no method's, with their distance from those of
+# the methods, and the stops of a sequence of depths, widths or other numbers.
+OTHERS = ("#008700", "#c300c3", "#e16969", "#8787b4", "#873cff")
+STOPS = ("#c38769", "#8787e1", "#d20087")
+SHAPES = "Xso^vPD*<>phdH"
+MARKERS = dict(zip(dict.fromkeys([*COLORS.values(), *OTHERS]), SHAPES, strict=True))
+
+_NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 
 
 def colours_of(names: Sequence[str]) -> dict[str, str]:
-    """Return a colour for each name; names that are not in COLORS get the unused colours."""
-    taken = {COLORS.get(name) for name in names}
-    # The grey of PyTorch's default comes last.
-    order = [*MARKERS][1:] + [*MARKERS][:1]
-    free = [colour for colour in order if colour not in taken] or order
+    """Return a colour for each name.
+
+    A name in COLORS has that colour. Others that differ in their numbers, "64 units" and
+    "128 units", are a sequence in the order of these numbers. The rest get colours of no method.
+    """
     unknown = [name for name in names if name not in COLORS]
-    others = {name: free[i % len(free)] for i, name in enumerate(unknown)}
-    return {name: COLORS.get(name) or others[name] for name in names}
+    kinds = Counter(_NUMBER.sub("", name) for name in unknown)
+    kind, count = max(kinds.items(), key=lambda item: item[1], default=("", 0))
+    series = [name for name in unknown if count > 1 and _NUMBER.sub("", name) == kind]
+    series.sort(key=lambda name: [float(number) for number in _NUMBER.findall(name)])
+    # More names than colours get the methods' colours that the figure leaves.
+    free = [*OTHERS, *({*COLORS.values()} - {COLORS.get(name) for name in names})]
+    rest = [name for name in unknown if name not in series]
+    found = dict(zip(series, sequence(len(series)), strict=True))
+    found |= {name: free[i % len(free)] for i, name in enumerate(rest)}
+    return {name: COLORS.get(name) or found[name] for name in names}
+
+
+def sequence(count: int) -> list[str]:
+    """Return colours for numbers in their order, from tan to magenta."""
+    stops = [[int(stop[i : i + 2], 16) for stop in STOPS] for i in (1, 3, 5)]
+    places = np.linspace(0, len(STOPS) - 1, count)
+    channels = [np.interp(places, range(len(STOPS)), values).round() for values in stops]
+    return [
+        "#" + "".join(f"{int(value):02x}" for value in rgb) for rgb in zip(*channels, strict=True)
+    ]
 
 
 def ink() -> Any:

@@ -17,8 +17,9 @@ def ppo(model: nn.Module, trace: Trace) -> list[Rule]:
     r"""Return the rules: orthogonal with gain $\sqrt2$, the policy head 0.01, the value head 1.
 
     The value head is the last layer with "value" or "critic" in its name, or else the only one with
-    a single output. The other last layers are policy heads (S. Huang et al., 2022, The 37
-    Implementation Details of Proximal Policy Optimization).
+    a single output. The other last layers are policy heads. Biases start at zero (S. Huang et al.,
+    2022, The 37 Implementation Details of Proximal Policy Optimization, core detail 2; the function
+    `layer_init` in `ppo.py` of vwxyzjn/ppo-implementation-details).
     """
     heads = _heads(model, trace)
     values = _named(heads, "value", "critic")

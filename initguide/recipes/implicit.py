@@ -36,7 +36,7 @@ def finer(model: nn.Module, trace: Trace, *, bias_bound: float, omega: float = 3
 
     The forward must compute $\sin(\omega (|z| + 1) z)$ with $z = W x + b$ (Z. Liu et al., 2024,
     FINER: Flexible Spectral-Bias Tuning in Implicit Neural Representation by Variable-Periodic
-    Activation Functions).
+    Activation Functions; the class `FinerLayer` in `models.py` of liuzhen0212/FINER).
     """
     sines = _followed_by("finer", trace)
     if not sines:

@@ -54,7 +54,7 @@ def spectral(model: nn.Module, trace: Trace) -> list[Rule]:
 
     Then each matrix has a spectral norm of about $\sqrt{n_{out}/n_{in}}$ at any width. The vectors
     of tables have the std 1 (G. Yang, J. B. Simon, J. Bernstein, 2023, A Spectral Condition for
-    Feature Learning).
+    Feature Learning, parametrization 1, which leaves the constant factors open; here they are 1).
     """
     rules = []
     for name, role in weight_roles(model, trace).items():

@@ -21,8 +21,10 @@ from initguide.recipes.one_method import kaiming, xavier
 def layer_scale(model: nn.Module, trace: Trace, *, value: float | None = None) -> list[Rule]:
     """Return the rules: the scales at the ends of branches small, one per channel.
 
-    Up to 18 blocks they start at 0.1, up to 24 at 1e-5, and in deeper models at 1e-6. A block has
-    two branches (H. Touvron et al., 2021, Going Deeper with Image Transformers).
+    Up to 18 blocks they start at 0.1, at 24 blocks at 1e-5, and in deeper models at 1e-6
+    (H. Touvron et al., 2021, Going Deeper with Image Transformers; the last two are also in
+    `cait_models.py` of facebookresearch/deit). The paper has no value between 18 and 24 blocks;
+    here it is 1e-5. A block has two branches.
     """
     if value is None:
         blocks = trace.branch_count / 2
@@ -54,7 +56,12 @@ def _zero_scalars(recipe: str, model: nn.Module, trace: Trace) -> list[Rule]:
 
 
 def dyt(model: nn.Module, trace: Trace, *, alpha: float = 0.5) -> list[Rule]:
-    """Return the rules: the factor inside each dynamic tanh (Zhu et al., 2025)."""
+    """Return the rules: the factor inside each dynamic tanh.
+
+    It starts at 0.5 (J. Zhu et al., 2025, Transformers without Normalization; `dynamic_tanh.py` of
+    jiachenzhu/DyT). For language models the authors take other values: in a Llama with 7 billion
+    parameters 0.8 before attention and 0.2 elsewhere (`other_tasks/LLaMA/README.md` there).
+    """
     names = [name for name, node in _scales(trace) if _next(node, {"tanh"})]
     _check_found("dyt", "scale inside a tanh", names)
     rules = [Rule(escape(name), "constant_", val=alpha) for name in names]

@@ -6,7 +6,6 @@ One event needs more than that, and says why.
 
 from collections.abc import Callable
 
-import chooser
 import formulas
 import glossary
 import minutes
@@ -20,6 +19,7 @@ import printing
 import redirects
 import references
 import rendering
+import script_data
 import search_words
 import serving
 import style
@@ -35,11 +35,11 @@ def _last(stage: Callable) -> Callable:
 STAGES: dict[str, tuple[Callable, ...]] = {
     "on_startup": (serving.on_startup, policy.on_startup),
     "on_config": (style.on_config, formulas.on_config, places.on_config, printing.on_config),
-    # mkdocs-jupyter has made pages of the examples' scripts by now. What the playground and the
-    # chooser run under `mkdocs serve`, they run with the pages.
+    # mkdocs-jupyter has made pages of the examples' scripts by now. What the first two
+    # run under `mkdocs serve`, they run with the pages.
     "on_files": (
         playground.on_files,
-        chooser.on_files,
+        script_data.on_files,
         pages.on_files,
         style.on_files,
         formulas.on_files,

@@ -4,6 +4,7 @@ import inspect
 import math
 import pkgutil
 import posixpath
+import textwrap
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -119,6 +120,7 @@ def _bibliography(page: str) -> str:
 
 
 def _claims(page: str) -> str:
+    """Return a fold for each claim; closed, it is one line of a table."""
     from initguide.experiments.claims import CLAIMS
 
     parts = {
@@ -126,30 +128,32 @@ def _claims(page: str) -> str:
         "Checks of theory, without training": [claim for claim in CLAIMS if claim.theory],
     }
     return "\n\n".join(
-        f"**{title}**\n\n"
-        + tables.of_cells(
-            ["Claim", "Verdict", "One of the results"], [_claim(one, page) for one in some]
-        )
+        "\n\n".join((f"**{title}**{{ .part }}", *(_claim(one, page) for one in some)))
         for title, some in parts.items()
     )
 
 
-def _claim(claim: "Claim", page: str) -> list[str]:
-    """Return a claim's cells: headline, coloured verdict, one result with folded details."""
+def _claim(claim: "Claim", page: str) -> str:
+    """Return a claim's line, and below it the headline, the experiment and all results."""
     from initguide.experiments.claims import evaluate, verdict
     from initguide.papers import PAPERS
 
-    results = evaluate(claim)
-    said = verdict(results)
-    details = "<br>".join((f"*{claim.setup}*", *map(_result, results)))
-    first = f"{results[0].check.quantity}: {_number(results[0].mean)}{_sparkline(results[0])}"
-    # A bar would end the table's cell.
-    fold = f'<details class="code"><summary>{first}</summary>{details}</details>'
-    return [
-        f"{_cite(PAPERS[claim.paper], page)}: {claim.headline}",
-        f"[**{said}**]({_link(claim.page, page)}){{ .{said.replace(' ', '-')} }}",
-        fold.replace("|", "\\|"),
+    results, paper = evaluate(claim), PAPERS[claim.paper]
+    said, cited = verdict(results), _cite(paper, page)
+    who = paper.authors.split(", ")[0].split()[-1]
+    cells = {
+        "paper": f"{who}, {paper.year}",
+        "short": claim.short,
+        said.replace(" ", "-"): said,
+        "result": f"{_number(results[0].mean)}{_sparkline(results[0])}",
+    }
+    line = " ".join(f'<span class="{name}">{text}</span>' for name, text in cells.items())
+    body = [
+        f"{cited}: {claim.headline}",
+        f"*{claim.setup}* [The example]({_link(claim.page, page)})",
+        "\n".join(f"- {_result(result)}" for result in results),
     ]
+    return f'??? claim "{line}"\n\n' + textwrap.indent("\n\n".join(body), "    ")
 
 
 def _sparkline(result: "CheckResult") -> str:

@@ -45,10 +45,13 @@ class TestPapers:
         assert f"table({module}.CLAIM)" in example
         assert claim.paper in PAPERS
 
+    def test_the_short_form_fits_a_line_of_the_table(self, claim: Claim):
+        assert 0 < len(claim.short) < 60
+
 
 def claim_of(*checks: Check) -> Claim:
     rows = [{"x": 1.0}, {"x": 2.0}, {"x": 6.0}]
-    return Claim("he2015", "", "", lambda _: rows, checks, "")
+    return Claim("he2015", "", "", "", lambda _: rows, checks, "")
 
 
 def check(relation, bound, supports=True):

@@ -16,7 +16,7 @@ from matplotlib.text import Text
 
 import initguide as init
 from initguide import plotting
-from initguide.plotting.style import MARKERS
+from initguide.plotting.style import MARKERS, OTHERS, STOPS, colours_of, sequence
 
 
 def signal_rows(values, name="He", y="rms"):
@@ -174,6 +174,40 @@ def test_a_method_has_the_same_colour_and_marker_in_all_figures():
         assert len({line(ax, name).get_color() for name in names}) == len(names)
 
 
+def test_a_name_that_is_no_method_wears_no_colour_of_a_method():
+    assert list(colours_of(["random A", "He", "random B"]).values()) == [
+        OTHERS[0],
+        plotting.COLORS["He"],
+        OTHERS[1],
+    ]
+    found = colours_of(["256 units", "64 units", "128 units", "LayerNorm"])
+    assert list(found.values()) == [STOPS[2], STOPS[0], STOPS[1], OTHERS[0]]
+    assert list(colours_of(["Δ 0.1 to 10", "Δ 0.001 to 0.1"]).values()) == [STOPS[2], STOPS[0]]
+    # One name with a number is no sequence.
+    assert colours_of(["layer 3"]) == {"layer 3": OTHERS[0]}
+    many = colours_of([*"abcdefghij", "He"])
+    assert len({*many.values()}) == 11
+
+
+def test_rates_by_size_have_a_panel_for_each_start_and_a_star_at_each_lowest_point():
+    # The best rate is 1/4 for "muP" at each width, and 8 / width for "standard".
+    rows = [
+        {"initialization": name, "width": width, "lr": 2.0**k, "seed": 0}
+        | {"loss": 1 + (k - (-2 if name == "muP" else math.log2(8 / width))) ** 2}
+        for name in ("standard", "muP")
+        for width in (32, 64)
+        for k in range(-5, 0)
+    ]
+    axes = plotting.rates_by_size(rows, "width", "units", limits=(0.5, 20))
+    assert [ax.get_title(loc="left") for ax in axes] == ["standard", "muP"]
+    for ax, expected in zip(axes, ([-2, -3], [-2, -2]), strict=True):
+        stars = [one for one in ax.lines if one.get_marker() == "*"]
+        assert [star.get_xydata().tolist() for star in stars] == [[[k, 1]] for k in expected]
+        assert [star.get_color() for star in stars] == [STOPS[0], STOPS[2]]
+        assert {text.get_text() for text in ax.texts} == {"32 units", "64 units"}
+        assert ax.get_ylim() == (0.5, 20)
+
+
 def linear(colour):
     channels = np.array(to_rgb(colour))
     return np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
@@ -185,9 +219,9 @@ def contrast(colour, other):
 
 
 @pytest.mark.parametrize("background", ["#ffffff", "#1e2129"])
-@pytest.mark.parametrize("name", plotting.COLORS)
-def test_colours_stand_out_on_light_and_dark(name, background):
-    assert contrast(plotting.COLORS[name], background) >= 3
+@pytest.mark.parametrize("colour", {*plotting.COLORS.values(), *OTHERS, *sequence(9)})
+def test_colours_stand_out_on_light_and_dark(colour, background):
+    assert contrast(colour, background) >= 3
 
 
 # Machado, Oliveira and Fernandes (2009), severity 1.0, for linear RGB.
@@ -205,7 +239,17 @@ SIGHTS = {
 
 
 @pytest.mark.parametrize("sight", SIGHTS)
-def test_the_five_colours_differ_with_every_kind_of_sight(sight):
+@pytest.mark.parametrize(
+    "colours",
+    [
+        [*plotting.COLORS.values()][:5],
+        OTHERS,
+        [*sequence(3), OTHERS[0]],
+        sequence(4),
+        [plotting.COLORS["PyTorch default"], OTHERS[0]],
+    ],
+)
+def test_colours_of_one_figure_differ_with_every_kind_of_sight(colours, sight):
     # Distances in CIELAB, in which 2.3 is just noticeable.
     def lab(colour):
         seen = np.clip(np.array(SIGHTS[sight]) @ linear(colour), 0, 1)
@@ -214,7 +258,7 @@ def test_the_five_colours_differ_with_every_kind_of_sight(sight):
         x, y, z = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
         return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
 
-    points = [lab(colour) for colour in list(plotting.COLORS.values())[:5]]
+    points = [lab(colour) for colour in colours]
     distances = [np.linalg.norm(a - b) for i, a in enumerate(points) for b in points[:i]]
     assert min(distances) > 15
 
@@ -436,7 +480,7 @@ def found(kind, where):
     return types.SimpleNamespace(kind=kind, where=where)
 
 
-def test_a_training_run_has_a_line_for_each_layer_from_blue_to_orange():
+def test_a_training_run_has_a_line_for_each_layer_in_the_colours_of_a_sequence():
     figure = plotting.training(training_rows(["a", "b", "c"]))
     update, signal = figure.axes
     rule, *lines = update.lines
@@ -444,8 +488,7 @@ def test_a_training_run_has_a_line_for_each_layer_from_blue_to_orange():
     assert [line.get_xydata().tolist() for line in lines] == [
         [[0, 10.0**-depth], [1, 10.0 ** -(depth + 1)]] for depth in (1, 2, 3)
     ]
-    assert to_rgb(lines[0].get_color()) == pytest.approx(to_rgb(plotting.COLORS["He"]))
-    assert to_rgb(lines[-1].get_color()) == pytest.approx(to_rgb(plotting.COLORS["Xavier"]))
+    assert [line.get_color() for line in lines] == list(STOPS)
     # A number that is not finite is left out.
     assert signal.lines[0].get_xydata().tolist() == [[1, 1], [2, 1]]
     assert set(words(update)) == {"a", "b", "c"}

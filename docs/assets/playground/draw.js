@@ -24,6 +24,7 @@ const MARKERS = {
   D: "M0-4L4 0L0 4L-4 0Z",
   "*": "M0-4.5L1.1-1.5L4.3-1.4L1.7.6L2.6 3.6L0 1.8L-2.6 3.6L-1.7.6L-4.3-1.4L-1.1-1.5Z",
   "<": "M-4 0L3-3.8V3.8Z",
+  ">": "M4 0L-3-3.8V3.8Z",
 };
 export const markerPath = (marker) => MARKERS[marker] ?? MARKERS.o;
 

@@ -124,6 +124,7 @@ def _end(name: str) -> Values:
 
 CLAIM = Claim(
     paper="aitken2017",
+    short="With ICNR the start has no checkerboard.",
     headline="With ICNR a sub-pixel convolution starts without a checkerboard (training brings "
     "some of it back).",
     setup="Digits enlarged by 2: untrained convolutions to 16 channels; networks of 2 "

@@ -137,6 +137,7 @@ def _power(layer_norm: bool) -> Values:
 
 CLAIM = Claim(
     paper="ba2016",
+    short="With LayerNorm the outputs ignore the scale of weights.",
     headline="With LayerNorm the outputs do not depend on the scale of the weights that feed it; "
     "their size sets the learning rate instead.",
     setup="Digits, three hidden ReLU layers of 32 units, 100 steps of gradient descent, from seven "

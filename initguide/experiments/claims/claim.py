@@ -40,6 +40,7 @@ class Claim(NamedTuple):
 
     Attributes:
         paper: The paper's key in the bibliography.
+        short: The claim in one line of the table. It may leave parts out, and says no more.
         headline: Our short wording of the paper's claim; what is in brackets is not in the paper.
         setup: Our experiment in one sentence.
         run: The experiment: a function of seeds that returns rows.
@@ -49,6 +50,7 @@ class Claim(NamedTuple):
     """
 
     paper: str
+    short: str
     headline: str
     setup: str
     run: Callable[[Iterable[int]], Rows]
@@ -168,6 +170,17 @@ def best_rate(name: str, /, **where: object) -> Values:
         ]
 
     return values
+
+
+def rate_change(name: str, known: Mapping[str, object], other: Mapping[str, object]) -> Values:
+    """Return a function that gives each seed's change of log2 of the best rate.
+
+    Args:
+        name: The initialization.
+        known: The network where the change starts, such as `{"depth": 2}`.
+        other: The network where it ends.
+    """
+    return per_seed(sub, best_rate(name, **other), best_rate(name, **known))
 
 
 def transferred(name: str, known: Mapping[str, object], other: Mapping[str, object]) -> Values:

@@ -16,9 +16,8 @@ from torch.nn import functional as F
 from initguide.experiments.claims.claim import (
     Check,
     Claim,
-    Values,
-    best_rate,
     per_seed,
+    rate_change,
     transferred,
 )
 from initguide.experiments.claims.recorded import recorded
@@ -75,44 +74,45 @@ def run(
     return rows
 
 
-def _shift(parametrization: str) -> Values:
-    """Return a function that gives each seed's change of log2 of the best rate."""
-    shallow, deep = (best_rate(parametrization, depth=DEPTHS[i]) for i in (0, -1))
-    return per_seed(sub, deep, shallow)
-
-
-def _transferred(parametrization: str) -> Values:
-    return transferred(parametrization, {"depth": DEPTHS[0]}, {"depth": DEPTHS[-1]})
-
-
+SHALLOW, DEEP = ({"depth": DEPTHS[i]} for i in (0, -1))
 # Half of the change that 1 / sqrt(L) predicts for the standard parametrization.
 HALF = math.log2((DEPTHS[0] / DEPTHS[-1]) ** 0.5) / 2
 
 CLAIM = Claim(
     paper="dey2025",
+    short="In CompleteP one rate fits shallow and deep networks.",
     headline="If the branches of a residual network are divided by the depth, the learning rate "
     "that is best for a shallow network is best for a deep one.",
     setup="Digits, 2 to 18 branches of two Linear layers of 32 units with LayerNorm, Adam at seven "
     "rates from 2⁻¹⁰ to 2⁻⁴, mean loss of 40 steps.",
     run=run,
     checks=(
-        Check("Change of the best rate (log₂), standard", _shift(STANDARD), "<", HALF),
+        Check(
+            "Change of the best rate (log₂), standard",
+            rate_change(STANDARD, SHALLOW, DEEP),
+            "<",
+            HALF,
+        ),
         Check(
             "Change of the best rate (log₂), CompleteP",
-            _shift(COMPLETE),
+            rate_change(COMPLETE, SHALLOW, DEEP),
             ">",
             HALF,
             reproduced=False,
         ),
         Check(
             "Change of the best rate (log₂), standard minus CompleteP",
-            per_seed(sub, _shift(STANDARD), _shift(COMPLETE)),
+            per_seed(
+                sub, rate_change(STANDARD, SHALLOW, DEEP), rate_change(COMPLETE, SHALLOW, DEEP)
+            ),
             "<",
             0,
         ),
         Check(
             "Loss of 18 branches at the best rate of 2, CompleteP minus standard",
-            per_seed(sub, _transferred(COMPLETE), _transferred(STANDARD)),
+            per_seed(
+                sub, transferred(COMPLETE, SHALLOW, DEEP), transferred(STANDARD, SHALLOW, DEEP)
+            ),
             "<",
             0,
         ),

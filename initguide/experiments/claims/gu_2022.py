@@ -118,6 +118,7 @@ def _sweep(
 
 CLAIM = Claim(
     paper="gu2022",
+    short="A state space model remembers if its steps Δ fit.",
     headline="A state space model learns a long memory if its step sizes Δ start near one over the "
     "length of the memory.",
     setup="The sign of the first of 400 numbers; 16 channels, 100 steps of Adam, each range of Δ "

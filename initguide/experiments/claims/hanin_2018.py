@@ -84,6 +84,7 @@ def _distance(start: str) -> Values:
 
 CLAIM = Claim(
     paper="hanin2018",
+    short="The signal explodes if branches are not scaled down.",
     headline="A residual network's signal explodes with depth unless its branches are scaled down.",
     setup="Blocks h + W₂ relu(W₁ h) of width 128, normal inputs, before any training.",
     run=run,

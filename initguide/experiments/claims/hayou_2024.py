@@ -134,6 +134,7 @@ def _adapted(base: nn.Sequential, rank: int, start: str, seed: int) -> nn.Sequen
 
 CLAIM = Claim(
     paper="hayou2024",
+    short="LoRA ends lower with a random A than with a random B.",
     headline="LoRA from a random A and a zero B allows larger learning rates, and ends lower, than "
     "from a zero A and a random B.",
     setup="Digits, then digits rotated by 90 degrees; ReLU layers of 256 units, LoRA of rank 4, 80 "

@@ -56,6 +56,7 @@ def _network(depth: int, width: int, name: str, seed: int) -> nn.Module:
 
 CLAIM = Claim(
     paper="he2015",
+    short="30 ReLU layers learn from He and not from Xavier.",
     headline="A network of 22 ReLU layers learns faster from He's variance than from Xavier's "
     "(here it does not learn from Xavier's). A network of 30 layers does "
     "not learn from Xavier's at all.",

@@ -48,6 +48,7 @@ def run(
 
 CLAIM = Claim(
     paper="huang2020",
+    short="From T-Fixup a Transformer learns without LayerNorm.",
     headline="Without LayerNorm and without warm-up a Transformer learns from T-Fixup's smaller "
     "weights, and ends lower than from Xavier's.",
     setup="Reverse 2 of 15 tokens; 6 blocks of width 16 without LayerNorm, 150 steps of Adam, each "

@@ -118,6 +118,7 @@ def _loss_of(parameters: Parameters, batch: Batch) -> Tensor:
 
 CLAIM = Claim(
     paper="jozefowicz2015",
+    short="An LSTM remembers if its forget bias starts above zero.",
     headline="An LSTM remembers over long gaps if its forget gate's bias starts above zero.",
     setup="The sign of the first of 30 numbers; LSTM of 12 units, 120 steps of Adam, each bias at "
     "the best of six learning rates; mean loss of all steps.",

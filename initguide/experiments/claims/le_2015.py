@@ -139,6 +139,7 @@ def _copying_loss(parameters: Parameters, batch: Batch) -> Tensor:
 
 CLAIM = Claim(
     paper="le2015",
+    short="From the identity a ReLU network learns long memories.",
     headline="A ReLU network whose recurrent matrix starts as the identity learns long memories "
     "(but linear networks copy worse from the identity than from an orthogonal matrix).",
     setup="Adding two of 50 numbers, 300 steps; copying 3 symbols over 25 steps, linear units, "

@@ -121,6 +121,7 @@ def _lead(step: int) -> Values:
 
 CLAIM = Claim(
     paper="lin2017",
+    short="A bias of log odds keeps negatives from dominating.",
     headline="With rare positives, an output bias of their log odds keeps the many negatives from "
     "dominating the first steps. Without it, training is unstable (tested on a small classifier, "
     "not on a detector).",

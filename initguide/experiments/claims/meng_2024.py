@@ -51,6 +51,7 @@ def run(
 
 CLAIM = Claim(
     paper="meng2024",
+    short="LoRA ends lower from the largest singular values.",
     headline="LoRA ends lower if its factors start from the largest singular values of the weight "
     "and their vectors, because these matter most.",
     setup="Digits, then digits rotated by 90 degrees; ReLU layers of 256 units, factors of rank 4, "

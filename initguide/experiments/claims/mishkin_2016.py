@@ -133,6 +133,7 @@ def _first(setting: str, start: str) -> Values:
 
 CLAIM = Claim(
     paper="mishkin2016",
+    short="Deep networks learn from LSUV where formulas fail.",
     headline="With layers scaled to unit variance, measured on a batch, deep networks learn where "
     "formulas fail (but not with softplus, which the paper does not use).",
     setup="Digits: 20 maxout layers; 8 ReLU layers, inputs times 30 and divided by 30; 10 softplus "

@@ -88,6 +88,7 @@ def _end(name: str, nonlinearity: str, column: str) -> Values:
 
 CLAIM = Claim(
     paper="rumelhart1986",
+    short="Equal weights keep the units of a layer equal.",
     headline="Weights must start random, because equal weights keep the units of a layer equal.",
     setup="Digits, two hidden layers of 32 units, 300 steps, learning rate 0.3; from zeros, from "
     "the constant 0.1, and from Xavier's random weights.",

@@ -135,6 +135,7 @@ def _spread(name: str, nonlinearity: str) -> Values:
 
 CLAIM = Claim(
     paper="saxe2014",
+    short="From orthogonal weights the time to learn stays bounded.",
     headline="From orthogonal weights the time that a linear network needs to learn stays bounded "
     "as its depth grows (here up to 32 layers). From scaled Gaussian weights it does not.",
     setup="Linear networks of width 32 learn the digits' classes, each seed at the best of seven "

@@ -136,6 +136,7 @@ _DEFAULT = "PyTorch default"
 
 CLAIM = Claim(
     paper="sitzmann2020",
+    short="Networks of sines represent images from SIREN's start.",
     headline="Networks of sines represent images, if their weights take account of the factor "
     "inside the sine.",
     setup="Half of the pixels of a 64 by 64 image; 3 hidden layers of 64 sines, 200 steps of Adam, "

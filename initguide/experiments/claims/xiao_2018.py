@@ -90,6 +90,7 @@ def _last(network: str, name: str, key: str) -> Values:
 
 CLAIM = Claim(
     paper="xiao2018",
+    short="From delta-orthogonal, 100 tanh convolutions learn.",
     headline="A delta-orthogonal start lets plain tanh convolutions learn at any depth (tested at "
     "100 layers).",
     setup="Digits; 100 tanh convolutions of 8 channels, 100 steps; 200 tanh layers of 32 units, "

@@ -116,6 +116,7 @@ def _sweep(
 
 CLAIM = Claim(
     paper="xiong2020",
+    short="Pre-LN trains without warm-up, and post-LN needs it.",
     headline="A Transformer with LayerNorm before each branch trains without warm-up, but one with "
     "LayerNorm after each sum needs it.",
     setup="Reverse 2 of 15 tokens; 6 blocks of width 16, 150 steps of Adam, at full rate or, for "

@@ -9,14 +9,21 @@ $1/\sqrt n$.
 """
 
 from collections.abc import Iterable, Sequence
-from operator import sub
+from operator import truediv
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from initguide.experiments.claims.claim import Check, Claim, Values, by_seed, lowest_point, per_seed
+from initguide.experiments.claims.claim import (
+    Check,
+    Claim,
+    Values,
+    at_any,
+    per_seed,
+    rate_change,
+    transferred,
+)
 from initguide.experiments.claims.recorded import recorded
 from initguide.experiments.data import digits, shared_batches
 from initguide.experiments.descent import descend
@@ -49,8 +56,8 @@ def run(
         steps: The number of updates.
 
     Returns:
-        One row per network: `parametrization`, `width`, `lr`, `seed` and `loss`, the mean over all
-        steps.
+        One row per network: `initialization` (the parametrization), `width`, `lr`, `seed` and
+        `loss`, the mean over all steps.
     """
     data, seeds = digits(), list(seeds)
     runs = grid(lr=rates, seed=seeds)
@@ -66,7 +73,7 @@ def run(
             batches = shared_batches(data, batch, seeds, len(runs), steps)
             losses = descend(models, batches, F.cross_entropy, lr=lr, betas=(0.9, 0.999))
             rows += [
-                {"parametrization": parametrization, "width": width} | row
+                {"initialization": parametrization, "width": width} | row
                 for row in final_losses(runs, losses, steps)
             ]
     return rows
@@ -87,20 +94,7 @@ def _grows(name: str, parameter: Tensor) -> bool:
     return parameter.ndim == 2 and name != "0.weight"
 
 
-def _losses(parametrization: str, width: int) -> list[Values]:
-    """Return one function per rate, which gives each seed's loss."""
-    return [by_seed("loss", parametrization=parametrization, width=width, lr=lr) for lr in RATES]
-
-
-def _best(*losses: float) -> float:
-    """Return log2 of the best rate."""
-    return lowest_point(zip(RATES, losses, strict=True))
-
-
-def _shift(parametrization: str) -> Values:
-    """Return a function that gives each seed's change of log2 of the best rate."""
-    narrow, wide = (per_seed(_best, *_losses(parametrization, WIDTHS[i])) for i in (0, -1))
-    return per_seed(sub, wide, narrow)
+NARROW, WIDE = ({"width": WIDTHS[i]} for i in (0, -1))
 
 
 def _share(parametrization: str) -> Values:
@@ -108,16 +102,13 @@ def _share(parametrization: str) -> Values:
 
     The second loss is the loss of the wide network at the narrow network's best rate.
     """
-
-    def share(*losses: float) -> float:
-        narrow, wide = losses[: len(RATES)], losses[len(RATES) :]
-        return min(wide) / wide[int(np.argmin(narrow))]
-
-    return per_seed(share, *(one for i in (0, -1) for one in _losses(parametrization, WIDTHS[i])))
+    least = at_any(parametrization, **WIDE)
+    return per_seed(truediv, least, transferred(parametrization, NARROW, WIDE))
 
 
 CLAIM = Claim(
     paper="yang2021",
+    short="In muP the best rate of a narrow network fits a wide one.",
     headline="In the maximal update parametrization the learning rate that is best for a narrow "
     "network is best for a wide one; in the standard one it is not.",
     setup="Digits, three hidden ReLU layers of 32 to 256 units, Adam at seven rates from 2⁻¹⁰ to "
@@ -125,9 +116,14 @@ CLAIM = Claim(
     run=run,
     checks=(
         # With 1/n the best rate would fall by three powers of two from 32 units to 256.
-        Check("Change of the best rate (log₂), standard", _shift(STANDARD), "<", -1.5),
-        Check("Change of the best rate (log₂), muP", _shift(MUP), "<", 1.0),
-        Check("Change of the best rate (log₂), muP", _shift(MUP), ">", -1.0),
+        Check(
+            "Change of the best rate (log₂), standard",
+            rate_change(STANDARD, NARROW, WIDE),
+            "<",
+            -1.5,
+        ),
+        Check("Change of the best rate (log₂), muP", rate_change(MUP, NARROW, WIDE), "<", 1.0),
+        Check("Change of the best rate (log₂), muP", rate_change(MUP, NARROW, WIDE), ">", -1.0),
         # Below 0.75 the narrow network's best rate costs the wide one a third more loss.
         Check("Loss ratio, standard", _share(STANDARD), "<", 0.75),
         Check("Loss ratio, muP", _share(MUP), ">", 0.75),

@@ -20,9 +20,8 @@ from torch.nn import functional as F
 from initguide.experiments.claims.claim import (
     Check,
     Claim,
-    Values,
-    best_rate,
     per_seed,
+    rate_change,
     transferred,
 )
 from initguide.experiments.claims.recorded import recorded
@@ -91,38 +90,40 @@ def _factor(scaling: str, parameter: Tensor) -> float:
     return (rows / columns) ** 0.5 if scaling == SPECTRAL else 0.2 * max(rows, columns) ** 0.5
 
 
-def _shift(scaling: str) -> Values:
-    """Return a function that gives each seed's change of log2 of the best rate."""
-    narrow, wide = (best_rate(scaling, width=WIDTHS[i]) for i in (0, -1))
-    return per_seed(sub, wide, narrow)
-
-
-def _transferred(scaling: str) -> Values:
-    return transferred(scaling, {"width": WIDTHS[0]}, {"width": WIDTHS[-1]})
-
-
+NARROW, WIDE = ({"width": WIDTHS[i]} for i in (0, -1))
 # Half of the change that 1 / sqrt(n) predicts for updates with equal entries.
 HALF = math.log2((WIDTHS[0] / WIDTHS[-1]) ** 0.5) / 2
 
 CLAIM = Claim(
     paper="yang2023",
+    short="With a spectral scale Muon's best rate fits wider networks.",
     headline="If Muon's updates have a spectral norm in proportion to √(fan_out / fan_in), the "
     "learning rate that is best for a narrow network is best for a wide one.",
     setup="Digits, two hidden ReLU layers of 64 to 192 units, Muon at six rates from 2⁻⁶ to 2⁻¹, "
     "mean loss of 20 steps.",
     run=run,
     checks=(
-        Check("Equal entries: change of log₂ of the best rate", _shift(EQUAL), "<", 0),
-        Check("Spectral: change of log₂ of the best rate", _shift(SPECTRAL), ">", HALF),
+        Check(
+            "Equal entries: change of log₂ of the best rate",
+            rate_change(EQUAL, NARROW, WIDE),
+            "<",
+            0,
+        ),
+        Check(
+            "Spectral: change of log₂ of the best rate",
+            rate_change(SPECTRAL, NARROW, WIDE),
+            ">",
+            HALF,
+        ),
         Check(
             "Equal entries minus spectral: change",
-            per_seed(sub, _shift(EQUAL), _shift(SPECTRAL)),
+            per_seed(sub, rate_change(EQUAL, NARROW, WIDE), rate_change(SPECTRAL, NARROW, WIDE)),
             "<",
             0,
         ),
         Check(
             "192 units at the best rate of 64, spectral minus equal entries: loss",
-            per_seed(sub, _transferred(SPECTRAL), _transferred(EQUAL)),
+            per_seed(sub, transferred(SPECTRAL, NARROW, WIDE), transferred(EQUAL, NARROW, WIDE)),
             "<",
             0,
             reproduced=False,

@@ -82,6 +82,7 @@ def _loss(start: str, lr: float) -> Values:
 
 CLAIM = Claim(
     paper="zhang2019",
+    short="From Fixup a network trains without normalization.",
     headline="Without normalization a deep residual network trains from Fixup's start at a usual "
     "learning rate, where other starts diverge (at a tenth of this rate most of them train).",
     setup="Digits, 50 blocks of width 32 without normalization, 80 steps of gradient descent.",

@@ -96,7 +96,8 @@ TRANSFORMER_METHODS = (
     ),
     CodeBase(
         "switch",
-        "W. Fedus et al., Switch Transformers: Scaling to Trillion Parameter Models",
+        "W. Fedus et al., Switch Transformers: Scaling to Trillion Parameter Models with Simple "
+        "and Efficient Sparsity",
         "arXiv:2101.03961, section 2.4",
         {
             "embedding": normal("1"),

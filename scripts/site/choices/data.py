@@ -1,4 +1,4 @@
-"""What the chooser's script needs, as JSON (see chooser.py)."""
+"""What the chooser's script needs, as JSON (see script_data.py)."""
 
 import json
 
