@@ -34,10 +34,11 @@ table(xiong_2020.CLAIM)
 # speaks against [the claim](index.md), and the row marked *no* does not show it: both are about the
 # claim that post-LN needs warm-up. -->
 #
-# We also ran this once with twice as many steps, and all inequalities came out the same. And we ran
-# it once with other seeds. On all of them DeepNorm ended lower than post-LN, and post-LN learned
-# without warm-up. On most of them pre-LN ended lower than post-LN. On a few it ended higher,
-# because its chosen rate was too large for these seeds.
+# We also ran this once with twice as many rates, and once with twice as many steps. All
+# inequalities came out the same each time. And we ran it once with other seeds. On all of them
+# DeepNorm ended lower than post-LN, and post-LN learned without warm-up. On most of them pre-LN
+# ended lower than post-LN. On a few it ended higher, because its chosen rate was too large for
+# these seeds.
 #
 # ## The task
 #

@@ -219,7 +219,7 @@ def contrast(colour, other):
 
 
 @pytest.mark.parametrize("background", ["#ffffff", "#1e2129"])
-@pytest.mark.parametrize("colour", {*plotting.COLORS.values(), *OTHERS, *sequence(9)})
+@pytest.mark.parametrize("colour", sorted({*plotting.COLORS.values(), *OTHERS, *sequence(9)}))
 def test_colours_stand_out_on_light_and_dark(colour, background):
     assert contrast(colour, background) >= 3
 
