@@ -116,9 +116,10 @@ def measure(model: nn.Module, *inputs: Any, loss: Loss | None = None, **named: A
         with side_effects_undone(model, inputs, named, *modules_in(loss)):
             with recording(model, found) as record, ParametersKept(model.parameters()):
                 value = _run(model, inputs, named, loss, record)
-            rows = _rows(record, found)
+            # To read the weight of a layer under spectral norm changes its buffers.
+            rows, findings = _rows(record, found), _findings(record, value)
     notes = not_measured(model, record)
-    return Report("measure", rows, _findings(record, value), notes, partial=bool(notes))
+    return Report("measure", rows, findings, notes, partial=bool(notes))
 
 
 def _findings(record: Recording, loss: float | None) -> list[Finding]:

@@ -10,9 +10,13 @@ from measured_networks import (
     ActorCritic,
     Decoder,
     Experts,
+    InnerScale,
+    Mlp,
     Modulated,
+    OneBranch,
     Towers,
     Transposed,
+    channels,
     densenet,
     handmade,
     ids,
@@ -233,6 +237,8 @@ SOUND = {
         next_tokens,
     ),
     "two towers": (Towers, batch, pairs),
+    "factors of 1e-6 inside others": (InnerScale, batch, classes),
+    "factors of 1e-5 after attention between channels": (channels, batch, classes),
     "a modulation of zeros": (Modulated, batch, regression),
     "a modulation of zeros without a loss": (Modulated, batch, None),
     "a dense network": (densenet, pixels, classes),
@@ -256,6 +262,34 @@ def test_a_planted_fault_is_found_at_its_layer(name):
     assert found
     assert [each.where for each in found if each.severity == "error"][:1] in ([where], [])
     assert where in {each.where for each in found}
+
+
+def test_a_deep_branch_loses_the_gradient():
+    for std, right in ((0.03, ["gradient vanishes"]), (WIDTH**-0.5, [])):
+        model = default(lambda std=std: OneBranch(std), 0)
+        found = init.measure(model, batch(), loss=classes).findings
+        assert [each.kind for each in found] == right
+
+
+class Faded(nn.Module):
+    """A residual network that divides each of its sums."""
+
+    def __init__(self, factor):
+        super().__init__()
+        self.enter, self.leave = nn.Linear(32, WIDTH), nn.Linear(WIDTH, 10)
+        self.blocks, self.factor = nn.ModuleList(Mlp() for _ in range(8)), factor
+
+    def forward(self, x):
+        x = self.enter(x)
+        for block in self.blocks:
+            x = self.factor * (x + block(x))
+        return self.leave(x)
+
+
+def test_a_gradient_that_is_lost_on_the_way_through_the_sums_is_found():
+    for factor, is_lost in ((0.3, True), (1.0, False)):
+        found = init.measure(default(lambda f=factor: Faded(f), 0), batch(), loss=classes).findings
+        assert ("gradient vanishes" in {each.kind for each in found}) == is_lost
 
 
 @pytest.mark.parametrize("name", SOUND)
