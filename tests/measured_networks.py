@@ -235,6 +235,35 @@ def channels(width=128, depth=10, scale=1e-5):
     return Network()
 
 
+class Reader(nn.Module):
+    """A token that reads the input through a branch, which a factor scales."""
+
+    def __init__(self, scale, depth=6, width=WIDTH):
+        super().__init__()
+        self.enter, self.leave = nn.Linear(4, width), nn.Linear(width, 10)
+        self.token = table(1, 1, width)
+        self.blocks = nn.ModuleList(Mlp(width) for _ in range(depth))
+        self.read = nn.ModuleList(nn.Linear(width, width) for _ in range(2))
+        self.then = nn.ModuleList(Mlp(width) for _ in range(2))
+        sizes = range(depth + 4)
+        self.scales = nn.ParameterList(torch.full((width,), scale) for _ in sizes)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.zeros_(module.bias)
+
+    def forward(self, x):
+        norm, (*scales, a, b, c, d) = nn.LayerNorm(WIDTH), self.scales
+        x = self.enter(x.unflatten(1, (-1, 4)))
+        for block, scale in zip(self.blocks, scales, strict=True):
+            x = x + scale * block(norm(x))
+        token = self.token.expand(len(x), -1, -1)
+        for read, then, one, other in zip(self.read, self.then, (a, c), (b, d), strict=True):
+            both = norm(torch.cat([token, x], 1))
+            token = token + one * read(both).mean(1, keepdim=True)
+            token = token + other * then(norm(token))
+        return self.leave(norm(token)[:, 0])
+
+
 class OneBranch(nn.Module):
     """A deep network in a single residual branch."""
 

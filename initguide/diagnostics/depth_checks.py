@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import median
 
@@ -170,7 +170,20 @@ def ignored(layers: list[Layer]) -> Iterator[Finding]:
             f"std over the batch is {std_of(last):.1g}, and the rms is {last.output[2]:.1g}"
         )
         hint = remedy(layer, "zero the biases")
-        yield finding("input ignored", message, where=name_of(layer), hint=hint)
+        found = finding("input ignored", message, where=name_of(layer), hint=hint)
+        yield _meant_perhaps(found, [e for e in layers[: layers.index(layer)] if e.ends])
+
+
+def _meant_perhaps(found: Finding, layers: list[Layer]) -> Finding:
+    """Return a warning if one of these layers is a small factor, as LayerScale starts."""
+    small = [e for e in layers if e.is_factor and e.weights.rms < 1 / LIMIT]
+    if not small:
+        return found
+    hint = (
+        f"it is not known whether this is meant: the branch before {name_of(small[-1])}, a factor "
+        f"of {small[-1].weights.rms:.1g}, may be the only way"
+    )
+    return replace(found, severity="warning", hint=hint)
 
 
 def gradient(layers: list[Layer], flows: Flows) -> Iterator[Finding]:
@@ -186,8 +199,11 @@ def gradient(layers: list[Layer], flows: Flows) -> Iterator[Finding]:
         # The weights of the layer above changed it.
         layer = part[found.start][0]
         message = _message(found, "gradient", "from this layer back", "before")
-        hint = remedy(layer)
-        yield finding(f"gradient {_ending(found)}", message, where=name_of(layer), hint=hint)
+        lost = finding(
+            f"gradient {_ending(found)}", message, where=name_of(layer), hint=remedy(layer)
+        )
+        below = layers.index(part[found.start + 1][0])
+        yield _meant_perhaps(lost, layers[below + 1 : layers.index(layer)])
         return
 
 

@@ -91,6 +91,11 @@ class Layer:
         return isinstance(self.module, EMBEDDINGS)
 
     @property
+    def is_factor(self) -> bool:
+        """Whether it multiplies the entries of the signal by a parameter."""
+        return isinstance(self.module, OwnWeight) and self.module.role == "scale"
+
+    @property
     def has_set_scale(self) -> bool:
         """Whether a spectral norm sets the scale of its weight, whatever was drawn."""
         return spectral_norm_of(self.module, "weight") is not None

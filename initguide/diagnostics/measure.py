@@ -154,7 +154,7 @@ def _findings(record: Recording, loss: float | None) -> list[Finding]:
         [*depth_checks.signal(layers)],
         [*depth_checks.gradient(layers, record.flows)],
     )
-    alone = [*own_checks.factors(layers)]
+    alone = [*own_checks.factors(record)]
     named = {each.where for each in alone}
     alone += [each for each in own_checks.siblings(layers) if each.where not in named]
     if alone:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from measured_networks import (
     Mlp,
     Modulated,
     OneBranch,
+    Reader,
     Towers,
     Transposed,
     channels,
@@ -269,6 +271,31 @@ def test_a_deep_branch_loses_the_gradient():
         model = default(lambda std=std: OneBranch(std), 0)
         found = init.measure(model, batch(), loss=classes).findings
         assert [each.kind for each in found] == right
+
+
+def test_what_an_author_may_have_meant_is_a_warning():
+    found = init.measure(default(lambda: Reader(1e-5), 0), batch(), loss=classes).findings
+    assert {each.kind for each in found} == {"input ignored", "gradient vanishes"}
+    assert {each.severity for each in found} == {"warning"}
+    assert all("not known whether this is meant: the branch before scales" in e.hint for e in found)
+    assert init.measure(default(lambda: Reader(1.0), 0), batch(), loss=classes).findings == []
+
+
+class Sign(nn.Module):
+    """A step, which keeps the size of the signal and passes no gradient."""
+
+    def forward(self, x):
+        return torch.sign(x)
+
+
+def test_a_gradient_of_zero_is_found_where_it_becomes_zero():
+    sizes = [32, WIDTH, WIDTH, WIDTH, WIDTH]
+    layers = [nn.Linear(*pair, bias=False) for pair in pairwise(sizes)]
+    model = nn.Sequential(layers[0], nn.Tanh(), layers[1], Sign(), layers[2], nn.Tanh(), layers[3])
+    model.append(nn.Linear(WIDTH, 10))
+    init.initialize_(model, "xavier", seed=0)
+    (found,) = init.measure(model, batch(), loss=classes).findings
+    assert (found.kind, found.where) == ("gradient vanishes", "4")
 
 
 class Faded(nn.Module):
