@@ -1,14 +1,11 @@
 """What the models of the corpus break, by start and rule, each with its reason."""
 
-BRANCH_NORM = "the norm at the end of a branch divides by a small input, and so the gradient grows"
 ALL_SCALED = "its class token reads the image only through factors of 1e-6, as published"
 INNER_BRANCH = "the attention of its middle block adds its own input, which is counted as a branch"
 FROZEN = "its pretrained tables and weights are frozen, and have std 0.02"
 # Their forwards ask for values, so that a plan needs a batch.
 NEED_EXAMPLE = ("xcit_nano_12_p16_224",)
 PUBLISHED = {
-    "Olmo2": {"quiet": BRANCH_NORM},
-    "MPNet": {"quiet": "a table of relative positions is added in each layer's attention"},
     "AutoencoderKL": {"quiet": INNER_BRANCH},
     "cait_xxs24_224": {"quiet": ALL_SCALED},
     "tied by function": {"quiet": "a fault: the head is a table of std 1"},
