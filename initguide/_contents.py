@@ -34,10 +34,8 @@ class Contents(Copies):
         super().__init__()
         # Functions with their arguments.
         self._restoring: list[tuple[Any, ...]] = []
-        # The largest tensor or array whose values are kept.
-        self._limit = float("inf")
-        # The tensors above this limit.
-        self.large: list[Tensor] = []
+        # The largest tensor or array whose values are kept, and the larger tensors.
+        self._limit, self.large = float("inf"), list[Tensor]()
 
     def note(self, *values: Any) -> None:
         """Note what some values hold; of what is found later, large arrays are left alone."""

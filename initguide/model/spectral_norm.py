@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 from torch.nn.utils.spectral_norm import SpectralNorm as SpectralNormHook
 
-from initguide._torch_internals import SpectralNormStep
+from initguide._torch_internals import SpectralNormStep, hooks_before
 
 # From a random start, torch itself makes 15 iterations, or one in the old-style function.
 ITERATIONS = 30
@@ -108,5 +108,4 @@ def hooked_weights(module: nn.Module) -> list[str]:
 
 
 def _hooks(module: Any) -> list[SpectralNormHook]:
-    hooks = getattr(module, "_forward_pre_hooks", {})
-    return [hook for hook in hooks.values() if isinstance(hook, SpectralNormHook)]
+    return [hook for hook in hooks_before(module) if isinstance(hook, SpectralNormHook)]

@@ -183,3 +183,13 @@ def test_a_weight_with_another_parametrization_is_refused():
     layer = parametrizations.spectral_norm(parametrizations.weight_norm(nn.Linear(9, 9)))
     with pytest.raises(ValueError, match="computed by WeightNorm, SpectralNorm"):
         init.initialize_(nn.Sequential(layer))
+
+
+@every_kind
+@every_case
+def test_lsuv_cannot_set_the_scale_and_changes_nothing(build, batch, norm):
+    model = build(norm)
+    before = state(model)
+    with pytest.raises(ValueError, match=r"must have a weight that can be set; got .*SpectralNorm"):
+        init.lsuv_(model, batch())
+    assert same(before, state(model))
