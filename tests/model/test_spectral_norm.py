@@ -185,6 +185,20 @@ def test_a_weight_with_another_parametrization_is_refused():
         init.initialize_(nn.Sequential(layer))
 
 
+@pytest.mark.parametrize("recipe", ["spectral", "kaiming", "orthogonal", "torch"])
+@pytest.mark.parametrize("norm", [*KINDS.values(), parametrizations.weight_norm])
+def test_recipes_give_the_rules_of_a_plain_model(recipe, norm):
+    def numbers(model):
+        found = rows(model, recipe)
+        return {name: (row["law"], row["std"], row["fan_in"]) for name, row in found.items()}
+
+    model = nn.Sequential(norm(nn.Linear(16, 32)), nn.ReLU(), norm(nn.Linear(32, 4)))
+    other = nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 4))
+    assert numbers(model) == numbers(other)
+    init.initialize_(model, recipe, seed=0)
+    init.audit(model, recipe).assert_ok()
+
+
 @every_kind
 @every_case
 def test_lsuv_cannot_set_the_scale_and_changes_nothing(build, batch, norm):
