@@ -76,9 +76,7 @@ def signal(layers: list[Layer]) -> Iterator[Finding]:
     """Find where the signal shrinks or grows and does not recover."""
     free = [layer for layer in hidden(layers) if not layer.has_set_scale]
     seen, kept = set(), {layer for layer in free if not layer.passed_by}
-    # What gives the same for all inputs, while others after it see them, is no part of the signal:
-    # for example the queries of a decoder.
-    given = {e for i, e in enumerate(layers) if _is_constant(e) and not cut_off(layers[i + 1 :])}
+    given = _given(layers)
     for segment in _segments(layers):
         if not (part := [each for each in segment if each not in given]):
             continue
@@ -108,6 +106,15 @@ def signal(layers: list[Layer]) -> Iterator[Finding]:
             seen.add(kind)
             message = _message(found, "signal", "from this layer on", "after")
             yield finding(kind, message, where=name_of(layer), hint=hint)
+
+
+def _given(layers: list[Layer]) -> set[Layer]:
+    """Return the layers that are no part of the signal, such as the queries of a decoder.
+
+    Their output is equal for all inputs, and layers after them see the inputs.
+    """
+    constant = [(i, layer) for i, layer in enumerate(layers) if _is_constant(layer)]
+    return {layer for i, layer in constant if not cut_off(layers[i + 1 :])}
 
 
 def _is_constant(layer: Layer) -> bool:
@@ -155,10 +162,11 @@ def ignored(layers: list[Layer]) -> Iterator[Finding]:
     first = layers[0].input
     # The share of the size that varies from input to input; all of it where that is not known.
     given = first[1] / first[2] if first and first[2] and not math.isnan(first[1]) else 1.0
+    others = _given(layers)
     inner = [
         layer
         for layer in hidden(layers)
-        if layer.batched and layer.output[2] and not layer.is_table
+        if layer.batched and layer.output[2] and not layer.is_table and layer not in others
     ]
     start = len(inner)
     while start and std_of(inner[start - 1]) < given * inner[start - 1].output[2] / LIMIT:

@@ -281,6 +281,27 @@ def test_what_an_author_may_have_meant_is_a_warning():
     assert init.measure(default(lambda: Reader(1.0), 0), batch(), loss=classes).findings == []
 
 
+class Timed(nn.Module):
+    """A network that adds a projection of the time, which is the same for all inputs."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(32, WIDTH), nn.Tanh(), nn.Linear(WIDTH, WIDTH))
+        self.time, self.score = nn.Linear(1, WIDTH, bias=False), nn.Linear(WIDTH, 10)
+
+    def forward(self, x, t):
+        x = self.body(x)
+        return self.score(x + self.time(t))
+
+
+def test_a_layer_that_gives_the_same_for_all_inputs_is_no_part_of_the_signal():
+    model = default(Timed, 0)
+    times = torch.full((len(batch()), 1), 1e-3)
+    report = init.measure(model, batch(), times)
+    assert {row["layer"]: row["rms"] for row in report.rows}["time"] < 1e-3
+    assert report.findings == []
+
+
 class Sign(nn.Module):
     """A step, which keeps the size of the signal and passes no gradient."""
 
