@@ -34,11 +34,11 @@ class Contents(Copies):
         super().__init__()
         # Functions with their arguments.
         self._restoring: list[tuple[Any, ...]] = []
-        # The largest tensor or array whose values are kept.
-        self._limit = float("inf")
+        # The largest tensor or array whose values are kept, and the larger tensors.
+        self._limit, self.large = float("inf"), list[Tensor]()
 
     def note(self, *values: Any) -> None:
-        """Note what some values hold; of what is found later, large tensors are left alone."""
+        """Note what some values hold; of what is found later, large arrays are left alone."""
         for value in values:
             self.of(value)
         self.fill()
@@ -173,8 +173,11 @@ class Contents(Copies):
             gradient = value.grad
             self._later(_restore_leaf, value, value.requires_grad, gradient)
         # The values of parameters take much memory, and other functions restore them.
-        if not isinstance(value, nn.Parameter) and value.numel() <= self._limit:
-            self.note_values(value)
+        if not isinstance(value, nn.Parameter):
+            if value.numel() <= self._limit:
+                self.note_values(value)
+            else:
+                self.large.append(value)
         return value
 
     def note_values(self, value: Tensor) -> None:

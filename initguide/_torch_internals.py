@@ -25,6 +25,9 @@ NormBase = nn.modules.batchnorm._NormBase
 # The output projection of attention: attention reads its weight and never calls it.
 AttentionProjection = nn.modules.linear.NonDynamicallyQuantizableLinear
 
+# What divides a weight by its spectral norm, as a parametrization.
+SpectralNormStep = nn.utils.parametrizations._SpectralNorm
+
 # Prefixes that torch puts before a layer's class when it shards, parametrizes or specializes it.
 CLASS_PREFIXES = ("FSDP", "Parametrized", "NonDynamicallyQuantizable")
 
@@ -177,13 +180,18 @@ def run_eagerly() -> AbstractContextManager[object]:
     return torch.compiler.set_stance("force_eager") if is_loaded else nullcontext()
 
 
+def hooks_before(module: Any) -> list[Any]:
+    """Return the hooks that a module calls before its forward."""
+    return [*getattr(module, "_forward_pre_hooks", {}).values()]
+
+
 def computes_from(module: nn.Module, key: str) -> str:
     """Return the name of the hook that computes a weight from a parameter before each forward.
 
-    Old-style weight norm and spectral norm and pruning have such hooks, and replace `weight` by
+    Old-style weight norm and pruning have such hooks, and replace `weight` by
     `weight_orig`, or by `weight_g` and `weight_v`. Other parameters give an empty text.
     """
-    for hook in module._forward_pre_hooks.values():
+    for hook in hooks_before(module):
         weight = getattr(hook, "name", None) or getattr(hook, "_tensor_name", None)
         if isinstance(weight, str) and key.startswith(f"{weight}_"):
             return type(hook).__name__

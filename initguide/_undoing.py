@@ -7,7 +7,7 @@ noted that the forward can reach; afterwards, each object holds its own content 
 
 import copy
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -42,7 +42,9 @@ def side_effects_undone(model: nn.Module, *others: Any) -> Iterator[None]:
             for parameter in model.parameters():
                 # A loss that calls backward would add to an existing gradient.
                 parameter.grad = None
-            yield
+            # Each function of torch takes longer while these are watched.
+            with ValuesKept(contents.large) if contents.large else nullcontext():
+                yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
 
@@ -58,25 +60,25 @@ def contents_kept(*values: Any) -> Iterator[None]:
         contents.close()
 
 
-class ParametersKept(TorchFunctionMode):
-    """Restore the parameters that a forward writes to, such as a moving average of weights.
+class ValuesKept(TorchFunctionMode):
+    """Restore large tensors that a forward writes to, such as a moving average of weights.
 
-    Few models do this. So the values of a parameter are copied only before a function writes to it.
+    Few models do this. So the values of a tensor are copied only before a function writes to it.
     """
 
-    def __init__(self, parameters: Iterable[Tensor]) -> None:
+    def __init__(self, kept: Iterable[Tensor]) -> None:
         super().__init__()
         self._held: dict[int, list[Tensor]] = {}
         self._written = Contents()
-        for parameter in parameters:
-            self._held.setdefault(memory_of(parameter), []).append(parameter)
+        for tensor in kept:
+            self._held.setdefault(memory_of(tensor), []).append(tensor)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         written = args[:1] if writes_in_place(func) else ()
         for tensor in tensors([*written, kwargs.get("out")]):
-            for parameter in self._held.pop(memory_of(tensor), []):
-                self._written.note_values(parameter)
+            for kept in self._held.pop(memory_of(tensor), []):
+                self._written.note_values(kept)
         return func(*args, **kwargs)
 
     def __exit__(self, *error: Any) -> None:
@@ -96,7 +98,7 @@ def training_undone(model: nn.Module, optimizer: torch.optim.Optimizer) -> Itera
         if parameter.requires_grad:
             values.note_values(parameter)
     # Few forwards write to frozen parameters, which may be large.
-    frozen = ParametersKept(p for p in held if not p.requires_grad)
+    frozen = ValuesKept(p for p in held if not p.requires_grad)
     # The steps change copies of the state. The parameters in it stay the same objects.
     same: dict[int, Any] = {id(parameter): parameter for parameter in held}
     try:

@@ -75,6 +75,9 @@ def plan(
     hold such values, and is kept. On the meta device and in sharded tensors nothing can be
     recognized, and the plan says so.
 
+    A weight under spectral norm gets the values that are drawn before they are divided by their
+    largest singular value. So the scale of the draw does not change what the layer computes.
+
     Args:
         model: Any module; it may be on the meta device.
         recipe: A name from [RECIPES][initguide.RECIPES], or a list of rules and such names. A name

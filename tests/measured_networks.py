@@ -171,6 +171,118 @@ def state_space(depth=4, **options):
     return nn.Sequential(nn.Embedding(VOCABULARY, WIDTH), *blocks, *head)
 
 
+class InnerScale(nn.Module):
+    """Blocks with a factor of 1e-6 at their end, and a branch inside them with another."""
+
+    def __init__(self, width=48, depth=6, scale=1e-6):
+        super().__init__()
+        self.enter, self.leave = nn.Linear(32, width), nn.Linear(width, 10)
+        self.mix = nn.ModuleList(Mlp(width) for _ in range(depth))
+        self.then = nn.ModuleList(Mlp(width) for _ in range(depth))
+        self.inner = nn.ParameterList(torch.full((width,), scale) for _ in range(depth))
+        self.outer = nn.ParameterList(torch.full((width,), scale) for _ in range(depth))
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, std=0.02)
+                nn.init.zeros_(module.bias)
+
+    def forward(self, x):
+        norm = F.layer_norm
+        x = self.enter(x)
+        for mix, then, inner, outer in zip(
+            self.mix, self.then, self.inner, self.outer, strict=True
+        ):
+            h = x + inner * mix(norm(x, x.shape[-1:]))
+            x = x + then(norm(h, h.shape[-1:])) * outer
+        return self.leave(norm(x, x.shape[-1:]))
+
+
+class ChannelBlock(nn.Module):
+    """Attention between channels and convolutions over the places, each with a factor."""
+
+    def __init__(self, width, scale):
+        super().__init__()
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2))
+        self.qkv, self.out = nn.Linear(width, 3 * width, bias=False), nn.Linear(width, width)
+        self.near = nn.Conv1d(width, width, 3, 1, 1, groups=width)
+        self.mixed = nn.Conv1d(width, width, 1)
+        self.scale_a, self.scale_b = (nn.Parameter(torch.tensor(scale)) for _ in range(2))
+        for layer in (self.qkv, self.out):
+            nn.init.trunc_normal_(layer.weight, std=0.02)
+
+    def forward(self, x):
+        q, k, v = self.qkv(self.norms[0](x)).transpose(1, 2).chunk(3, dim=1)
+        weights = (F.normalize(q, dim=-1) @ F.normalize(k, dim=-1).transpose(1, 2)).softmax(-1)
+        x = x + self.scale_a * self.out((weights @ v).transpose(1, 2))
+        h = self.mixed(F.gelu(self.near(self.norms[1](x).transpose(1, 2))))
+        return x + self.scale_b * h.transpose(1, 2)
+
+
+def channels(width=128, depth=10, scale=1e-5):
+    class Network(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.enter, self.norm = nn.Linear(4, width), nn.LayerNorm(width)
+            self.blocks = nn.ModuleList(ChannelBlock(width, scale) for _ in range(depth))
+            self.score = nn.Linear(width, 10)
+
+        def forward(self, x):
+            x = self.enter(x.unflatten(1, (-1, 4)))
+            for block in self.blocks:
+                x = block(x)
+            return self.score(self.norm(x)[:, 0])
+
+    return Network()
+
+
+class Reader(nn.Module):
+    """A token that reads the input through a branch, which a factor scales."""
+
+    def __init__(self, scale, depth=6, width=WIDTH):
+        super().__init__()
+        self.enter, self.leave = nn.Linear(4, width), nn.Linear(width, 10)
+        self.token = table(1, 1, width)
+        self.blocks = nn.ModuleList(Mlp(width) for _ in range(depth))
+        self.read = nn.ModuleList(nn.Linear(width, width) for _ in range(2))
+        self.then = nn.ModuleList(Mlp(width) for _ in range(2))
+        sizes = range(depth + 4)
+        self.scales = nn.ParameterList(torch.full((width,), scale) for _ in sizes)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.zeros_(module.bias)
+
+    def forward(self, x):
+        norm, (*scales, a, b, c, d) = nn.LayerNorm(WIDTH), self.scales
+        x = self.enter(x.unflatten(1, (-1, 4)))
+        for block, scale in zip(self.blocks, scales, strict=True):
+            x = x + scale * block(norm(x))
+        token = self.token.expand(len(x), -1, -1)
+        for read, then, one, other in zip(self.read, self.then, (a, c), (b, d), strict=True):
+            both = norm(torch.cat([token, x], 1))
+            token = token + one * read(both).mean(1, keepdim=True)
+            token = token + other * then(norm(token))
+        return self.leave(norm(token)[:, 0])
+
+
+class OneBranch(nn.Module):
+    """A deep network in a single residual branch."""
+
+    def __init__(self, std, depth=12, width=WIDTH):
+        super().__init__()
+        self.enter, self.leave = nn.Linear(32, width), nn.Linear(width, 10)
+        self.body = nn.Sequential(
+            *(m for _ in range(depth) for m in (nn.Linear(width, width), nn.Tanh())),
+            nn.Linear(width, width),
+        )
+        for layer in self.body[::2]:
+            nn.init.normal_(layer.weight, std=std)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, x):
+        x = self.enter(x)
+        return self.leave(x + self.body(x))
+
+
 class Towers(nn.Module):
     """Two encoders of the same inputs, whose outputs are compared."""
 

@@ -139,6 +139,16 @@ def test_numbers_may_come_from_a_computation(number):
     assert (init.normal((3,), std=number, rng=0) == init.normal((3,), std=0.25, rng=0)).all()
 
 
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support")
+@pytest.mark.parametrize("layout", [torch.sparse_coo, torch.sparse_csr])
+def test_a_sparse_tensor_becomes_zero_as_in_torch(layout):
+    ours, theirs = (torch.eye(4).to_sparse(layout=layout) for _ in range(2))
+    assert init.zeros_(ours) is ours
+    nn.init.zeros_(theirs)
+    assert torch.equal(ours.to_dense(), theirs.to_dense())
+    assert not ours.to_dense().any()
+
+
 def test_sparse_uses_the_generator_that_torchs_ignores():
     def draw(module):
         generator = torch.Generator().manual_seed(0)

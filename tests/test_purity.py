@@ -168,3 +168,42 @@ def test_an_error_in_the_middle_leaves_no_copies_behind(monkeypatch):
 
 def interrupted(*_):
     raise KeyboardInterrupt
+
+
+MEMORY = torch.arange(60.0).view(6, 10)
+
+
+class WritesToLarge(Base):
+    """It writes in several ways to tensors that are large, and that only a closure or a global has.
+
+    The values of large tensors are copied only before a function writes to them.
+    """
+
+    def __init__(self, closed_over):
+        super().__init__()
+        self.keep = lambda y: closed_over[:, :2].copy_(y[:1, :2])
+
+    def forward(self, x):
+        y = super().forward(x)
+        with torch.no_grad():
+            MEMORY[0] = 7
+            MEMORY.view(-1)[5:9].mul_(2)
+            torch.add(MEMORY, 1, out=MEMORY)
+            self.keep(y)
+        return y
+
+
+@pytest.mark.parametrize("tool", RUNS)
+def test_large_tensors_outside_the_model_are_restored(tool, monkeypatch):
+    monkeypatch.setattr("initguide._contents.LARGE", 8)
+    closed_over = torch.ones(6, 4)
+    model = WritesToLarge(closed_over)
+    before = MEMORY.clone()
+    RUNS[tool](model)
+    assert torch.equal(MEMORY, before)
+    assert (closed_over == 1).all()
+    # The forward by itself writes to them.
+    model(VARIED)
+    assert not torch.equal(MEMORY, before)
+    assert not (closed_over == 1).all()
+    MEMORY.copy_(before)

@@ -72,6 +72,28 @@ def one_process():
     dist.destroy_process_group()
 
 
+def test_spectral_norm_step():
+    layer = nn.utils.parametrizations.spectral_norm(nn.Linear(3, 2))
+    (step,) = layer.parametrizations.weight
+    message = f"spectral_norm does not add _SpectralNorm in {VERSIONS}"
+    assert isinstance(step, internals.SpectralNormStep), message
+    # Both vectors are buffers, and a call in training improves them.
+    vectors = [vector.clone() for vector in step.buffers()]
+    assert [len(vector) for vector in vectors] == [2, 3], message
+    with torch.no_grad():
+        layer.parametrizations.weight.original.normal_(generator=torch.Generator().manual_seed(0))
+        step(layer.parametrizations.weight.original)
+    assert not torch.equal(vectors[0], next(step.buffers())), message
+
+
+def test_hooks_before():
+    layer = nn.Linear(2, 2)
+    layer.register_forward_pre_hook(print)
+    message = f"hooks are not in _forward_pre_hooks in {VERSIONS}"
+    assert internals.hooks_before(layer) == [print], message
+    assert internals.hooks_before(None) == []
+
+
 @pytest.mark.usefixtures("one_process")
 def test_class_prefixes():
     sharded, parametrized = nn.Linear(3, 3), nn.Linear(3, 3)

@@ -30,12 +30,14 @@ LIMIT = 0.25
 # Larger values come from a mask.
 _MASKED = 1e8
 _HINTS = {
-    LOGITS: "divide the scores by the size of a head, not by its square root",
     "grows": "with Adam, divide the learning rate of matrices by the width ratio, and the output "
     "of the head as well",
     "shrinks": "the learning rate or a multiplier falls too fast with the width",
     "signal": "draw each matrix with a std of about 1/sqrt(fan_in)",
 }
+# The scores of attention are sums over the size of a head. Such a sum grows as the size if queries
+# and keys are correlated, and as its square root if they are not, as at the usual start.
+_CORRELATED = 0.75
 
 Rows = list[dict[str, Any]]
 
@@ -281,7 +283,23 @@ def _findings(exponents: dict[str, Any]) -> Iterator[Finding]:
             continue
         verb = "grows" if slope > 0 else "shrinks"
         topic = verb if what == "update" else what
-        hint = _HINTS[LOGITS if layer == LOGITS and slope > 0 else topic]
+        is_score = layer == LOGITS and slope > 0 and axis == "width"
+        hint = _hint_for_scores(what, slope) if is_score else _HINTS[topic]
         words = "the signal at the start" if what == "signal" else "the change by training"
         message = f"{words} {verb} as {axis}^{slope:.2f}"
         yield finding(f"{what} {verb}", message, where=layer, hint=hint)
+
+
+def _hint_for_scores(what: str, slope: float) -> str:
+    """Return what to divide the scores of attention by, if they grow with the width."""
+    if what == "update":
+        return (
+            "divide the scores by the size of a head, not by its square root, because training "
+            "correlates queries and keys"
+        )
+    if slope < _CORRELATED:
+        return (
+            "divide the scores by the square root of the size of a head; muP divides by the size "
+            "itself, because training correlates queries and keys"
+        )
+    return "divide the scores by the size of a head, because queries and keys are correlated"

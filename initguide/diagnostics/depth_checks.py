@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import median
 
@@ -23,6 +23,8 @@ NORMED = 1e4
 # Layers that make this share of the whole difference together are bad by themselves, if each makes
 # the second share at least.
 ALONE, LARGE = 0.75, 0.2
+# A residual branch of fewer layers has no depth: it may start as small as its author likes.
+DEEP = 4
 
 
 @dataclass(frozen=True)
@@ -72,15 +74,15 @@ def drift(levels: list[float], limit: float) -> Drift | None:
 
 def signal(layers: list[Layer]) -> Iterator[Finding]:
     """Find where the signal shrinks or grows and does not recover."""
-    seen, kept = set(), {layer for layer in hidden(layers) if not layer.passed_by}
-    # What gives the same for all inputs, while others after it see them, is no part of the signal:
-    # for example the queries of a decoder.
-    given = {e for i, e in enumerate(layers) if _is_constant(e) and not cut_off(layers[i + 1 :])}
+    free = [layer for layer in hidden(layers) if not layer.has_set_scale]
+    seen, kept = set(), {layer for layer in free if not layer.passed_by}
+    given = _given(layers)
     for segment in _segments(layers):
         if not (part := [each for each in segment if each not in given]):
             continue
         first = part[0]
-        base = first.input[2] if first.input else first.output[2]
+        measured = first.input if first.input and not first.has_set_scale else first.output
+        base = measured[2]
         if not base:
             continue
         inner = [e for e in part if e in kept or e.alone]
@@ -104,6 +106,15 @@ def signal(layers: list[Layer]) -> Iterator[Finding]:
             seen.add(kind)
             message = _message(found, "signal", "from this layer on", "after")
             yield finding(kind, message, where=name_of(layer), hint=hint)
+
+
+def _given(layers: list[Layer]) -> set[Layer]:
+    """Return the layers that are no part of the signal, such as the queries of a decoder.
+
+    Their output is equal for all inputs, and layers after them see the inputs.
+    """
+    constant = [(i, layer) for i, layer in enumerate(layers) if _is_constant(layer)]
+    return {layer for i, layer in constant if not cut_off(layers[i + 1 :])}
 
 
 def _is_constant(layer: Layer) -> bool:
@@ -133,10 +144,13 @@ def _size(layer: Layer) -> float:
 
 
 def _segments(layers: list[Layer]) -> Iterator[list[Layer]]:
-    """Yield runs of layers without a norm between them: a norm sets the size anew."""
+    """Yield runs of layers without a norm between them: a norm sets the size anew.
+
+    A layer whose scale its spectral norm sets begins a run as well.
+    """
     part: list[Layer] = []
     for layer in layers:
-        if part and layer.fresh:
+        if part and (layer.fresh or layer.has_set_scale):
             yield part
             part = []
         part.append(layer)
@@ -148,10 +162,11 @@ def ignored(layers: list[Layer]) -> Iterator[Finding]:
     first = layers[0].input
     # The share of the size that varies from input to input; all of it where that is not known.
     given = first[1] / first[2] if first and first[2] and not math.isnan(first[1]) else 1.0
+    others = _given(layers)
     inner = [
         layer
         for layer in hidden(layers)
-        if layer.batched and layer.output[2] and not layer.is_table
+        if layer.batched and layer.output[2] and not layer.is_table and layer not in others
     ]
     start = len(inner)
     while start and std_of(inner[start - 1]) < given * inner[start - 1].output[2] / LIMIT:
@@ -163,14 +178,25 @@ def ignored(layers: list[Layer]) -> Iterator[Finding]:
             f"std over the batch is {std_of(last):.1g}, and the rms is {last.output[2]:.1g}"
         )
         hint = remedy(layer, "zero the biases")
-        yield finding("input ignored", message, where=name_of(layer), hint=hint)
+        found = finding("input ignored", message, where=name_of(layer), hint=hint)
+        yield _meant_perhaps(found, [e for e in layers[: layers.index(layer)] if e.ends])
+
+
+def _meant_perhaps(found: Finding, layers: list[Layer]) -> Finding:
+    """Return a warning if one of these layers is a small factor, as LayerScale starts."""
+    small = [e for e in layers if e.is_factor and e.weights.rms < 1 / LIMIT]
+    if not small:
+        return found
+    hint = (
+        f"it is not known whether this is meant: the branch before {name_of(small[-1])}, a factor "
+        f"of {small[-1].weights.rms:.1g}, may be the only way"
+    )
+    return replace(found, severity="warning", hint=hint)
 
 
 def gradient(layers: list[Layer], flows: Flows) -> Iterator[Finding]:
     """Find where the gradient shrinks or grows on the way back and does not recover."""
-    # A branch may end in a factor of 1e-6 (LayerScale): compare layers in branches with each other.
-    for inside in (False, True):
-        part = _way_back(layers, flows, inside=inside)
+    for part in _ways_back(layers, flows):
         while part and part[0][1] == 0:
             # Below a head that starts at zero, the first step brings a gradient.
             part.pop(0)
@@ -181,18 +207,37 @@ def gradient(layers: list[Layer], flows: Flows) -> Iterator[Finding]:
         # The weights of the layer above changed it.
         layer = part[found.start][0]
         message = _message(found, "gradient", "from this layer back", "before")
-        hint = remedy(layer)
-        yield finding(f"gradient {_ending(found)}", message, where=name_of(layer), hint=hint)
+        lost = finding(
+            f"gradient {_ending(found)}", message, where=name_of(layer), hint=remedy(layer)
+        )
+        below = layers.index(part[found.start + 1][0])
+        yield _meant_perhaps(lost, layers[below + 1 : layers.index(layer)])
         return
 
 
-def _way_back(layers: list[Layer], flows: Flows, *, inside: bool) -> list[tuple[Layer, float]]:
+def _ways_back(layers: list[Layer], flows: Flows) -> Iterator[list[tuple[Layer, float]]]:
+    """Yield the layers to compare, each time from the last to the first, with their gradients."""
+    # Spectral norms set how the gradient changes on its way through their layers.
+    start = 1 + max((i for i, layer in enumerate(layers) if layer.has_set_scale), default=-1)
+    free = hidden(layers[start:])
+    yield _way_back([layer for layer in free if layer.branch is None], flows)
+    # A branch may end in a factor of 1e-6 (LayerScale), and a branch inside it in another one. So
+    # the sums are compared with each other, and the layers of one branch with each other.
+    ends = [layer for layer in layers[start:] if layer.ends and layer.branch not in flows.within]
+    yield _way_back(ends, flows)
+    for branch in dict.fromkeys(layer.branch for layer in reversed(free)):
+        part = _way_back([e for e in free if e.branch == branch is not None], flows)
+        if len(part) >= DEEP:
+            yield part
+
+
+def _way_back(layers: list[Layer], flows: Flows) -> list[tuple[Layer, float]]:
     """Return the layers that the gradient must pass, from the last to the first, with its size."""
     best: dict[int, tuple[Layer, float]] = {}
-    for layer in reversed(hidden(layers)):
+    for layer in reversed(layers):
         # In a branch whose last layer is zero there is no gradient yet, and none is needed.
         reached = layer.gradient or (layer.gradient == 0 and layer.branch is None)
-        if not reached or layer.passed_by or (layer.branch is not None) != inside:
+        if not reached or layer.passed_by:
             continue
         size = layer.gradient * (layer.output[2] if layer.normed else 1.0)
         # Of layers side by side, such as query, key and value, one is enough.

@@ -47,6 +47,7 @@ class Flows:
         feeds: For each bit, the layers that feed it.
         ancestors: For each bit, all layers before it.
         branches: The residual branch of a layer, by its bit.
+        within: The branch around an inner branch, by their numbers.
         ends: The layers that end a branch.
         again: The layers that were called again with a tensor computed from their own output.
         followed: The layers that feed another layer.
@@ -56,6 +57,7 @@ class Flows:
     feeds: list[int] = field(default_factory=lambda: [0])
     ancestors: list[int] = field(default_factory=lambda: [0])
     branches: dict[int, int] = field(default_factory=dict)
+    within: dict[int, int] = field(default_factory=dict)
     ends: int = 0
     again: int = 0
     followed: int = 0
@@ -140,7 +142,9 @@ class Flows:
         number = len(self.branches)
         for bit in bits(self._up_to(last) & ~self._up_to(skip) & ~INPUTS):
             # The members of an inner branch do not belong to the outer one.
-            self.branches.setdefault(bit, number)
+            inner = self.branches.setdefault(bit, number)
+            if inner != number:
+                self.within.setdefault(inner, number)
         self.ends |= last
 
 

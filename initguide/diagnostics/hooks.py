@@ -17,6 +17,7 @@ from initguide.diagnostics.statistics import equal_units, has_numbers, moments, 
 from initguide.diagnostics.weights import OwnWeight, is_zero, kind
 from initguide.graph.trace import LAYERS, NORMS, PACKED, LayerInfo, Trace
 from initguide.layers.convolution import CONVOLUTIONS
+from initguide.model.spectral_norm import spectral_norm_of
 
 EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
 
@@ -88,6 +89,16 @@ class Layer:
         if isinstance(self.module, OwnWeight):
             return self.module.role == "table"
         return isinstance(self.module, EMBEDDINGS)
+
+    @property
+    def is_factor(self) -> bool:
+        """Whether it multiplies the entries of the signal by a parameter."""
+        return isinstance(self.module, OwnWeight) and self.module.role == "scale"
+
+    @property
+    def has_set_scale(self) -> bool:
+        """Whether a spectral norm sets the scale of its weight, whatever was drawn."""
+        return spectral_norm_of(self.module, "weight") is not None
 
     @property
     def kind(self) -> str:

@@ -17,7 +17,7 @@ from initguide._checks import check_memory, check_model
 from initguide._state import naming_the_layer
 from initguide._torch_internals import run_eagerly, unwrapped
 from initguide._tree import argument_tensors, tensors
-from initguide._undoing import ParametersKept, side_effects_undone
+from initguide._undoing import ValuesKept, side_effects_undone
 from initguide.diagnostics import depth_checks, layer_checks, own_checks
 from initguide.diagnostics.hooks import (
     Layer,
@@ -81,7 +81,8 @@ def measure(model: nn.Module, *inputs: Any, loss: Loss | None = None, **named: A
     All that the forward changes is as before, also after an error: parameters, gradients, buffers,
     attributes and what they hold, modes, hooks, the inputs, globals and the random states. What a
     hook or the loss function records is kept, and so is what the forward prints, logs or takes from
-    a generator. An error that the model raises itself gets a note that names the layer.
+    a generator. Arrays of NumPy with more than 16 million entries are not restored, unless the
+    model or its inputs hold them. An error of the model itself gets a note that names the layer.
 
     Source:
         X. Glorot, Y. Bengio (2010), *Understanding the Difficulty of Training Deep Feedforward
@@ -114,11 +115,12 @@ def measure(model: nn.Module, *inputs: Any, loss: Loss | None = None, **named: A
         named = {name: _usable(value) for name, value in named.items()}
         found = trace(model)
         with side_effects_undone(model, inputs, named, *modules_in(loss)):
-            with recording(model, found) as record, ParametersKept(model.parameters()):
+            with recording(model, found) as record, ValuesKept(model.parameters()):
                 value = _run(model, inputs, named, loss, record)
-            rows = _rows(record, found)
+            # To read the weight of a layer under spectral norm changes its buffers.
+            rows, findings = _rows(record, found), _findings(record, value)
     notes = not_measured(model, record)
-    return Report("measure", rows, _findings(record, value), notes, partial=bool(notes))
+    return Report("measure", rows, findings, notes, partial=bool(notes))
 
 
 def _findings(record: Recording, loss: float | None) -> list[Finding]:
@@ -152,7 +154,7 @@ def _findings(record: Recording, loss: float | None) -> list[Finding]:
         [*depth_checks.signal(layers)],
         [*depth_checks.gradient(layers, record.flows)],
     )
-    alone = [*own_checks.factors(layers)]
+    alone = [*own_checks.factors(record)]
     named = {each.where for each in alone}
     alone += [each for each in own_checks.siblings(layers) if each.where not in named]
     if alone:

@@ -48,7 +48,9 @@ def scale(layer: Layer) -> str:
     reason, label = "", layer.place.label
     if recipe := recipe_for_sine(layer.place):
         return f"for a sine, use the recipe {recipe!r}"
-    if not _is_plain(layer):
+    if layer.has_set_scale:
+        reason = "its spectral norm sets its scale"
+    elif not _is_plain(layer):
         reason = f"the forward of {layer.kind} is its own"
     elif layer.place.note or label.replace("_", "") not in _KNOWN:
         reason = f"no gain is derived for {label}"

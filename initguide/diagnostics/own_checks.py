@@ -78,15 +78,20 @@ def _draw(layer: Layer) -> str:
     return f"draw the weights with std {fan_in**-0.5:.3g}, which is 1 / sqrt(fan_in), or smaller"
 
 
-def factors(layers: list[Layer]) -> Iterator[Finding]:
+def factors(record: Recording) -> Iterator[Finding]:
     """Find a factor, or a table that is added, that is far larger than the signal."""
-    for layer in layers:
+    by_bit = {layer.bit: layer for layer in record.layers}
+    for layer in record.layers:
         own, given = layer.module, read_by(layer)
         if not isinstance(own, OwnWeight) or layer.head or not given:
             continue
         adds = own.role == "table" and own.operation.endswith("add")
+        before = [by_bit.get(bit) for bit in bits(record.flows.feeds[layer.bit])]
+        if adds and all(each and each.is_factor for each in before):
+            # A branch is added to the table, and its factor (LayerScale) is small on purpose.
+            continue
         large = layer.weights.rms if adds else layer.output[2]
-        if (adds or own.role == "scale") and FACTOR < large / given < math.inf:
+        if (adds or layer.is_factor) and FACTOR < large / given < math.inf:
             message = f"this parameter has rms {layer.weights.rms:.3g}, and the signal {given:.3g}"
             yield finding("large factor", message, where=name_of(layer))
             return

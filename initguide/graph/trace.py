@@ -40,6 +40,7 @@ class Trace:
         roles: The roles of parameters that the forward reads itself, by their names.
         graphs: The graphs of the model or of its parts, each with the prefix of its names.
         tables_read_back: The tables whose vectors a tied head reads from the stream at full size.
+        needs_example: The modules whose own forward does not run on proxies.
     """
 
     layers: dict[str, LayerInfo] = field(default_factory=dict)
@@ -47,6 +48,7 @@ class Trace:
     roles: dict[str, Role] = field(default_factory=dict)
     graphs: list[tuple[str, fx.Graph]] = field(default_factory=list)
     tables_read_back: set[str] = field(default_factory=set)
+    needs_example: set[str] = field(default_factory=set)
 
     def layer(self, name: str) -> LayerInfo:
         """Return the information on a layer."""
@@ -138,6 +140,8 @@ def _trace(module: nn.Module, name: str, result: Trace, reason: str = "") -> Non
         # A list of modules has no forward, and is not the reason.
         if getattr(type(module), "forward", None) is not nn.Module.forward or not reason:
             reason = f"forward of {name or 'the model'} cannot be traced: {_reason(error)}"
+        if not isinstance(error, NotCopiedError):
+            result.needs_example.add(name)
         for child_name, child in module.named_children():
             _trace(child, f"{name}.{child_name}".strip("."), result, reason)
     else:

@@ -5,6 +5,7 @@ goes through an activation before it is multiplied by another projection. Names 
 forward cannot be traced.
 """
 
+import re
 from dataclasses import dataclass
 
 from torch import nn
@@ -12,6 +13,9 @@ from torch import nn
 from initguide.graph.layer_info import LAYERS, NORMS, PACKED, LayerInfo
 from initguide.graph.role_reader import RoleReader, role_by_name
 from initguide.graph.trace import Trace
+
+# What the name of a weight's original values has beside the name of the weight.
+_OF_ORIGINAL = re.compile(r"parametrizations\.|\.original\d*$|_orig$")
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,8 @@ def _weights(
 ) -> dict[str, str]:
     """Return the layer of each weight: its module's name, or its own for one outside a layer."""
     found = {}
-    for name, parameter in model.named_parameters(remove_duplicate=False):
+    for full_name, parameter in model.named_parameters(remove_duplicate=False):
+        name = _OF_ORIGINAL.sub("", full_name)
         owner, _, key = name.rpartition(".")
         role = trace.roles.get(name)
         kind = "unknown" if role is None else role.kind

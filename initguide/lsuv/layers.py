@@ -11,6 +11,7 @@ from initguide._torch_internals import AttentionProjection
 from initguide.graph.custom_layers import CustomLinear
 from initguide.layers.convolution import CONVOLUTIONS
 from initguide.model.params import memory_of
+from initguide.model.spectral_norm import hooked_weights
 
 _SCALED = (nn.Linear, *CONVOLUTIONS, CustomLinear)
 # In the forward of these classes, a factor of the weight is a factor of the output.
@@ -40,6 +41,10 @@ def check_layer(name: str, owner: Any) -> None:
         # Spectral norm improves its estimate each time that the weight is read.
         if part == "weight" and is_parametrized(owner, part):
             continue
+        if part in hooked_weights(owner):
+            raise ValueError(
+                f"layer {name!r} must have a weight that can be set; got ['SpectralNorm']"
+            )
         tensor = getattr(owner, part, None)
         if not isinstance(tensor, nn.Parameter) and not (part == "bias" and tensor is None):
             raise ValueError(

@@ -10,6 +10,7 @@ from numbers import Number, Real
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
@@ -80,7 +81,9 @@ def zeros_(tensor: Tensor) -> Tensor:
         ```
     """
     _check(tensor)
-    tensor.detach().zero_()
+    # The zeros of a sparse tensor would be those of the detached one alone.
+    with torch.no_grad():
+        tensor.zero_()
     return tensor
 
 

@@ -11,6 +11,7 @@ from torch.nn.utils.parametrize import ParametrizationList, is_parametrized
 
 from initguide._copies import private_copy
 from initguide._tree import is_quantized
+from initguide.model.spectral_norm import SpectralNorm, hooked_weights, spectral_norm_of
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Param:
 
     Attributes:
         name: Its first name, as in `named_parameters`. A parametrized weight has the name of the
-            weight itself.
+            weight itself. Under spectral norm, its values are those before the division.
         holders: For each module that holds it: the module's name, the module, and the name of the
             parameter in it. A tied weight has several.
         is_parameter: Whether it is a parameter; otherwise it is a buffer.
@@ -39,9 +40,16 @@ class Param:
         """The tensor itself; a parametrized weight is computed anew, by a private copy."""
         _, module, key = self.holders[0]
         if not self.is_parametrized:
-            return getattr(module, key)
+            norm = spectral_norm_of(module, key)
+            return norm.original if norm else getattr(module, key)
         with private_parametrizations(module):
             return getattr(module, key)
+
+    @property
+    def spectral_norms(self) -> list[SpectralNorm]:
+        """What divides it by its spectral norm, in each module that holds it."""
+        norms = [spectral_norm_of(module, key) for _, module, key in self.holders]
+        return [norm for norm in norms if norm]
 
 
 @contextmanager
@@ -151,10 +159,11 @@ def _span(tensor: Tensor) -> range:
 def _skip_reason(model: nn.Module, holder: tuple[str, Any, str]) -> str:
     """Return why recipes leave a parameter unchanged, or a buffer beside frozen parameters."""
     owner, module, key = holder
-    if is_parametrized(module, key):
+    norm = spectral_norm_of(module, key)
+    if norm is None and is_parametrized(module, key):
         parts = [*module.parametrizations[key].parameters()]
         return "" if any(part.requires_grad for part in parts) else "frozen"
-    tensor = getattr(module, key)
+    tensor = norm.original if norm else getattr(module, key)
     if isinstance(tensor, nn.Parameter):
         kind = str(tensor.dtype) if is_quantized(tensor) else ""
         return kind or ("" if tensor.requires_grad else "frozen")
@@ -175,11 +184,18 @@ def _named_tensors(model: nn.Module) -> Iterator[tuple[str, nn.Module, str, Tens
             continue
         if is_parametrized(module):
             for key in module.parametrizations:  # pyright: ignore[reportGeneralTypeIssues]
-                yield owner, module, str(key), None, "parametrized"
+                norm = spectral_norm_of(module, str(key))
+                if norm:
+                    yield owner, module, str(key), norm.original, "parameter"
+                else:
+                    yield owner, module, str(key), None, "parametrized"
+        hooked = {f"{key}_orig": key for key in hooked_weights(module)}
+        vectors = {f"{key}_{end}" for key in hooked.values() for end in "uv"}
         for key, parameter in module.named_parameters(recurse=False, remove_duplicate=False):
-            yield owner, module, key, parameter, "parameter"
+            yield owner, module, hooked.get(key, key), parameter, "parameter"
         for key, buffer in module.named_buffers(recurse=False, remove_duplicate=False):
-            yield owner, module, key, buffer, "buffer"
+            if key not in vectors:
+                yield owner, module, key, buffer, "buffer"
 
 
 def full_name(owner: str, key: str) -> str:

@@ -76,6 +76,8 @@ class ParamPlan:
             set_values(self.param, self.draw_(self.param.tensor.detach().clone(), seed))
         else:
             self.draw_(self.param.tensor, seed)
+            for norm in self.param.spectral_norms:
+                norm.renew_()
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,8 @@ def _without_rule_message(entries: list[ParamPlan], trace: Trace) -> str:
         f"put Rule({names[0]!r}, ...) before the recipe, or 'keep' after it to leave them "
         f"unchanged{used_in if operations else ''}"
     )
+    if entries[0].param.holders[0][0] in trace.needs_example:
+        advice = f"show how the forward uses them by a batch, as example=batch; or {advice}"
     advice = next(filter(None, map(_of_wrapped, entries)), advice)
     return f"each parameter must have a rule; got none for {listed}: {advice}"
 
@@ -158,6 +160,8 @@ def _param_plan(param: Param, match: _Match, trace: Trace, recipe: str) -> Param
     if sampler.keeps_values:
         padding_row = None
     notes = [_ties(param), rule.note]
+    if param.spectral_norms and not sampler.keeps_values:
+        notes.append("normalized by its spectral norm")
     if padding_row is not None:
         notes.append(f"row {padding_row} is padding, and zero")
     # The activation matters to a weight. Tables have none, and other parameters belong to no layer.

@@ -34,7 +34,11 @@ def _written_tensors(param: Param) -> Iterator[tuple[nn.Module, str, Tensor]]:
     """Yield the owner, the name in it and the tensor for each tensor that a write may change."""
     _, module, key = param.holders[0]
     if not param.is_parametrized:
-        yield module, key, param.tensor
+        norms = param.spectral_norms
+        for norm in norms:
+            yield from norm.tensors()
+        if not norms:
+            yield module, key, param.tensor
         return
     # The inverse of a parametrization may write to buffers: the orthogonal one moves its base.
     for step in _chain(param).modules():

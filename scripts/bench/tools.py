@@ -15,6 +15,17 @@ from transformers import GPT2Config, GPT2LMHeadModel
 import initguide as init
 
 BATCH = torch.randn(32, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+# A language model with the depth of GPT-2 medium, and a batch for it.
+DEEP = GPT2Config(
+    n_layer=24,
+    n_embd=256,
+    n_head=4,
+    vocab_size=1000,
+    n_positions=64,
+    bos_token_id=None,
+    eos_token_id=None,
+)
+IDS = torch.randint(DEEP.vocab_size, (8, 64), generator=torch.Generator().manual_seed(0))
 
 
 def tools() -> Iterator[Case]:
@@ -40,6 +51,7 @@ def tools() -> Iterator[Case]:
         partial(_hooks, model),
         Limit("forward and backward", partial(_passes, model)),
     )
+    yield from deep()
     yield Case(
         "`initialize_` GPT-2 small, from meta",
         _from_meta,
@@ -49,8 +61,27 @@ def tools() -> Iterator[Case]:
     )
 
 
-def _loss(output: Tensor) -> Tensor:
-    return output.square().mean()
+def deep() -> Iterator[Case]:
+    """Yield the tools on a model of 24 blocks, with the time of its own passes."""
+    model, other = GPT2LMHeadModel(DEEP), GPT2LMHeadModel(DEEP)
+    passes = Limit("forward and backward", partial(_passes, model, IDS))
+    constructor = ("its constructor", partial(GPT2LMHeadModel, DEEP))
+    name = "GPT-2, 24 layers of 256"
+    yield Case(f"`plan` {name}", partial(init.plan, model), *constructor, passes)
+    yield Case(
+        f"`initialize_` {name}", partial(init.initialize_, other, seed=0), *constructor, passes
+    )
+    yield Case(
+        f"`measure` {name}",
+        partial(init.measure, model, IDS, loss=_loss),
+        "hooks with `.item()`",
+        partial(_hooks, model, IDS),
+        passes,
+    )
+
+
+def _loss(output: Any) -> Tensor:
+    return getattr(output, "logits", output).square().mean()
 
 
 @torch.no_grad()
@@ -58,12 +89,12 @@ def _forward(model: nn.Module) -> None:
     model(BATCH)
 
 
-def _passes(model: nn.Module) -> None:
-    _loss(model(BATCH)).backward()
+def _passes(model: nn.Module, batch: Tensor = BATCH) -> None:
+    _loss(model(batch)).backward()
     model.zero_grad()
 
 
-def _hooks(model: nn.Sequential) -> None:
+def _hooks(model: nn.Module, batch: Tensor = BATCH) -> None:
     """Read the statistics of each output and gradient in hooks, as tutorials do."""
     found: list[Any] = []
 
@@ -76,13 +107,14 @@ def _hooks(model: nn.Sequential) -> None:
 
     handles = [
         handle
-        for module in model
+        for module in model.modules()
+        if not ([*module.children()] or isinstance(module, nn.Embedding))
         for handle in (
             module.register_forward_hook(forward),
             module.register_full_backward_hook(backward),
         )
     ]
-    _passes(model)
+    _passes(model, batch)
     for handle in handles:
         handle.remove()
 

@@ -26,20 +26,21 @@ def digest(model):
 class Start:
     """A model with one start, and what the package says of it, each computed once."""
 
-    def __init__(self, case, recipe=None, dtype=torch.float32):
+    def __init__(self, case, recipe=None, dtype=torch.float32, *, on_batch=False):
         build, self.batch, self.loss = case
+        self.example = self.batch if on_batch else None
         with torch.random.fork_rng():
             torch.manual_seed(0)
             self.model = build().to(dtype)
         if recipe is not None:
-            self.done = init.initialize_(self.model, recipe, seed=0)
+            self.done = init.initialize_(self.model, recipe, seed=0, example=self.example)
 
     def of_output(self, output):
         return self.loss(output, self.batch)
 
     @functools.cached_property
     def plan(self):
-        return init.plan(self.model)
+        return init.plan(self.model, example=self.example)
 
     @functools.cached_property
     def report(self):
@@ -74,7 +75,7 @@ def looked_at(start):
     assert digest(start.model) == before, "plan"
     assert start.report.rows
     assert digest(start.model) == before, "measure"
-    init.audit(start.model)
+    init.audit(start.model, example=start.example)
     assert digest(start.model) == before, "audit"
 
 
@@ -85,7 +86,7 @@ def quiet(start):
 
 def drawn(start):
     """`audit` finds what `initialize_` drew."""
-    found = init.audit(start.model).findings
+    found = init.audit(start.model, example=start.example).findings
     assert not found, found
 
 
@@ -125,15 +126,16 @@ def scaled(start):
 CHECKS = {None: (looked_at, quiet), "auto": (quiet, drawn, sizes, steady, uniform, scaled)}
 
 
-def failing(case, recipe=None):
+def failing(case, recipe=None, *, on_batch=False):
     """Return the rules that a model breaks with one start, each with its error.
 
     Args:
         case: What builds the model, its batch, and its loss.
         recipe: The recipe of the start; None for the published start.
+        on_batch: Whether a plan needs a batch.
     """
     try:
-        start = Start(case, recipe)
+        start = Start(case, recipe, on_batch=on_batch)
     except ValueError as error:
         return {"initialized": str(error)}
     found = {}

@@ -55,6 +55,7 @@ TIMM = {
     "repvgg_a0": {},
     "eca_nfnet_l0": {},
     "convnext_atto": {},
+    "edgenext_xx_small": {},
     "mobilevit_xxs": {},
     "vit_tiny_patch16_224": PATCHES,
     "vit_small_patch16_rope_224": PATCHES | {"depth": 4},

@@ -123,8 +123,47 @@ def test_scores_without_a_scale_are_found_alone(by_name):
     first = report.findings[0]
     assert (first.kind, first.where) == ("signal grows", "attention logits")
     assert first.message.startswith("the signal at the start grows as width^0.")
-    assert "divide the scores by the size of a head" in first.hint
+    # At the start, queries and keys are independent. Training correlates them.
+    assert "by the square root of the size of a head; muP divides by the size itself" in first.hint
+    by_update = [each.hint for each in report.findings if each.kind == "update grows"]
+    assert all(each.startswith("divide the scores by the size of a head,") for each in by_update)
     assert {where for _, where in found(report)} == {"attention logits"}
+
+
+class OneHead(nn.Module):
+    """Attention of one head, without a scale; the keys may be the queries."""
+
+    def __init__(self, width, shared):
+        super().__init__()
+        self.table = nn.Embedding(50, width)
+        self.query, self.key = (nn.Linear(width, width, bias=False) for _ in range(2))
+        self.out, self.shared = nn.Linear(width, 50, bias=False), shared
+        for layer in (self.query, self.key, self.out):
+            nn.init.normal_(layer.weight, std=width**-0.5)
+
+    def forward(self, ids):
+        x = self.table(ids)
+        q = self.query(x)
+        weights = (q @ (q if self.shared else self.key(x)).mT).softmax(-1)
+        return self.out(weights @ x)
+
+
+@pytest.mark.parametrize(
+    ("shared", "exponent", "hint"),
+    [
+        (False, 0.5, "by the square root of the size of a head; muP divides"),
+        (True, 1.0, "by the size of a head, because queries and keys are correlated"),
+    ],
+)
+def test_the_hint_for_scores_depends_on_how_they_grow(shared, exponent, hint):
+    report = init.coord_check(
+        lambda width: OneHead(width, shared), [64, 128, 256, 512], IDS, loss, steps=1, lr=1e-6
+    )
+    (row,) = (row for row in report.printed if row["layer"] == "attention logits")
+    assert row["signal"] == pytest.approx(exponent, abs=0.15)
+    scores = [each for each in report.findings if each.where == "attention logits"]
+    assert scores[0].kind == "signal grows"
+    assert hint in scores[0].hint
 
 
 def test_the_exponents_of_a_product_are_exact():

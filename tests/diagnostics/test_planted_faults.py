@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pytest
 import torch
@@ -10,9 +11,14 @@ from measured_networks import (
     ActorCritic,
     Decoder,
     Experts,
+    InnerScale,
+    Mlp,
     Modulated,
+    OneBranch,
+    Reader,
     Towers,
     Transposed,
+    channels,
     densenet,
     handmade,
     ids,
@@ -233,6 +239,8 @@ SOUND = {
         next_tokens,
     ),
     "two towers": (Towers, batch, pairs),
+    "factors of 1e-6 inside others": (InnerScale, batch, classes),
+    "factors of 1e-5 after attention between channels": (channels, batch, classes),
     "a modulation of zeros": (Modulated, batch, regression),
     "a modulation of zeros without a loss": (Modulated, batch, None),
     "a dense network": (densenet, pixels, classes),
@@ -256,6 +264,80 @@ def test_a_planted_fault_is_found_at_its_layer(name):
     assert found
     assert [each.where for each in found if each.severity == "error"][:1] in ([where], [])
     assert where in {each.where for each in found}
+
+
+def test_a_deep_branch_loses_the_gradient():
+    for std, right in ((0.03, ["gradient vanishes"]), (WIDTH**-0.5, [])):
+        model = default(lambda std=std: OneBranch(std), 0)
+        found = init.measure(model, batch(), loss=classes).findings
+        assert [each.kind for each in found] == right
+
+
+def test_what_an_author_may_have_meant_is_a_warning():
+    found = init.measure(default(lambda: Reader(1e-5), 0), batch(), loss=classes).findings
+    assert {each.kind for each in found} == {"input ignored", "gradient vanishes"}
+    assert {each.severity for each in found} == {"warning"}
+    assert all("not known whether this is meant: the branch before scales" in e.hint for e in found)
+    assert init.measure(default(lambda: Reader(1.0), 0), batch(), loss=classes).findings == []
+
+
+class Timed(nn.Module):
+    """A network that adds a projection of the time, which is the same for all inputs."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(32, WIDTH), nn.Tanh(), nn.Linear(WIDTH, WIDTH))
+        self.time, self.score = nn.Linear(1, WIDTH, bias=False), nn.Linear(WIDTH, 10)
+
+    def forward(self, x, t):
+        x = self.body(x)
+        return self.score(x + self.time(t))
+
+
+def test_a_layer_that_gives_the_same_for_all_inputs_is_no_part_of_the_signal():
+    model = default(Timed, 0)
+    times = torch.full((len(batch()), 1), 1e-3)
+    report = init.measure(model, batch(), times)
+    assert {row["layer"]: row["rms"] for row in report.rows}["time"] < 1e-3
+    assert report.findings == []
+
+
+class Sign(nn.Module):
+    """A step, which keeps the size of the signal and passes no gradient."""
+
+    def forward(self, x):
+        return torch.sign(x)
+
+
+def test_a_gradient_of_zero_is_found_where_it_becomes_zero():
+    sizes = [32, WIDTH, WIDTH, WIDTH, WIDTH]
+    layers = [nn.Linear(*pair, bias=False) for pair in pairwise(sizes)]
+    model = nn.Sequential(layers[0], nn.Tanh(), layers[1], Sign(), layers[2], nn.Tanh(), layers[3])
+    model.append(nn.Linear(WIDTH, 10))
+    init.initialize_(model, "xavier", seed=0)
+    (found,) = init.measure(model, batch(), loss=classes).findings
+    assert (found.kind, found.where) == ("gradient vanishes", "4")
+
+
+class Faded(nn.Module):
+    """A residual network that divides each of its sums."""
+
+    def __init__(self, factor):
+        super().__init__()
+        self.enter, self.leave = nn.Linear(32, WIDTH), nn.Linear(WIDTH, 10)
+        self.blocks, self.factor = nn.ModuleList(Mlp() for _ in range(8)), factor
+
+    def forward(self, x):
+        x = self.enter(x)
+        for block in self.blocks:
+            x = self.factor * (x + block(x))
+        return self.leave(x)
+
+
+def test_a_gradient_that_is_lost_on_the_way_through_the_sums_is_found():
+    for factor, is_lost in ((0.3, True), (1.0, False)):
+        found = init.measure(default(lambda f=factor: Faded(f), 0), batch(), loss=classes).findings
+        assert ("gradient vanishes" in {each.kind for each in found}) == is_lost
 
 
 @pytest.mark.parametrize("name", SOUND)

@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+from dataclasses import FrozenInstanceError
 from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
@@ -322,3 +323,10 @@ def test_plot():
     assert gradient.get_yscale() == "log"
     plt.close(figure)
     assert len(init.measure(make(0), batch(0)).plot().axes) == 1
+
+
+def test_a_report_keeps_what_it_says():
+    report = measured(ok=True)
+    for name in ("findings", "rows", "notes"):
+        with pytest.raises(FrozenInstanceError):
+            setattr(report, name, [])

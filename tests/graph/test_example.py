@@ -270,3 +270,23 @@ def test_the_forward_of_an_instance_counts():
     model.forward = lambda x: last(torch.tanh(first(x)))
     assert before(model)["0.weight"] == "tanh"
     assert before(model, example=batch(2, WIDTH))["0.weight"] == "tanh"
+
+
+class Waits(nn.Module):
+    """A forward with a vector of its own, which asks for the size of its input."""
+
+    def __init__(self):
+        super().__init__()
+        self.mark, self.layer = nn.Parameter(torch.randn(1, 1, WIDTH)), nn.Linear(WIDTH, 3)
+
+    def forward(self, x):
+        if float(x.abs().sum()) > 0:
+            x = torch.cat([self.mark.expand(len(x), -1, -1), x[:, None]], 1)
+        return self.layer(x)
+
+
+def test_a_parameter_whose_use_needs_data_asks_for_an_example():
+    with pytest.raises(ValueError, match=r"got none for mark: show how .* as example=batch"):
+        init.plan(Waits())
+    rows = init.plan(Waits(), example=batch(4, WIDTH)).rows
+    assert {row["parameter"]: row["law"] for row in rows}["mark"] == "truncated_normal_"

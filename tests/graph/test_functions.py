@@ -189,7 +189,7 @@ def test_a_body_that_ends_in_a_rectifier_keeps_its_gain():
 
 
 def test_a_soft_cap_inside_a_network_is_linear():
-    for cap in (20.0, 30.0):
+    for cap in (8.0, 20.0, 30.0):
         info = trace(Between(lambda x, cap=cap: cap * torch.tanh(x / cap))).layer("a")
         assert (info.label, info.note) == ("linear", "")
     info = trace(Between(lambda x: torch.tanh(x / 0.5))).layer("a")

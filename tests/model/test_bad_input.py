@@ -360,10 +360,6 @@ def test_a_rule_of_the_caller_applies_to_frozen_parameters():
 
 CHANGES = {
     "weight norm": (nn.utils.weight_norm, "before you add WeightNorm, .* from '0.weight_g'"),
-    "spectral norm": (
-        nn.utils.spectral_norm,
-        "before you add SpectralNorm, .* from '0.weight_orig'",
-    ),
     "pruning": (
         lambda layer: prune.l1_unstructured(layer, "weight", 0.3),
         "before you add L1Unstructured, .* from '0.weight_orig'",

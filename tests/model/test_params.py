@@ -32,17 +32,6 @@ def test_orthogonal_parametrizations_take_only_orthogonal_weights():
     assert same(before, state(model))
 
 
-def test_spectral_norm_is_refused_and_its_estimate_stays():
-    model = nn.Sequential(nn.Linear(9, 9), parametrizations.spectral_norm(nn.Linear(9, 9)))
-    before, random = state(model), torch.get_rng_state()
-    str(init.plan(model))
-    with pytest.raises(ValueError, match=r"'1\.weight' must be a weight that can be set.*Spectral"):
-        init.initialize_(model)
-    assert same(before, state(model))
-    assert torch.equal(random, torch.get_rng_state())
-    assert all(module.training for module in model.modules())
-
-
 def test_a_lazy_parameter_is_named():
     model = nn.Sequential(nn.Linear(4, 4), nn.LazyLinear(3))
     for act in (init.plan, init.initialize_):
