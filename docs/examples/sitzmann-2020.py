@@ -68,8 +68,9 @@ table(sitzmann_2020.CLAIM)
 # Each sine multiplies its argument by 30, so the weights must be divided by 30:
 # $w \sim \mathcal{U}(\pm\sqrt{6/n} / 30)$. Then the argument has a std near 1 in each layer,
 # which is small compared with the period of the sine, $2\pi \approx 6.3$. With PyTorch's
-# $\mathcal{U}(\pm 1/\sqrt n)$ the argument has a std of about 12, so it covers several periods.
-# Then neighbouring pixels get unrelated values.
+# $\mathcal{U}(\pm 1/\sqrt n)$ the argument has a std of about 12. So each layer makes the
+# differences between neighbouring pixels larger, until their values are unrelated
+# ([why](../advanced/implicit-networks.md)).
 #
 # ## What it does not show
 #
