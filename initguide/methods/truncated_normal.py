@@ -88,8 +88,9 @@ def trunc_normal_(
         ValueError: `a` or `b` is NaN, `a` is inf, `b` is -inf, or `a` is above `b`.
 
     Source:
-        H. Touvron et al. (2021), *Training Data-Efficient Image Transformers & Distillation
-        Through Attention*, who follow B. Hanin, D. Rolnick (2018), *How to Start Training*.
+        H. Touvron, M. Cord, M. Douze, F. Massa, A. Sablayrolles, H. Jégou (2021), *Training
+        Data-Efficient Image Transformers & Distillation Through Attention*, who follow B. Hanin,
+        D. Rolnick (2018), *How to Start Training*.
 
     Examples:
         ```python
@@ -182,8 +183,9 @@ def truncated_normal_(
         ValueError: `cut` is not finite, or below 0.01.
 
     Source:
-        H. Touvron et al. (2021), *Training Data-Efficient Image Transformers & Distillation
-        Through Attention*, who follow B. Hanin, D. Rolnick (2018), *How to Start Training*.
+        H. Touvron, M. Cord, M. Douze, F. Massa, A. Sablayrolles, H. Jégou (2021), *Training
+        Data-Efficient Image Transformers & Distillation Through Attention*, who follow B. Hanin,
+        D. Rolnick (2018), *How to Start Training*.
 
     Examples:
         ```python

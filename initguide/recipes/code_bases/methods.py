@@ -96,8 +96,7 @@ TRANSFORMER_METHODS = (
     ),
     CodeBase(
         "switch",
-        "W. Fedus et al., Switch Transformers: Scaling to Trillion Parameter Models with Simple "
-        "and Efficient Sparsity",
+        "W. Fedus et al., Switch Transformers: Scaling to Trillion Parameter Models",
         "arXiv:2101.03961, section 2.4",
         {
             "embedding": normal("1"),
