@@ -140,6 +140,7 @@ def test_every_page_has_its_markdown_whose_links_lead_somewhere(site: Path):
         text = page.with_name("index.md").read_text(encoding="utf-8")
         assert "html | figcaption" not in text
         assert "<!-- figure" not in text
+        assert not re.search(r"^ *::: ", text, re.MULTILINE), page
         assert "][initguide." not in re.sub(r"```.*?```", "", text, flags=re.DOTALL), page
         prose = re.sub(r"```.*?```|`[^`\n]*`|\$[^$]*\$", "", text, flags=re.DOTALL)
         for link in re.findall(r"\]\((?![a-z]+:|#)([^)\s#]+)", prose):

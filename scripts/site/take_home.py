@@ -7,6 +7,7 @@ beside the page, as `index.md`, with the numbers and figures that the build made
 import posixpath
 import re
 import sys
+import textwrap
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
@@ -32,7 +33,7 @@ _IMAGE = re.compile(r'<img src="([^"#]+)')
 _REFERENCE = re.compile(r"\[(`[^`]+`|[^\]\n]+)\]\[initguide[\w.]*\]")
 # Of images the addresses hold already: the build made them for the page's own.
 _LINK = re.compile(r"(?<!!)(\[[^\]\n]*(?:\n[^\]\n]+)?\]\()(?![a-z]+:|#)([^)#\s]+)(#[^)\s]*)?\)")
-_DIRECTIVE = re.compile(r"^::: (initguide[\w.]*)$", re.MULTILINE)
+_DIRECTIVE = re.compile(r"^( *)::: (initguide[\w.]*)$", re.MULTILINE)
 _HEADING = re.compile(r"^#+ (.+?)(?: \{.*\})?$", re.MULTILINE)
 
 _PARAGRAPH = re.compile(r"<p>(.*?)</p>", re.DOTALL)
@@ -124,7 +125,11 @@ def plain(markdown: str, uri: str) -> str:
 
     text = _FIGURE.sub(figure, markdown)
     text = _REFERENCE.sub(r"\1", _LINK.sub(link, text))
-    return _DIRECTIVE.sub(lambda found: _documented(found[1]), text).strip() + "\n"
+
+    def documented(found: re.Match[str]) -> str:
+        return textwrap.indent(_documented(found[2]), found[1])
+
+    return _DIRECTIVE.sub(documented, text).strip() + "\n"
 
 
 def described(paragraph: str) -> str:

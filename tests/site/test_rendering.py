@@ -12,12 +12,13 @@ FILES = {
     "initguide/__init__.py": '"""A small package."""\n\nfrom initguide.sub import other as other'
     "\n\n\ndef answer(x: int = 1) -> int:\n"
     '    """Return the answer. See [answer][initguide.answer].\n\n    Args:\n        x: Unused.\n'
-    '    """\n    return 41\n',
+    '    """\n    return 41\n\n\ndef third() -> int:\n    """Return three."""\n',
     "docs/index.md": "# Home\n\nOf fan_in: [api](api.md#initguide.answer), "
     "[`answer`][initguide.answer], [there](guide/a.md#there).\n\n```python\nx = 1\n```\n",
     # The second page lists under its own name what the first lists under another one too.
     "docs/api.md": "# API\n\n::: initguide.answer\n\n::: initguide.other\n",
     "docs/modules.md": "# Modules\n\n::: initguide.sub\n    options:\n      members: true\n",
+    "docs/tabs.md": '# Tabs\n\n=== "One"\n\n    ::: initguide.third\n',
     "docs/guide/a.md": "---\nsearch:\n  boost: 2\n---\n# A\n\n## There\n\n[home](../index.md)\n",
     "docs/glossary.md": "# Glossary\n\nfan_in\n:   What a unit sums over.\n",
 }
@@ -69,6 +70,7 @@ def test_a_warm_build_is_the_same_to_the_byte_and_renders_nothing(built):
 def test_only_what_depends_on_an_edit_is_rendered_again(built):
     root, first = built
     changed = {**FILES, "initguide/__init__.py": FILES["initguide/__init__.py"].replace("41", "7")}
+    changed["initguide/__init__.py"] = changed["initguide/__init__.py"].replace("three", "trois")
     changed["docs/guide/a.md"] = FILES["docs/guide/a.md"].replace("## There", "## Where {#there}")
     changed["docs/glossary.md"] = FILES["docs/glossary.md"].replace("sums", "adds")
     sites.write(root, changed)
