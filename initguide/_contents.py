@@ -35,10 +35,11 @@ class Contents(Copies):
         # Functions with their arguments.
         self._restoring: list[tuple[Any, ...]] = []
         # The largest tensor or array whose values are kept, and the larger tensors.
-        self._limit, self.large = float("inf"), list[Tensor]()
+        self._limit = float("inf")
+        self.large: list[Tensor] = []
 
     def note(self, *values: Any) -> None:
-        """Note what some values hold; of what is found later, large arrays are left alone."""
+        """Note the content of some values; large arrays that are found later are left alone."""
         for value in values:
             self.of(value)
         self.fill()
@@ -104,7 +105,7 @@ class Contents(Copies):
                 base.__setitem__(value, key, new)
 
     def _keep_hooks(self, value: dict[Any, Any]) -> None:
-        """Note which hooks there are. What they record themselves is what they are for."""
+        """Note which hooks there are; their own records, which are their purpose, are kept."""
         self._copied[id(value)] = value, value
         self._later(_restore_dict, OrderedDict, value, [*value.items()])
 
@@ -195,7 +196,7 @@ class Contents(Copies):
         return value
 
     def of_parts(self, value: Any) -> Any:
-        """Note what a method or a partial function holds."""
+        """Note the parts of a method or of a partial function."""
         for name in ("__self__", "__func__", "func", "args", "keywords"):
             self.of(getattr(value, name, None))
         return value

@@ -1,8 +1,8 @@
 """Run a model itself, and afterwards restore all that its forward changed.
 
 A private copy of a model would need the memory of its parameters again, and a loss could not read
-what the forward left in the model. So the model runs itself. Before, the content of each object is
-noted that the forward can reach; afterwards, each object holds its own content again.
+the attributes that the forward sets. So the model runs itself. Before, the content of each object
+that the forward can reach is noted. Afterwards, each object holds its own content again.
 """
 
 import copy

@@ -225,8 +225,9 @@ def _ways_back(layers: list[Layer], flows: Flows) -> Iterator[list[tuple[Layer, 
     # the sums are compared with each other, and the layers of one branch with each other.
     ends = [layer for layer in layers[start:] if layer.ends and layer.branch not in flows.within]
     yield _way_back(ends, flows)
-    for branch in dict.fromkeys(layer.branch for layer in reversed(free)):
-        part = _way_back([e for e in free if e.branch == branch is not None], flows)
+    branches = (layer.branch for layer in reversed(free) if layer.branch is not None)
+    for branch in dict.fromkeys(branches):
+        part = _way_back([layer for layer in free if layer.branch == branch], flows)
         if len(part) >= DEEP:
             yield part
 

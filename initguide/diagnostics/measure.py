@@ -78,11 +78,12 @@ def measure(model: nn.Module, *inputs: Any, loss: Loss | None = None, **named: A
             lazy or meta, the batch reaches no layer, or the loss is not a scalar or depends on no
             parameter.
 
-    All that the forward changes is as before, also after an error: parameters, gradients, buffers,
-    attributes and what they hold, modes, hooks, the inputs, globals and the random states. What a
-    hook or the loss function records is kept, and so is what the forward prints, logs or takes from
-    a generator. Arrays of NumPy with more than 16 million entries are not restored, unless the
-    model or its inputs hold them. An error of the model itself gets a note that names the layer.
+    All that the forward changes is restored, also after an error: parameters, gradients, buffers,
+    attributes and their content, modes, hooks, the inputs, globals and the random states. Not
+    restored are the records of hooks and of the loss function, prints and logs, and values that the
+    forward took from a generator. NumPy arrays with more than 16 million entries are restored only
+    if the model or its inputs hold them. An error of the model itself gets a note that names the
+    layer.
 
     Source:
         X. Glorot, Y. Bengio (2010), *Understanding the Difficulty of Training Deep Feedforward
@@ -144,7 +145,7 @@ def _findings(record: Recording, loss: float | None) -> list[Finding]:
         *layer_checks.symmetric(hidden(layers)),
         *layer_checks.saturated(layers),
     ]
-    # A layer that passes nothing on explains what is measured around it.
+    # A layer that passes nothing on explains the findings around it.
     if any(
         layer.dead == layer.units and layer_checks.cut_off(layers[i + 1 :])
         for i, layer in enumerate(layers)
@@ -218,12 +219,12 @@ def _run(
 
 
 def modules_in(loss: Any) -> list[nn.Module]:
-    """Return the module that a loss is; other functions may keep what the caller asks for."""
+    """Return the loss if it is a module; other functions may keep records for their caller."""
     return [loss] if isinstance(loss, nn.Module) else []
 
 
 def check_scalar(loss: Any) -> None:
-    """Raise an error unless what a loss returned is one real number."""
+    """Raise an error unless a loss returned one real number."""
     if not isinstance(loss, Tensor):
         raise TypeError(f"loss must return a tensor; got {type(loss).__name__}")
     if loss.numel() != 1:

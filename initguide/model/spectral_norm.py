@@ -65,15 +65,19 @@ class SpectralNorm:
             vector.copy_(start / start.norm())
         value = self._improved()
         if not bool(torch.isfinite(value).all()):
-            raise ValueError("a weight that is divided by its spectral norm must not be zero")
+            largest = self.original.abs().max().item()
+            raise ValueError(
+                "a weight that is divided by its spectral norm must not be zero or infinite; "
+                f"got a largest value of {largest:g}"
+            )
 
     def _improved(self) -> Tensor:
         """Return the layer's weight after some iterations."""
         if self.holder is self.module:
             hook = next(h for h in _hooks(self.module) if h.name == self.key)
-            for _ in range(ITERATIONS - 1):
-                hook.compute_weight(self.module, do_power_iteration=True)
-            value = hook.compute_weight(self.module, do_power_iteration=True)
+            value = self.original
+            for _ in range(ITERATIONS):
+                value = hook.compute_weight(self.module, do_power_iteration=True)
             # The forward replaces this plain attribute each time.
             setattr(self.module, self.key, value)
             return value
@@ -81,9 +85,10 @@ class SpectralNorm:
         was_training = step.training
         try:
             step.training = True
-            for _ in range(ITERATIONS - 1):
-                step(self.original)
-            return step(self.original)
+            value = self.original
+            for _ in range(ITERATIONS):
+                value = step(self.original)
+            return value
         finally:
             step.training = was_training
 

@@ -66,7 +66,8 @@ def colours_of(names: Sequence[str]) -> dict[str, str]:
     series = [name for name in unknown if count > 1 and _NUMBER.sub("", name) == kind]
     series.sort(key=lambda name: [float(number) for number in _NUMBER.findall(name)])
     # More names than colours get the methods' colours that the figure leaves.
-    free = [*OTHERS, *({*COLORS.values()} - {COLORS.get(name) for name in names})]
+    worn = {COLORS.get(name) for name in names}
+    free = [*OTHERS, *(c for c in dict.fromkeys(COLORS.values()) if c not in worn)]
     rest = [name for name in unknown if name not in series]
     found = dict(zip(series, sequence(len(series)), strict=True))
     found |= {name: free[i % len(free)] for i, name in enumerate(rest)}

@@ -10,7 +10,6 @@ this module builds a site from nothing and from the cache, and compares every by
 
 import importlib.metadata
 import logging
-import re
 import time
 from collections.abc import Callable
 from functools import lru_cache
@@ -19,6 +18,7 @@ from typing import Any, NamedTuple
 
 import cache
 import serving
+import take_home
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import Files
 from mkdocs.structure.pages import Page
@@ -32,8 +32,6 @@ _DISTRIBUTIONS = (
     *("mkdocs", "mkdocs-material", "mkdocs-autorefs", "mkdocstrings", "mkdocstrings-python"),
     *("griffelib", "markdown", "pymdown-extensions", "pygments", "jinja2"),
 )
-# In a tab a directive is indented.
-_DIRECTIVE = re.compile(r"^ *::: ", re.MULTILINE)
 # Links never lead there, and a page that draws one figure more changes no other page.
 _FIGURES = "assets/figures/"
 
@@ -82,7 +80,7 @@ def on_files(files: Files, config: MkDocsConfig) -> None:
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> None:
     """Have the page rendered from the cache, if the entry still holds."""
     # Only these pages show the package's docstrings.
-    sources = _Build.sources if _DIRECTIVE.search(markdown) else ""
+    sources = _Build.sources if take_home.DIRECTIVE.search(markdown) else ""
     key = cache.key("page", _Build.common, sources, page.file.src_uri, repr(page.meta), markdown)
 
     def render(config: MkDocsConfig, files: Files) -> None:

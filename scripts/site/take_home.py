@@ -33,7 +33,8 @@ _IMAGE = re.compile(r'<img src="([^"#]+)')
 _REFERENCE = re.compile(r"\[(`[^`]+`|[^\]\n]+)\]\[initguide[\w.]*\]")
 # Of images the addresses hold already: the build made them for the page's own.
 _LINK = re.compile(r"(?<!!)(\[[^\]\n]*(?:\n[^\]\n]+)?\]\()(?![a-z]+:|#)([^)#\s]+)(#[^)\s]*)?\)")
-_DIRECTIVE = re.compile(r"^( *)::: (initguide[\w.]*)$", re.MULTILINE)
+# In a tab it is indented.
+DIRECTIVE = re.compile(r"^( *)::: (initguide[\w.]*)$", re.MULTILINE)
 _HEADING = re.compile(r"^#+ (.+?)(?: \{.*\})?$", re.MULTILINE)
 
 _PARAGRAPH = re.compile(r"<p>(.*?)</p>", re.DOTALL)
@@ -129,7 +130,7 @@ def plain(markdown: str, uri: str) -> str:
     def documented(found: re.Match[str]) -> str:
         return textwrap.indent(_documented(found[2]), found[1])
 
-    return _DIRECTIVE.sub(documented, text).strip() + "\n"
+    return DIRECTIVE.sub(documented, text).strip() + "\n"
 
 
 def described(paragraph: str) -> str:
