@@ -113,7 +113,7 @@ class Contents(Copies):
         try:
             held = member.__get__(value)
         except AttributeError:
-            self._later(_empty_slot, member, value)
+            self._later(_restore_slot, member, value)
             return
         self.of(held)
         self._later(_restore_slot, member, value, held)
@@ -243,16 +243,14 @@ def _restore_items(
         add(value, items)
 
 
-def _restore_slot(member: Any, value: Any, held: Any) -> None:
+def _restore_slot(member: Any, value: Any, *held: Any) -> None:
+    """Set a slot to what it held, or empty it."""
     with suppress(AttributeError, TypeError):
         # Some slots cannot be set.
-        if getattr(value, member.__name__, None) is not held:
-            member.__set__(value, held)
-
-
-def _empty_slot(member: Any, value: Any) -> None:
-    with suppress(AttributeError, TypeError):
-        member.__delete__(value)
+        if not held:
+            member.__delete__(value)
+        elif getattr(value, member.__name__, None) is not held[0]:
+            member.__set__(value, held[0])
 
 
 def _restore_memory(value: Any, kept: Any) -> None:
