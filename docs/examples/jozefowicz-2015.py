@@ -60,7 +60,7 @@ for bias in (0, 1, 2):
 # %% [markdown]
 # *Chrono* ([Tallec and Ollivier, 2018](../references.md#tallec2018)) draws one bias per unit:
 # $b_f = \log m$, with $m$ uniform between 1 and $T - 1$. Here $T$ is the length of the longest
-# memory, 30 steps. The bias of the input gate is $-b_f$. Such a unit remembers for about $m$ steps,
+# memory, 30 steps. The bias of the input gate is $-b_f$. This unit remembers for about $m$ steps,
 # so the units cover all lengths up to $T$.
 #
 # ## What it does not show

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Xiong 2020: Transformers and warm-up
 #
-# **With LayerNorm before each branch (*pre-LN*), a Transformer of 6 blocks ends at a lower loss
-# than with LayerNorm after each sum (*post-LN*), each at the best of five learning rates. Pre-LN
+# **A Transformer of 6 blocks with LayerNorm before each branch (*pre-LN*) ends at a lower loss than
+# one with LayerNorm after each sum (*post-LN*). Each has its best of five learning rates. Pre-LN
 # needs no warm-up for this. But post-LN learns without warm-up too, and warm-up does not lower its
 # loss on every seed. So the verdict is *holds in part*.**
 
