@@ -24,8 +24,8 @@ axes = plotting.rates_by_size(rows, "depth", "branches")
 # the lowest point of a parabola through its least loss and the two neighbours. So it can show a
 # change that the stars do not show.
 #
-# Theory predicts that the best rate falls like $1/\sqrt L$ for $L$ branches in the standard
-# parametrization, and stays in CompleteP. From 2 to 18 branches, $1/\sqrt L$ falls by a factor of
+# Theory predicts that the best rate falls like $1/\sqrt N$ for $N$ branches in the standard
+# parametrization, and stays in CompleteP. From 2 to 18 branches, $1/\sqrt N$ falls by a factor of
 # 3, which is $-\log_2 3 \approx -1.58$ in powers of two. The bound of the first two rows is half of
 # this.
 
@@ -41,19 +41,19 @@ table(dey_2025.CLAIM)
 # many steps. The first, the third and the fourth row held each time, on every seed. The second
 # row held on nearly all of the other seeds, and with twice as many steps on every seed.
 #
-# ## Why the factor 1/L
+# ## Why the factor 1/N
 #
 # A block adds a branch of two Linear layers to the residual stream. In the standard
 # parametrization this is $h + f(\mathrm{LN}(h))$. Here CompleteP computes
-# $h + \frac{2}{L} f(\mathrm{LN}(h))$, so that both are the same for 2 branches.
+# $h + \frac{2}{N} f(\mathrm{LN}(h))$, so that both are the same for 2 branches.
 #
 # A step of Adam changes each weight by about the rate $\eta$, at any depth. So each branch changes
-# by about the same amount, and $L$ such changes add up to $L\,\eta$. With the factor $1/L$ the sum
+# by about the same amount, and $N$ such changes add up to $N\,\eta$. With the factor $1/N$ the sum
 # does not depend on the depth.
 #
-# In the standard parametrization the stream itself grows like $\sqrt L$, and the last LayerNorm
-# divides by its size. So the step changes the output in proportion to $\sqrt L\,\eta$, and the best
-# rate falls like $1/\sqrt L$.
+# In the standard parametrization the stream itself grows like $\sqrt N$, and the last LayerNorm
+# divides by its size. So the step changes the output in proportion to $\sqrt N\,\eta$, and the best
+# rate falls like $1/\sqrt N$.
 #
 # ## What it does not show
 #

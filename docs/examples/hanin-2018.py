@@ -27,19 +27,19 @@ ax.set(xlabel="block", ylabel="RMS of the residual stream")
 # %% [markdown]
 # <!-- figure: The RMS (root of the mean square) of the residual stream after each of 50 blocks.
 # With He's branches the mean square triples per block, so the RMS grows by √3. Near 1, three lines
-# lie close together: from above, PyTorch default, last / √(2L) and last zero. Dotted: theory. Lines
+# lie close together: from above, PyTorch default, last / √(2N) and last zero. Dotted: theory. Lines
 # and bands: geometric mean and range over 5 seeds, width 128. -->
 #
 # ## What we measured
 #
 # Nothing is trained here. The experiment compares networks at the start with the theory below,
-# which predicts that each block multiplies the mean square by $1 + s$:
+# which predicts that each block multiplies the mean square by $1 + r$:
 #
-# - *He* has $s = 2$, so the factor is 3.
-# - *Branch keeps its size* has $s = 1$, so the factor is 2.
-# - *PyTorch default* has $s = \tfrac13 \cdot \tfrac12 \cdot \tfrac13 = \tfrac1{18}$.
-# - *last / √(2L)*, with the last layers of He's branches divided by $\sqrt{2L}$, has $s = 1/L$.
-# - *last zero*, with last layers of zero, has $s = 0$.
+# - *He* has $r = 2$, so the factor is 3.
+# - *Branch keeps its size* has $r = 1$, so the factor is 2.
+# - *PyTorch default* has $r = \tfrac13 \cdot \tfrac12 \cdot \tfrac13 = \tfrac1{18}$.
+# - *last / √(2N)*, with the last layers of He's branches divided by $\sqrt{2N}$, has $r = 1/N$.
+# - *last zero*, with last layers of zero, has $r = 0$.
 
 # %%
 table(hanin_2018.CLAIM)
@@ -52,12 +52,12 @@ table(hanin_2018.CLAIM)
 #
 # A block computes $h + W_2 \operatorname{relu}(W_1 h)$. The weights $W_2$ have mean zero, so the
 # branch is uncorrelated with its input, and the mean squares add. Suppose that the branch turns
-# $\mathbb{E}[h^2]$ into $s\, \mathbb{E}[h^2]$. Then the block multiplies the mean square by
-# $1 + s$. If the weights have the variances $\sigma_1^2$ and $\sigma_2^2$ and the width is $n$,
-# then $s = n\sigma_1^2 \cdot \tfrac12 \cdot n\sigma_2^2$. The $\tfrac12$ comes from the ReLU.
+# $\mathbb{E}[h^2]$ into $r\, \mathbb{E}[h^2]$. Then the block multiplies the mean square by
+# $1 + r$. If the weights have the variances $\sigma_1^2$ and $\sigma_2^2$ and the width is $n$,
+# then $r = n\sigma_1^2 \cdot \tfrac12 \cdot n\sigma_2^2$. The $\tfrac12$ comes from the ReLU.
 #
-# $L$ blocks multiply the mean square by $(1 + s)^L$. With $s = 1/L$ this is less than $e$ at any
-# depth. He's branch has $s = 2$, so its last weights must be divided by $\sqrt{2L}$. GPT-2 scales
+# $N$ blocks multiply the mean square by $(1 + r)^N$. With $r = 1/N$ this is less than $e$ at any
+# depth. He's branch has $r = 2$, so its last weights must be divided by $\sqrt{2N}$. GPT-2 scales
 # its branches in a similar way: see [Radford 2019](radford-2019.py).
 #
 # ## What it does not show

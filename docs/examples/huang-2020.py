@@ -49,14 +49,14 @@ table(huang_2020.CLAIM)
 # grow from block to block, and one step of Adam changes the output by too much.
 #
 # T-Fixup multiplies the weights of the values, of the attention's output, of both layers after it,
-# and the embeddings by $0.67\,N^{-1/4}$ for $N$ blocks. Two of these matrices follow each other in
-# a branch, so its output becomes smaller by the factor $0.67^2\,N^{-1/2}$. Huang et al. derive that
+# and the embeddings by $0.67\,L^{-1/4}$ for $L$ blocks. Two of these matrices follow each other in
+# a branch, so its output becomes smaller by the factor $0.67^2\,L^{-1/2}$. Huang et al. derive that
 # the changes of all blocks in one step then add up to a bounded change of the output.
 #
 # ## What it does not show
 #
 # - The paper's encoder and decoder. There the decoder and the embeddings have the factor
-#   $(9N)^{-1/4}$. Our network is one stack without a second input, and we use the encoder's factor.
+#   $(9L)^{-1/4}$. Our network is one stack without a second input, and we use the encoder's factor.
 # - Large models, long training, or a comparison with LayerNorm. [Xiong 2020](xiong-2020.py) has
 #   networks with LayerNorm on the same task.
 #

@@ -50,7 +50,7 @@ table(jozefowicz_2015.CLAIM)
 # ## Why the bias matters
 #
 # At the start the weights have little effect, so the forget gate multiplies the cell and its
-# gradient by about $\sigma(b_f)$ in each step. Over 30 steps:
+# gradient by about $\operatorname{sigmoid}(b_f)$ in each step. Over 30 steps:
 
 # %%
 for bias in (0, 1, 2):
@@ -59,8 +59,8 @@ for bias in (0, 1, 2):
 
 # %% [markdown]
 # *Chrono* ([Tallec and Ollivier, 2018](../references.md#tallec2018)) draws one bias per unit:
-# $b_f = \log u$, with $u$ uniform between 1 and $T - 1$. Here $T$ is the length of the longest
-# memory, 30 steps. The bias of the input gate is $-b_f$. Such a unit remembers for about $u$ steps,
+# $b_f = \log m$, with $m$ uniform between 1 and $T - 1$. Here $T$ is the length of the longest
+# memory, 30 steps. The bias of the input gate is $-b_f$. This unit remembers for about $m$ steps,
 # so the units cover all lengths up to $T$.
 #
 # ## What it does not show

@@ -96,7 +96,7 @@ plotting.signals(start, y="std")
 # For softplus no gain keeps both the signal and the gradient. The gain that keeps the size of the
 # signal is small, because most of this signal is its mean. With this gain the part that differs
 # between inputs shrinks, and so does the gradient. The gain that keeps the gradient is much larger.
-# He's gain lies between the two:
+# He's gain is between the two:
 
 # %%
 for kind in ("forward", "backward"):

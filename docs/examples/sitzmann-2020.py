@@ -3,7 +3,7 @@
 #
 # **A network of sines, $\sin(30\, W h)$, is trained on half of the pixels of an image. From SIREN's
 # weights it predicts the other half well. From PyTorch's default it fits the given pixels *better*
-# than from SIREN's weights, but what it predicts between them is noise. So the verdict is *holds in
+# than from SIREN's weights, but its predictions between them are noise. So the verdict is *holds in
 # part*.**
 
 # %% The code that draws this figure

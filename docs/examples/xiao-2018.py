@@ -47,7 +47,7 @@ plotting.shared_legend(axes)
 # A delta-orthogonal kernel is an orthogonal matrix at its centre and zero around it. So each layer
 # keeps all lengths, except for the part that the tanh removes. The *flattened* orthogonal kernel is
 # drawn differently: its entries are written into a matrix of 8 rows and 72 columns, and that matrix
-# is orthogonal. Such a kernel, like a Gaussian one, keeps lengths only on average. In 100 layers
+# is orthogonal. This kernel, like a Gaussian one, keeps lengths only on average. In 100 layers
 # most directions fade and a few grow. The zero padding at the border removes some of the signal
 # too. [The guide](../advanced/delta-orthogonal.md) derives it and draws the singular values.
 #

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Xiong 2020: Transformers and warm-up
 #
-# **With LayerNorm before each branch (*pre-LN*), a Transformer of 6 blocks ends at a lower loss
-# than with LayerNorm after each sum (*post-LN*), each at the best of five learning rates. Pre-LN
+# **A Transformer of 6 blocks with LayerNorm before each branch (*pre-LN*) ends at a lower loss than
+# one with LayerNorm after each sum (*post-LN*). Each has its best of five learning rates. Pre-LN
 # needs no warm-up for this. But post-LN learns without warm-up too, and warm-up does not lower its
 # loss on every seed. So the verdict is *holds in part*.**
 
@@ -50,14 +50,14 @@ table(xiong_2020.CLAIM)
 # ## Why the place of LayerNorm matters
 #
 # *Post-LN* computes $\operatorname{LN}(h + f(h))$, where $f$ is the branch. Xiong et al. derive
-# that then the gradient of the last block has the same size for any number $N$ of blocks. *Pre-LN*
-# computes $h + f(\operatorname{LN}(h))$, and there this gradient falls like $1/\sqrt N$. They
+# that then the gradient of the last block has the same size for any number $L$ of blocks. *Pre-LN*
+# computes $h + f(\operatorname{LN}(h))$, and there this gradient falls like $1/\sqrt L$. They
 # conclude that post-LN needs small first steps, and that pre-LN needs no warm-up.
 #
 # *DeepNorm* ([Wang et al. (2022)](../references.md#wang2022)) keeps post-LN but makes the branches
-# small. It computes $\operatorname{LN}(\alpha h + f(h))$ with $\alpha = (2N)^{1/4}$. It also
+# small. It computes $\operatorname{LN}(\alpha h + f(h))$ with $\alpha = (2L)^{1/4}$. It also
 # divides the weights of the values, of the attention's output and of the ReLU layers by
-# $(8N)^{1/4}$.
+# $(8L)^{1/4}$.
 #
 # ## What it does not show
 #

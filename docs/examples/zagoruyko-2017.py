@@ -3,7 +3,7 @@
 #
 # **Twenty plain ReLU convolutions learn the digits in 100 steps if each kernel starts as the delta,
 # so that each layer copies its input. From He's start they only begin to learn, at the best of five
-# learning rates. The verdict is *holds*, for a delta at the start only.**
+# learning rates. The verdict is *holds*. It is about a delta at the start only.**
 #
 # The paper's layer is different: it adds the delta to the kernel in every step.
 

@@ -37,7 +37,7 @@ plotting.shared_legend(axes)
 # The starts are:
 #
 # - *He*, *PyTorch default*: all layers of the branches from this initialization.
-# - *last / √(2L)*: as He, but the last layer of each of the $L$ branches is divided by $\sqrt{2L}$.
+# - *last / √(2N)*: as He, but the last layer of each of the $N$ branches is divided by $\sqrt{2N}$.
 # - *last zero*: as He, but the last layer of each branch is zero.
 # - *SkipInit*: as He, but each branch is multiplied by a scalar that starts at zero and is learned.
 # - *Fixup*: see below.
@@ -66,15 +66,15 @@ plotting.shared_legend(axes)
 # adds the branch $W_2 \operatorname{relu}(W_1 h)$ to its input $h$.
 #
 # Fixup sets the last layer of each branch, $W_2$, and the head to zero. It divides the other layers
-# of a branch by a power of the depth: here it divides $W_1$ by $\sqrt L$. It also adds scalar
+# of a branch by a power of the depth: here it divides $W_1$ by $\sqrt N$. It also adds scalar
 # biases and a multiplier to each branch.
 #
 # The reason is the first *steps*. Because $W_2 = 0$, each branch starts at zero for any $W_1$. A
 # step of rate $\eta$ changes $W_2$ by $\eta$ times its gradient, and this gradient is proportional
 # to $\operatorname{relu}(W_1 h)$. The output of the branch is then this change times
-# $\operatorname{relu}(W_1 h)$, so $W_1$ enters twice. If $W_1$ is divided by $\sqrt L$, the branch
-# changes by $L$ times less. The changes of the $L$ branches add up, and their sum does not grow
-# with $L$.
+# $\operatorname{relu}(W_1 h)$, so $W_1$ enters twice. If $W_1$ is divided by $\sqrt N$, the branch
+# changes by $N$ times less. The changes of the $N$ branches add up, and their sum does not grow
+# with $N$.
 #
 # SkipInit ([De & Smith (2020)](../references.md#de2020)) keeps He's weights and learns a multiplier
 # $a$ of each branch, $h + a\, f(h)$, from $a = 0$. In the first step the weights of the branches

@@ -1,9 +1,10 @@
 # %% [markdown]
 # # Zhou 2022: small weights condense
 #
-# **A tanh network with 100 hidden units starts with weights of std $100^{-\gamma}$. After training
-# from small weights, γ = 1 or γ = 1.5, the input weights of two units are more nearly parallel than
-# after training from γ = 0.5, each at the best of six learning rates. The verdict is *holds*.**
+# **A tanh network with 100 hidden units starts with weights of std $100^{-\gamma}$. We
+# compare small weights, γ = 1 and γ = 1.5, with γ = 0.5, each at the best of six learning rates.
+# After training from small weights, the input weights of two units are more nearly parallel. The
+# verdict is *holds*.**
 #
 # The paper shows more: there the units gather on a few directions. We measured only how parallel
 # they are.

@@ -67,7 +67,7 @@ BRANCHES: dict[str, Callable[[ResidualBlock, int, torch.Generator | None], None]
     "He": lambda block, _, generator: _he(block, generator),
     "branch keeps its size": _size_preserving,
     "PyTorch default": lambda block, _, generator: pytorch_default(block, generator),
-    "last / √(2L)": _divided_last,
+    "last / √(2N)": _divided_last,
     "last zero": _zero_last,
     "SkipInit": _skip_init,
     "Fixup": _fixup,

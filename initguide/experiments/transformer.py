@@ -26,7 +26,7 @@ class TransformerBlock(nn.Module):
     r"""Attention and a ReLU layer, each in a residual branch.
 
     A branch $f$ of post-LN and DeepNorm gives $\operatorname{LN}(\alpha h + f(h))$. Post-LN has
-    $\alpha = 1$, and DeepNorm has $\alpha = (2N)^{1/4}$. A branch of pre-LN gives
+    $\alpha = 1$, and DeepNorm has $\alpha = (2L)^{1/4}$. A branch of pre-LN gives
     $h + f(\operatorname{LN}(h))$. A branch of the styles without LayerNorm gives $h + f(h)$.
     """
 
@@ -110,8 +110,8 @@ def transformer(
     r"""Return a Transformer whose weights Xavier's method has drawn.
 
     DeepNorm multiplies the weights of the values, of the output projection and of the ReLU layer by
-    $\beta = (8N)^{-1/4}$ (Wang et al., 2022). T-Fixup multiplies those of the values, of the output
-    projection and of both layers after it, and the embeddings, by $0.67\, N^{-1/4}$ (Huang et al.,
+    $\beta = (8L)^{-1/4}$ (Wang et al., 2022). T-Fixup multiplies those of the values, of the output
+    projection and of both layers after it, and the embeddings, by $0.67\, L^{-1/4}$ (Huang et al.,
     2020).
 
     Args:
@@ -120,7 +120,7 @@ def transformer(
         positions: The longest sequence.
         width: The size of the residual stream.
         heads: The number of attention heads.
-        depth: The number of blocks N.
+        depth: The number of blocks L.
         generator: The source of randomness; None is torch's global generator.
 
     Returns:

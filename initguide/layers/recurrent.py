@@ -5,8 +5,9 @@ with their singular values to the power of the number of steps. An orthogonal ma
 values of 1 and keeps the size of the state. The input is multiplied by its weights only once, and
 Xavier's variance is enough for them.
 
-An LSTM multiplies its memory by the forget gate in every step. A gate of $\sigma(0) = \tfrac12$
-halves the memory in one step. A gate of $\sigma(1) = 0.73$ needs 2.2 steps to halve it.
+An LSTM multiplies its memory by the forget gate in every step. A gate of $\operatorname{sigmoid}(0)
+= \tfrac12$ halves the memory in one step. A gate of $\operatorname{sigmoid}(1) = 0.73$ needs 2.2
+steps to halve it.
 """
 
 import numpy as np
@@ -28,8 +29,8 @@ def forget_bias(hidden: int, value: float = 1.0) -> NDArray[np.float64]:
 
     $$b = (\,0_h,\; v_h,\; 0_h,\; 0_h\,)$$
 
-    In each time step the memory is multiplied by $\sigma(b_f)$ if the other inputs of the forget
-    gate are zero. The factor is one half for $b_f = 0$ and 0.73 for $b_f = 1$.
+    In each time step the memory is multiplied by $\operatorname{sigmoid}(b_f)$ if the other inputs
+    of the forget gate are zero. The factor is one half for $b_f = 0$ and 0.73 for $b_f = 1$.
 
     Args:
         hidden: The number of units, $h$.

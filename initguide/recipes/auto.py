@@ -27,7 +27,7 @@ SATURATING_LABELS = ("tanh", "sigmoid", "softsign", "hardtanh", "hardsigmoid", "
 def auto(model: nn.Module, trace: Trace) -> list[Rule]:
     r"""Return the rules: He, Xavier or LeCun by activation, with small residual branches.
 
-    The last layer of each of $L$ branches is scaled by $1/\sqrt{L}$, so that the sum of the
+    The last layer of each of $N$ branches is scaled by $1/\sqrt{N}$, so that the sum of the
     branches has the size of one. A branch that ends in a norm is not counted, because the norm
     would undo the scale.
     """

@@ -26,7 +26,7 @@ def zero_gamma(model: nn.Module, trace: Trace) -> list[Rule]:
 
 
 def gpt2(model: nn.Module, trace: Trace) -> list[Rule]:
-    r"""Return the rules: std 0.02, and $0.02/\sqrt{L}$ at the end of each of $L$ branches.
+    r"""Return the rules: std 0.02, and $0.02/\sqrt{N}$ at the end of each of $N$ branches.
 
     (Radford et al., 2019.)
     """
@@ -46,7 +46,7 @@ def gpt2(model: nn.Module, trace: Trace) -> list[Rule]:
 def fixup(model: nn.Module, trace: Trace) -> list[Rule]:
     """Return the rules: branches scaled by depth, their last layers and the head at zero.
 
-    The scale is $L^{-1/(2m-2)}$ for $L$ branches of $m$ layers each (Zhang et al., 2019). The
+    The scale is $N^{-1/(2m-2)}$ for $N$ branches of $m$ layers each (Zhang et al., 2019). The
     model itself must hold the paper's scalar biases and multipliers: names with "bias" start at
     zero, and names with "scale" at one. The head is the layer that no other follows. A head that
     shares its weight with an embedding is not set to zero.

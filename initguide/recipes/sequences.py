@@ -19,8 +19,8 @@ GRU = (nn.GRU, nn.GRUCell)
 def chrono(model: nn.Module, trace: Trace, *, steps: float) -> list[Rule]:
     r"""Return the rules: biases of gates for memories of up to some number of steps.
 
-    The forget gate of an LSTM gets $\log u$ with $u$ uniform in $[1, T - 1]$, and its input gate
-    the negative of it. In a GRU of torch the update gate keeps the state, so it gets $\log u$
+    The forget gate of an LSTM gets $\log m$ with $m$ uniform in $[1, T - 1]$, and its input gate
+    the negative of it. In a GRU of torch the update gate keeps the state, so it gets $\log m$
     (C. Tallec and Y. Ollivier, 2018, Can Recurrent Neural Networks Warp Time?).
     """
     if not steps > 2:

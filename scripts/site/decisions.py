@@ -17,7 +17,7 @@ OUTPUT_BIAS = "0; unequal classes: log of their frequencies"
 FORGET_BIAS = "0; forget gate of an LSTM: log *T*"
 NOTE = """\
 The number in a std is the gain of the activation; none is a gain of 1. In a convolution fan_in
-counts the places of the kernel too. *L* is the number of residual branches.
+counts the places of the kernel too. *N* is the number of residual branches.
 *T* is the number of steps that an LSTM should remember; if you do not know it, use a bias of 1."""
 
 
@@ -123,7 +123,7 @@ def _std(row: Mapping[str, Any], method: str) -> str:
     if method.startswith("xavier"):
         return rf"${gain:.2f}\sqrt{{2/(\text{{fan\_in}} + \text{{fan\_out}})}}$"
     if row["parameter"] == "0.last.weight":
-        return rf"${gain * math.sqrt(BLOCKS):.2f}/\sqrt{{L\,\text{{fan\_in}}}}$"
+        return rf"${gain * math.sqrt(BLOCKS):.2f}/\sqrt{{N\,\text{{fan\_in}}}}$"
     return rf"${gain:.2f}/\sqrt{{\text{{fan\_in}}}}$"
 
 

@@ -63,9 +63,9 @@ def layers() -> str:
             parameter = _code(default.parameter)
             rows.append(["" if who == seen else who, parameter, _distribution(default), call])
             seen = who
-        parts.append(f"### {layer} {{ #{_anchor(layer)} }}\n\nSizes: {sizes}.\n")
+        parts.append(f"### {layer} {{ #{_anchor(layer)} }}\n")
         fold = textwrap.indent(_table(columns, rows), "    ")
-        parts.append(f'??? abstract "All parameters of this layer"\n\n{fold}\n')
+        parts.append(f'??? abstract "All parameters: {sizes}"\n\n{fold}\n')
     return "\n".join(parts)
 
 

@@ -4,6 +4,7 @@ import json
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,8 +18,7 @@ _BATCH = SITE / "katex_batch.mjs"
 _RELATIONS = frozenset("=≠≈≃∼∝<>≤≥≪≫→↦∈")
 _INVISIBLE = dict.fromkeys(map(ord, "\u2061\u2062\u200b"))
 
-
-_CLASSES = re.compile(r'<span class="([^"]*)"')
+_CLASSES = re.compile(r'(?<=<span) class="([^"]*)"')
 # The fonts of formulas, by the classes of KaTeX's stylesheet; everything else is in the first.
 _FACE = "KaTeX_Main-Regular"
 _FACES = {
@@ -96,15 +96,36 @@ def assets() -> dict[str, str | bytes]:
 
     KaTeX's own stylesheet names older formats of each font too. Every browser of today reads woff2.
     """
-    style = (PACKAGE / "dist" / "katex.min.css").read_text(encoding="utf-8")
     return {
-        "katex.min.css": re.sub(r',url\([^)]+\.(?:woff|ttf)\) format\("\w+"\)', "", style),
+        "katex.min.css": _style(),
         "LICENSE.txt": (PACKAGE / "LICENSE").read_text(encoding="utf-8"),
         **{
             f"fonts/{font.name}": font.read_bytes()
             for font in sorted((PACKAGE / "dist" / "fonts").glob("*.woff2"))
         },
     }
+
+
+@lru_cache
+def _style() -> str:
+    style = (PACKAGE / "dist" / "katex.min.css").read_text(encoding="utf-8")
+    return re.sub(r',url\([^)]+\.(?:woff|ttf)\) format\("\w+"\)', "", style)
+
+
+@lru_cache
+def _styled() -> frozenset[str]:
+    """Return the names of the classes for which the stylesheet has a rule."""
+    return frozenset(re.findall(r"\.([a-z][\w-]*)", re.sub(r"url\([^)]*\)", "", _style())))
+
+
+def _slim(html: str) -> str:
+    """Return a formula's HTML without the classes that no rule of the stylesheet names."""
+
+    def kept(classes: re.Match[str]) -> str:
+        names = [name for name in classes[1].split() if name in _styled()]
+        return f' class="{" ".join(names)}"' if names else ""
+
+    return _CLASSES.sub(kept, html)
 
 
 def faces(html: str) -> list[str]:
@@ -136,7 +157,7 @@ def _run_node(formulas: list[Formula]) -> list[Rendered | Rejected]:
 def _readable(shown: str) -> Rendered:
     start, end = shown.index("<math"), shown.index("</math>") + len("</math>")
     line = _line(ET.fromstring(shown[start:end])).translate(_INVISIBLE)
-    return Rendered(shown, " ".join(line.split()))
+    return Rendered(_slim(shown), " ".join(line.split()))
 
 
 def _line(node: ET.Element) -> str:

@@ -19,8 +19,8 @@ _BUTTON = (
     ' data-md-type="copy" data-clipboard-target="#{name}"></button></span>'
     '<code id="{name}"{code}>{text}</code></pre>'
 )
-# Plain names and punctuation have the colour of the block, and are most of its spans.
-_PLAIN = re.compile(r'<span class="(?:n|p|w)">([^<]*)</span>')
+# Names, operators and punctuation have the colour of the block, and are most of its spans.
+_PLAIN = re.compile(r'<span class="[nopw]">([^<]*)</span>')
 _EMPTY_HEAD = re.compile(r"<th(| [^>]*)></th>")
 # The theme names the list of a section after a label that is empty if the section has a page of its
 # own. The title of the list is the name in all sections.

@@ -55,9 +55,10 @@ WORDS = {
     "how-to/ci.md": "ci baseline regression pytest audit save compare",
     "how-to/choose.md": "choose which initialization resnet zero gamma transformer transformers "
     "attention gpt-2 gpt gpt2 bert embedding weight tying gan dcgan",
+    "how-to/plans.md": "rules rule plan own rule keep deliberate",
     "how-to/modern-networks.md": "llama moe mixture of experts vit vision unet u-net diffusion dit "
-    "adaln lora adapter peft fine-tuning finetuning new head tokens ppo rl "
-    "reinforcement learning policy nerf mamba ssm swiglu pretrained port flax",
+    "adaln ppo rl reinforcement learning policy nerf mamba ssm swiglu port flax",
+    "how-to/pretrained.md": "lora adapter peft fine-tuning finetuning new head tokens pretrained",
     "how-to/chooser.md": "chooser keras flax jax initializer kernel_init snippets code",
     "how-to/large-models.md": "fsdp meta device sharded distributed large",
     "deploy.md": "deploy host site github pages",

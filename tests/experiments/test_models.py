@@ -99,7 +99,7 @@ def test_residual_initializations_have_the_stds_of_their_papers():
         "He": (he, he),
         "branch keeps its size": (1 / 8, he),
         "PyTorch default": (3**-0.5 / 8, 3**-0.5 / 8),
-        "last / √(2L)": (he, he / 8),
+        "last / √(2N)": (he, he / 8),
         "last zero": (he, 0),
         "SkipInit": (he, he),
         "Fixup": (he / 32**0.5, 0),

@@ -110,6 +110,18 @@ def test_the_fonts_of_a_page_are_those_of_its_formulas(site):
         assert (site.folder / f"site/assets/katex/fonts/{face}.woff2").is_file()
 
 
+def test_formulas_keep_only_the_classes_that_the_stylesheet_names(site):
+    style = site.read("assets/katex/katex.min.css")
+    formulas = re.findall(
+        r'<span class="katex-html".*?(?=<math|</p>|</div>)', site.read("index.html")
+    )
+    found = [name for html in formulas for name in re.findall(r'class="([^"]*)"', html)]
+    classes = {name for names in found for name in names.split()}
+    assert {"mathnormal", "mathbb", "vlist"} < classes
+    assert "mord" not in classes
+    assert {name for name in classes if not re.search(rf"\.{name}\b", style)} == set()
+
+
 def test_code_keeps_its_dollars(site):
     assert "<code>$code$</code>" in site.read("index.html")
 

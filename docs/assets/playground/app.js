@@ -1,4 +1,4 @@
-// A playground on the page: controls, what the worker measured, training, and the address.
+// A playground on the page: its controls, the worker's measurements, training, and the address.
 
 import { CONTROLS, html } from "./controls.js";
 import { Chart, element, histograms, key, lookOf } from "./draw.js";
@@ -13,7 +13,7 @@ import { newWorker, withoutWorkers } from "./workers.js";
 const PLAYGROUND = new URL("../../playground/", import.meta.url);
 const QUIET = 600;
 
-// A title above what it names.
+// A panel: a title, and its content below it.
 const panel = (tag, title, ...nodes) => html("div", { class: "pg-panel" }, html(tag, { class: "pg-title" }, title), ...nodes);
 const button = (label, click, primary = false) =>
   html("button", { type: "button", class: primary ? "pg-button pg-primary" : "pg-button", click }, label);
@@ -71,8 +71,8 @@ export function mount(root) {
   } else body.append(html("p", { class: "pg-more" }, html("a", { href: PLAYGROUND.href }, "Open in the playground")));
   const frame = html("div", { class: full ? "pg pg-full" : "pg pg-live" }, form, body);
 
-  // One question at a time, in a thread of its own: while it computes, only the newest settings
-  // wait, and each answer is drawn, so that the charts follow a slider that keeps moving.
+  // The worker, a separate thread, answers one question at a time. While it computes, only the newest
+  // settings wait. Each answer is drawn, so the charts follow a slider that keeps moving.
   let [computing, waiting] = [false, false];
   worker.onmessage = ({ data }) => {
     if (data.kind === "range") {
@@ -104,8 +104,8 @@ export function mount(root) {
     ask();
   }
 
-  // The address always holds what is shown. Only a button adds to the history: with an entry for
-  // each step of a slider, nobody would get back.
+  // The address always holds the settings that are shown. Only a button adds to the history, because
+  // with an entry for each step of a slider the reader could not go back.
   const address = () => location.pathname + toQuery(settings) + location.hash;
   function choose(next) {
     note.remove();

@@ -83,7 +83,7 @@ export class Chart {
   }
 
   // series: { kind, color, marker, values, at, faint }: the kind is a class, and `dots` have a marker,
-  // a `band` two values a layer; `at` is where, if not at 1, 2, …; what is faint sets no scale.
+  // a `band` two values per layer; `at` has the positions, if they are not 1, 2, …; faint series set no scale.
   draw(series, { xs, says = "", note = "" } = {}) {
     const { width, height, y } = this;
     const log = y === "log";

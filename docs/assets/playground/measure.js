@@ -87,7 +87,7 @@ function spread(mem, at, m, n) {
       square += x * x;
       sums[j] += x;
     }
-  // Squares of tiny numbers leave what a number can hold.
+  // Squares of tiny or huge numbers leave the range of a double.
   if (square < 1e-280 || square > 1e280) return spreadScaled(mem, at, m, n);
   let between = 0;
   for (const sum of sums) between += (sum / m) ** 2;

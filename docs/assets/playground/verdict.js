@@ -76,7 +76,7 @@ function* unitsOf(net, rows) {
 function signal(net, rows) {
   // A norm sets the size anew in each layer.
   if (net.layerNorm) return [];
-  // The inputs have an rms of one. A residual branch is judged by what it reads.
+  // The inputs have an rms of one. A residual branch is judged by its own input.
   const below = rows.slice(0, -1);
   const levels = net.residual
     ? [rows[0].zRms, ...below.map((row) => row.aRms)]

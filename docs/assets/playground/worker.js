@@ -65,7 +65,7 @@ async function look({ id, settings }) {
   if (change) answer.fixed = predict(change.settings);
   answer.milliseconds = performance.now() - started;
   self.postMessage({ kind: "measured", ...answer });
-  // Other draws of the same distribution, for the band, until something newer is asked for.
+  // Other draws of the same distribution give the band, until a newer question comes.
   const draws = [found.rows];
   for (let seed = settings.seed + 1; seed < settings.seed + DRAWS; seed++) {
     const other = await drive(measure(arena, { ...settings, seed }));

@@ -1,4 +1,4 @@
-// Threads of their own, and what one needs to train a network; it fetches the digits itself.
+// Starts worker threads, and builds the job of training, for which a worker fetches the digits itself.
 
 import { DIGITS } from "./constants.js";
 import { html } from "./controls.js";

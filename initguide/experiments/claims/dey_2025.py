@@ -1,9 +1,9 @@
 r"""Dey et al. (2025): with branches divided by the depth, one learning rate fits every depth.
 
-CompleteP computes $h + \frac1L f(h)$ in each of $L$ residual blocks. A step of Adam changes every
-branch by about its rate $\eta$, and these changes add up to $L\,\eta$. The factor $1/L$ makes this
-sum independent of the depth. Without it the stream grows like $\sqrt L$, so the step changes it by
-$\sqrt L\,\eta$ relative to its size, and the best rate falls like $1/\sqrt L$.
+CompleteP computes $h + \frac1N f(h)$ in each of $N$ residual branches. A step of Adam changes every
+branch by about its rate $\eta$, and these changes add up to $N\,\eta$. The factor $1/N$ makes this
+sum independent of the depth. Without it the stream grows like $\sqrt N$, so the step changes it by
+$\sqrt N\,\eta$ relative to its size, and the best rate falls like $1/\sqrt N$.
 """
 
 import math
@@ -75,7 +75,7 @@ def run(
 
 
 SHALLOW, DEEP = ({"depth": DEPTHS[i]} for i in (0, -1))
-# Half of the change that 1 / sqrt(L) predicts for the standard parametrization.
+# Half of the change that 1 / sqrt(N) predicts for the standard parametrization.
 HALF = math.log2((DEPTHS[0] / DEPTHS[-1]) ** 0.5) / 2
 
 CLAIM = Claim(

@@ -1,14 +1,14 @@
 r"""Hanin & Rolnick (2018): a residual signal grows by the product of its blocks' factors.
 
 If the last weights of a branch have mean zero, its output is uncorrelated with its input, so their
-second moments add. Let a branch turn $q = \mathbb{E}[h^2]$ into $s\,q$. Then one block multiplies
-the second moment by $1 + s$, and $L$ blocks multiply it by
+second moments add. Let a branch turn $q = \mathbb{E}[h^2]$ into $r\,q$. Then one block multiplies
+the second moment by $1 + r$, and $N$ blocks multiply it by
 
-$$\prod_{l=1}^{L} (1 + s_l) \le \exp \sum_l s_l .$$
+$$\prod_{l=1}^{N} (1 + r_l) \le \exp \sum_l r_l .$$
 
-He's two layers have $s = 2$. PyTorch's default, of variance $1/(3n)$ with a ReLU between, has
-$s = \tfrac13 \cdot \tfrac12 \cdot \tfrac13 = \tfrac1{18}$. The size stays bounded at any depth if
-the sum of all $s_l$ stays bounded, for example with $s = 1/L$.
+He's two layers have $r = 2$. PyTorch's default, of variance $1/(3n)$ with a ReLU between, has
+$r = \tfrac13 \cdot \tfrac12 \cdot \tfrac13 = \tfrac1{18}$. The size stays bounded at any depth if
+the sum of all $r_l$ stays bounded, for example with $r = 1/N$.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -24,10 +24,10 @@ SHARES: dict[str, Callable[[int], float]] = {
     "He": lambda blocks: 2.0,
     "branch keeps its size": lambda blocks: 1.0,
     "PyTorch default": lambda blocks: 1 / 18,
-    "last / √(2L)": lambda blocks: 1 / blocks,
+    "last / √(2N)": lambda blocks: 1 / blocks,
     "last zero": lambda blocks: 0.0,
 }
-"""The second moment of a branch relative to that of its input, s, from the number of blocks L."""
+"""The second moment of a branch relative to that of its input, r, from the number of blocks N."""
 
 
 @recorded
@@ -77,7 +77,7 @@ def _growth(start: str, depth: int) -> Values:
 
 
 def _distance(start: str) -> Values:
-    """Return a function that gives each seed's distance of the growth per block from 1 + s."""
+    """Return a function that gives each seed's distance of the growth per block from 1 + r."""
     factor = 1 + SHARES[start](50)
     return per_seed(lambda growth: abs(growth ** (1 / 50) - factor), _growth(start, 50))
 
@@ -94,8 +94,8 @@ CLAIM = Claim(
             "Distance from 2, branch keeps its size", _distance("branch keeps its size"), "<", 0.2
         ),
         Check("Distance from 1 + 1/18, PyTorch default", _distance("PyTorch default"), "<", 0.02),
-        Check("Factor of 25 blocks, last / √(2L)", _growth("last / √(2L)", 25), "<", 5.0),
-        Check("Factor of 50 blocks, last / √(2L)", _growth("last / √(2L)", 50), "<", 5.0),
+        Check("Factor of 25 blocks, last / √(2N)", _growth("last / √(2N)", 25), "<", 5.0),
+        Check("Factor of 50 blocks, last / √(2N)", _growth("last / √(2N)", 50), "<", 5.0),
         Check("Factor of 50 blocks, PyTorch default", _growth("PyTorch default", 50), ">", 7.0),
     ),
     page="examples/hanin-2018.py",

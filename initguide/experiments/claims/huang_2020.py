@@ -1,9 +1,9 @@
 r"""Huang et al. (2020): from T-Fixup's weights a Transformer needs no LayerNorm and no warm-up.
 
-Without LayerNorm each of the $2N$ branches adds a part of its input to the stream, so the stream
-and its gradient grow with the number $N$ of blocks. T-Fixup multiplies the embeddings and the
-weights inside the branches by $0.67\, N^{-1/4}$, except those of queries and keys. A branch has two
-such matrices in a row, so its change of the stream falls by $N^{-1/2}$, and the sum of all changes
+Without LayerNorm each of the $2L$ branches adds a part of its input to the stream, so the stream
+and its gradient grow with the number $L$ of blocks. T-Fixup multiplies the embeddings and the
+weights inside the branches by $0.67\, L^{-1/4}$, except those of queries and keys. A branch has two
+such matrices in a row, so its change of the stream falls by $L^{-1/2}$, and the sum of all changes
 in one step of the optimizer stays bounded.
 """
 

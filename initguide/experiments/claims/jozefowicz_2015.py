@@ -1,9 +1,9 @@
 r"""Gers et al. (2000), Jozefowicz et al. (2015): an LSTM's forget gate should start open.
 
 At the start the weights have little effect, so the forget gate multiplies the cell by about
-$\sigma(b_f)$ in each step. The gradient on its way back is multiplied by the same factor. Over $T$
-steps this gives $\sigma(b_f)^T$. For $T = 30$ that is $10^{-9}$ at $b_f = 0$, $10^{-4}$ at 1 and
-$0.02$ at 2.
+$\operatorname{sigmoid}(b_f)$ in each step. The gradient on its way back is multiplied by the same
+factor. Over $T$ steps this gives $\operatorname{sigmoid}(b_f)^T$. For $T = 30$ that is $10^{-9}$ at
+$b_f = 0$, $10^{-4}$ at 1 and $0.02$ at 2.
 """
 
 from collections.abc import Iterable, Sequence
@@ -82,9 +82,9 @@ def _sweep(
 def chrono(hidden: int, length: int, generator: torch.Generator) -> Tensor:
     r"""Return an LSTM's bias for memories of up to `length` steps (Tallec & Ollivier, 2018).
 
-    $$b_f = \log u,\; b_i = -b_f, \qquad u \sim \mathcal{U}(1, T - 1)$$
+    $$b_f = \log m,\; b_i = -b_f, \qquad m \sim \mathcal{U}(1, T - 1)$$
 
-    A gate with $b_f = \log u$ keeps $u / (u + 1)$ of its cell per step, so a memory lasts about $u$
+    A gate with $b_f = \log m$ keeps $m / (m + 1)$ of its cell per step, so a memory lasts about $m$
     steps.
     """
     forget = torch.rand(hidden, generator=generator).mul(length - 2).add(1).log()

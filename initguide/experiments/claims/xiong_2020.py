@@ -1,10 +1,10 @@
 r"""Xiong et al. (2020): a Transformer with LayerNorm after each sum needs warm-up.
 
-In post-LN the gradient of the last block's weights does not shrink with the depth N. In pre-LN it
-shrinks like $1/\sqrt N$. So the first steps at the full rate are too large for post-LN, but not for
-pre-LN. Wang et al. (2022) keep post-LN and give the branch less weight: they compute
-$\operatorname{LN}(\alpha h + f(h))$ with $\alpha = (2N)^{1/4}$, and multiply the weights of the
-branch by $(8N)^{-1/4}$.
+In post-LN the gradient of the last block's weights does not shrink with the number $L$ of blocks.
+In pre-LN it shrinks like $1/\sqrt L$. So the first steps at the full rate are too large for
+post-LN, but not for pre-LN. Wang et al. (2022) keep post-LN and give the branch less weight: they
+compute $\operatorname{LN}(\alpha h + f(h))$ with $\alpha = (2L)^{1/4}$, and multiply the weights of
+the branch by $(8L)^{-1/4}$.
 """
 
 import math

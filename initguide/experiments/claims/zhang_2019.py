@@ -1,9 +1,9 @@
 r"""Zhang et al. (2019): Fixup trains residual networks without normalization at usual rates.
 
-A step of rate $\eta$ changes a branch by $\eta$ times its gradient, and the network sums $L$
+A step of rate $\eta$ changes a branch by $\eta$ times its gradient, and the network sums $N$
 branches. To change the output by $\Theta(\eta)$ at any depth, each branch may contribute
-$\Theta(\eta/L)$. Fixup sets the last layer of each branch to zero and divides the first layer by
-$\sqrt L$, so that a step changes each branch by this amount.
+$\Theta(\eta/N)$. Fixup sets the last layer of each branch to zero and divides the first layer by
+$\sqrt N$, so that a step changes each branch by this amount.
 """
 
 import math
@@ -19,7 +19,7 @@ from initguide.experiments.descent import descend
 from initguide.experiments.residual import residual
 from initguide.experiments.rows import Rows, grid, loss_curves
 
-STARTS = ("He", "PyTorch default", "last / √(2L)", "last zero", "SkipInit", "Fixup")
+STARTS = ("He", "PyTorch default", "last / √(2N)", "last zero", "SkipInit", "Fixup")
 SCALARS = {"SkipInit": ("scale",), "Fixup": ("scale", "biases")}
 """The extra parameters of a block that each method trains; the others stay at one and zero."""
 
@@ -92,7 +92,7 @@ CLAIM = Claim(
         Check("Diverged (1) or not (0), He, rate 0.1", _diverged("He", 0.1), ">", 0.5),
         Check("Diverged, He, rate 0.01", _diverged("He", 0.01), ">", 0.5),
         Check("Diverged, last zero, rate 0.1", _diverged("last zero", 0.1), ">", 0.5),
-        Check("Diverged, last / √(2L), rate 0.1", _diverged("last / √(2L)", 0.1), ">", 0.5),
+        Check("Diverged, last / √(2N), rate 0.1", _diverged("last / √(2N)", 0.1), ">", 0.5),
         Check("Diverged, PyTorch default, rate 0.1", _diverged("PyTorch default", 0.1), ">", 0.5),
         Check(
             "Loss, PyTorch default, rate 0.01",

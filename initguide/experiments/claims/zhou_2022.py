@@ -1,6 +1,6 @@
 r"""Zhou et al. (2022): from small weights, the units of a layer gather on a few directions.
 
-The $\gamma$ rule draws all weights with the std $m^{-\gamma}$, where $m$ is the width. If $\gamma$
+The $\gamma$ rule draws all weights with the std $n^{-\gamma}$, where $n$ is the width. If $\gamma$
 is large, the output is near zero and tanh is near the identity. Then the gradient of each unit has
 almost the same direction, up to a sign. While the weights grow from a small start, this direction
 dominates, so the units become parallel. With $\gamma = \tfrac12$ the first weights are large

@@ -273,7 +273,7 @@ def _others() -> Iterator[Answer]:
         {"architecture": "lora"},
         "A uniform within 1/√n, B zero",
         "The product BA starts at zero, so the adapted network starts as the pretrained one.",
-        {"LoRA": "how-to/modern-networks.md#lora"},
+        {"LoRA": "how-to/pretrained.md#lora"},
         _code("lora"),
     )
     yield Answer(
