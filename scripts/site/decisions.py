@@ -16,9 +16,11 @@ FAN_IN, FAN_OUT, BLOCKS = 64, 32, 9
 OUTPUT_BIAS = "0; unequal classes: log of their frequencies"
 FORGET_BIAS = "0; forget gate of an LSTM: log *T*"
 NOTE = """\
-The number in a std is the gain of the activation; none is a gain of 1. In a convolution fan_in
-counts the places of the kernel too. *N* is the number of residual branches.
-*T* is the number of steps that an LSTM should remember; if you do not know it, use a bias of 1."""
+A decimal number in a std is the gain of the activation; without one the gain is 1. For GELU and
+SiLU the gain keeps a signal of size 1. For tanh and sigmoid it is one over the rms of their outputs
+for standard normal inputs. In a convolution fan_in counts the places of the kernel too. *N* is the
+number of residual branches. *T* is the number of steps that an LSTM should remember; if you do not
+know it, use a bias of 1."""
 
 
 class Draw(NamedTuple):
