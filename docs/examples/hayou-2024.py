@@ -38,8 +38,8 @@ table(hayou_2024.CLAIM)
 
 # %% [markdown]
 # <!-- table: Over 5 seeds: the difference of the best rates in powers of two, and the difference of
-# the mean loss of the last 8 steps. The best rate is that of the mean loss of all steps. *Random A* means a random A with a zero B, and *random B* a
-# zero A with a random B. -->
+# the mean loss of the last 8 steps. The best rate is that of the mean loss of all steps. *Random A*
+# means a random A with a zero B, and *random B* a zero A with a random B. -->
 #
 # We also ran this once with 30 other seeds, once with twice as many rates, and once with twice as
 # many steps. The best rate was larger for a random A each time, on every seed. The final loss was
