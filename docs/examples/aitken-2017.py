@@ -25,7 +25,7 @@ plotting.shared_legend(axes)
 # %% [markdown]
 # <!-- figure: Above: the rms deviation of the pixels from the mean of their block, in enlarged flat
 # images. The unit is the std of the digits' pixels. Below: the training loss. Lines and bands: mean
-# and range over 5 seeds. -->
+# and range over 5 seeds, each the mean of three networks. -->
 #
 # Small networks of two convolutions learn to enlarge digits from 4×4 to 8×8 pixels, by gradient
 # descent on batches of 20 at learning rate 0.05. To measure the checkerboard, we enlarge *flat*

@@ -15,6 +15,9 @@ from initguide.experiments.rows import Rows, final_losses, grid
 CHOOSING = (1_000_001, 1_000_002)
 """The seeds on which the learning rates are chosen."""
 
+STRIDE = 10_000_000
+"""The distance between the seeds of two networks whose losses are averaged."""
+
 EQUAL = 1.01
 """Losses up to this factor above the least loss count as equal to it."""
 
@@ -58,6 +61,32 @@ def tuned(run: Callable[[list[int]], Rows], seeds: Iterable[int]) -> Rows:
         for row in rows
         if row["seed"] not in CHOOSING
     ]
+
+
+def averaged(
+    run: Callable[[list[int]], Rows], networks: int, columns: Sequence[str] = ("loss",)
+) -> Callable[[list[int]], Rows]:
+    """Return an experiment that trains several networks per seed and gives the means over them.
+
+    One network can learn, or fail to learn, by chance. The mean over a few depends less on chance.
+
+    Args:
+        run: A function of seeds that returns rows, in the same order for all seeds.
+        networks: The number of networks per seed; each has a seed of its own.
+        columns: The keys of the quantities to average.
+
+    Returns:
+        A function of seeds that returns the same rows with the means.
+    """
+
+    def means(seeds: list[int]) -> Rows:
+        copies = [run([seed + k * STRIDE for seed in seeds]) for k in range(networks)]
+        return [
+            rows[0] | {column: fmean(row[column] for row in rows) for column in columns}
+            for rows in zip(*copies, strict=True)
+        ]
+
+    return means
 
 
 def tuned_on_digits(

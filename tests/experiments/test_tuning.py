@@ -8,7 +8,7 @@ from initguide.experiments import INITIALIZATIONS, sweep
 from initguide.experiments.claims.claim import at_any, at_best, lead
 from initguide.experiments.models import seeded_mlp
 from initguide.experiments.rows import grid
-from initguide.experiments.tuning import CHOOSING, tuned, tuned_on_digits
+from initguide.experiments.tuning import CHOOSING, averaged, tuned, tuned_on_digits
 
 RATES = (0.01, 0.03, 0.1, 0.3, 1.0)
 
@@ -145,3 +145,31 @@ def test_the_loss_is_the_mean_over_the_last_share_of_the_steps():
 
     halves = zip(losses(1, 1.0), losses(2, 0.5), strict=True)
     assert losses(2, 1.0) == pytest.approx([(first + second) / 2 for first, second in halves])
+
+
+@pytest.mark.parametrize("networks", [1, 3])
+def test_averaged_networks_have_seeds_of_their_own(networks):
+    seen = []
+
+    def run(seeds):
+        seen.extend(seeds)
+        return [
+            {"seed": seed, "lr": 0.1, "loss": float(seed % 1000 + i)}
+            for i, seed in enumerate(seeds)
+        ]
+
+    rows = averaged(run, networks)([4, *CHOOSING])
+    assert [row["seed"] for row in rows] == [4, *CHOOSING]
+    assert len(set(seen)) == len(seen) == 3 * networks
+    assert [row["loss"] for row in rows] == [4, 2, 4]
+
+
+def test_the_mean_over_networks_is_that_of_each_row():
+    def run(seeds):
+        return [
+            {"seed": s, "lr": lr, "loss": lr * (s > 9), "x": s % 10} for s in seeds for lr in RATES
+        ]
+
+    rows = averaged(run, 2, ("loss",))([1, 2])
+    assert [row["loss"] for row in rows] == pytest.approx([lr / 2 for lr in RATES] * 2)
+    assert [row["x"] for row in rows] == [1] * 5 + [2] * 5

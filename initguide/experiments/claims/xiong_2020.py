@@ -25,7 +25,7 @@ from initguide.experiments.tuning import tuned
 TOKENS = 16
 WARMED = ", warm-up"
 LOW = (0.0003, 0.001, 0.003, 0.01, 0.03)
-HIGH = (0.003, 0.01, 0.03, 0.1, 0.3)
+HIGH = (0.0015, 0.005, 0.015, 0.05, 0.15)
 RATES: dict[str, tuple[float, ...]] = {
     "post-LN": LOW,
     "post-LN, warm-up": LOW,
@@ -114,6 +114,12 @@ def _sweep(
     return final_losses(runs, losses, max(steps // 10, 1))
 
 
+def _lower(quantity: str, name: str, other: str) -> Check:
+    """Return the check that the loss of one network is lower, on a scale of factors."""
+    ratio = per_seed(lambda a, b: math.log2(a / b), at_best(name), at_best(other))
+    return Check(quantity, ratio, "<", 0)
+
+
 CLAIM = Claim(
     paper="xiong2020",
     short="Pre-LN trains without warm-up, and post-LN needs it.",
@@ -123,7 +129,7 @@ CLAIM = Claim(
     "post-LN, after 50 steps of warm-up too, each at the best of five learning rates.",
     run=run,
     checks=(
-        Check("Loss without warm-up, pre-LN minus post-LN", lead("pre-LN", "post-LN"), "<", 0),
+        _lower("Log₂ of the loss without warm-up, pre-LN minus post-LN", "pre-LN", "post-LN"),
         Check(
             "Loss of post-LN, with warm-up minus without",
             lead("post-LN, warm-up", "post-LN"),
@@ -131,13 +137,12 @@ CLAIM = Claim(
             0,
             reproduced=False,
         ),
-        Check(
-            "Loss, pre-LN without warm-up minus post-LN with it",
-            lead("pre-LN", "post-LN, warm-up"),
-            "<",
-            0,
+        _lower(
+            "Log₂ of the loss, pre-LN without warm-up minus post-LN with it",
+            "pre-LN",
+            "post-LN, warm-up",
         ),
-        Check("Loss without warm-up, DeepNorm minus post-LN", lead("DeepNorm", "post-LN"), "<", 0),
+        _lower("Log₂ of the loss without warm-up, DeepNorm minus post-LN", "DeepNorm", "post-LN"),
         # A loss within 5 % of guessing counts as not having learned.
         Check(
             "Loss of post-LN without warm-up, as a share of chance",

@@ -9,7 +9,6 @@ width $n$, as in Adam. Then the norm of a hidden layer's update grows like $\sqr
 rate falls like $1/\sqrt n$.
 """
 
-import math
 from collections.abc import Iterable, Sequence
 from operator import sub
 
@@ -17,13 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from initguide.experiments.claims.claim import (
-    Check,
-    Claim,
-    per_seed,
-    rate_change,
-    transferred,
-)
+from initguide.experiments.claims.claim import Check, Claim, per_seed, rate_change
 from initguide.experiments.claims.recorded import recorded
 from initguide.experiments.data import digits, shared_batches
 from initguide.experiments.descent import descend
@@ -91,8 +84,6 @@ def _factor(scaling: str, parameter: Tensor) -> float:
 
 
 NARROW, WIDE = ({"width": WIDTHS[i]} for i in (0, -1))
-# Half of the change that 1 / sqrt(n) predicts for updates with equal entries.
-HALF = math.log2((WIDTHS[0] / WIDTHS[-1]) ** 0.5) / 2
 
 CLAIM = Claim(
     paper="yang2023",
@@ -113,20 +104,14 @@ CLAIM = Claim(
             "Spectral: change of log₂ of the best rate",
             rate_change(SPECTRAL, NARROW, WIDE),
             ">",
-            HALF,
+            0,
+            reproduced=False,
         ),
         Check(
             "Equal entries minus spectral: change",
             per_seed(sub, rate_change(EQUAL, NARROW, WIDE), rate_change(SPECTRAL, NARROW, WIDE)),
             "<",
             0,
-        ),
-        Check(
-            "192 units at the best rate of 64, spectral minus equal entries: loss",
-            per_seed(sub, transferred(SPECTRAL, NARROW, WIDE), transferred(EQUAL, NARROW, WIDE)),
-            "<",
-            0,
-            reproduced=False,
         ),
     ),
     page="examples/yang-2023.py",
