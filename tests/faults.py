@@ -478,13 +478,15 @@ def generator_not_tested(right):
 
 # Reports: tests/diagnostics.
 
+PLANTED = "diagnostics/test_measure_findings.py::test_planted_faults_are_found"
 
-@fault("diagnostics.depth_checks:signal", "diagnostics/test_measure_findings.py")
+
+@fault("diagnostics.depth_checks:signal", f"{PLANTED}[std 0.01]")
 def vanishing_signal_not_seen(right):
     return lambda layers: iter(())
 
 
-@fault("diagnostics.layer_checks:dead", "diagnostics/test_measure_findings.py")
+@fault("diagnostics.layer_checks:dead", f"{PLANTED}[a bias that kills]")
 def dead_units_not_seen(right):
     return lambda layers: iter(())
 
@@ -515,16 +517,22 @@ def training_kept(right):
     return lambda model, optimizer: import_module("initguide._undoing").side_effects_undone(model)
 
 
-@fault("diagnostics.explain:wrong_distribution", "diagnostics/test_mistakes.py")
+@fault(
+    "diagnostics.explain:wrong_distribution",
+    "diagnostics/test_mistakes.py::test_check_initializer_names_the_mistake[uniform for normal]",
+)
 def distributions_not_named(right):
     return lambda *args: "wrong distribution"
 
 
-@fault("_format:json_ready", "diagnostics/test_report.py")
+@fault(
+    "_format:json_ready",
+    "diagnostics/test_report.py::test_json_holds_numbers_that_are_not_finite_as_text",
+)
 def nan_left_in_json(right):
     return lambda value: value
 
 
-@fault("_format:html_list", "diagnostics/test_report.py")
+@fault("_format:html_list", "diagnostics/test_report.py::test_names_are_escaped")
 def html_not_escaped(right):
     return lambda lines: "".join(f"<li>{line}</li>" for line in lines)

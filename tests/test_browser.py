@@ -3,12 +3,13 @@
 Every page is opened, and every test reports all pages' problems at once.
 """
 
+import gzip
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, Response
 
 ROOT = Path(__file__).resolve().parents[1]
 OBSERVE = (ROOT / "tests" / "observe.js").read_text(encoding="utf-8")
@@ -17,6 +18,16 @@ WIDE, PHONE = 1280, 390
 LIMIT = 150_000
 # The whole module on one page, which nobody opens by chance.
 LIMITS = {Path("print/index.html"): 4_000_000}
+FIRST_VIEW = 250_000, 12
+# True when what is in sight has arrived, and the scripts of the page have run.
+SEEN = """async () => {
+  await document.fonts.ready;
+  await new Promise(requestIdleCallback);
+  return [...document.images].every((image) => {
+    const { width, top, bottom } = image.getBoundingClientRect();
+    return image.complete || !width || bottom <= 0 || top >= innerHeight;
+  });
+}"""
 # Images load when scrolled to; here, at once. True when the scheme is on and all has arrived, that
 # of the other scheme too: between this and the look at the page the scheme does not change.
 ARRIVED = """async (scheme) => {
@@ -48,18 +59,29 @@ class Visits(NamedTuple):
     shifts: list[str]
     console: list[str]
     elsewhere: list[str]
+    heavy: list[str]
 
 
 @pytest.fixture(scope="module")
 def visits(browser: Browser, address: str, pages: list[str]) -> Visits:
-    visits = Visits(pages, [], [], [], [])
+    visits = Visits(pages, [], [], [], [], [])
     context = browser.new_context(viewport={"width": WIDE, "height": 900}, color_scheme="light")
     page = _watched(context, address, visits)
     page.add_init_script(SHIFTS)
+    session = context.new_cdp_session(page)
+    responses: list[Response] = []
+    page.on("response", lambda response: responses.append(response))
     for url in pages:
+        # As a reader's first page: nothing is there from a page before.
+        session.send("Network.clearBrowserCache")
         for width in (WIDE, PHONE):
             page.set_viewport_size({"width": width, "height": 900})
+            page.emulate_media(color_scheme="light")
+            responses.clear()
             page.goto(address + url)
+            if width == WIDE and url != "print/":  # the whole module: see test_printing
+                page.wait_for_function(SEEN)
+                visits.heavy.extend(_too_heavy(url, responses))
             for scheme in ("light", "dark"):
                 page.emulate_media(color_scheme=scheme)
                 where = f"{url or '/'} ({width} px, {scheme})"
@@ -68,6 +90,19 @@ def visits(browser: Browser, address: str, pages: list[str]) -> Visits:
                 visits.shifts.extend(f"{where}: {shift}" for shift in _shifts(page, where))
     context.close()
     return visits
+
+
+def _too_heavy(url: str, responses: list[Response]) -> list[str]:
+    weight, (most, requests) = sum(map(_weight, responses)), FIRST_VIEW
+    if weight <= most and len(responses) <= requests:
+        return []
+    return [f"{url or '/'}: {weight:,} bytes in {len(responses)} requests"]
+
+
+def _weight(response: Response) -> int:
+    body = response.body()
+    packed = response.url.endswith((".woff2", ".png"))
+    return len(body if packed else gzip.compress(body))
 
 
 def _shifts(page: Page, where: str) -> list[Any]:
@@ -150,6 +185,10 @@ def test_no_page_has_an_error_in_the_console(visits: Visits):
 
 def test_no_page_asks_another_host_for_anything(visits: Visits):
     assert not visits.elsewhere, _listed(visits.elsewhere)
+
+
+def test_first_view_of_every_page_is_light(visits: Visits):
+    assert not visits.heavy, _listed(visits.heavy)
 
 
 def test_no_page_weighs_too_much(site: Path):

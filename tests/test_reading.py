@@ -1,7 +1,6 @@
 """What helps the reader: definitions, copying, enlarging, searching, and a light first view."""
 
 import ast
-import gzip
 import re
 from collections.abc import Iterator
 from html import unescape
@@ -20,16 +19,6 @@ from playwright.sync_api import Browser, Page, TimeoutError
 ROOT = Path(__file__).resolve().parents[1]
 
 GUIDE_START = ("what-are-initializations", "summary")
-FIRST_VIEW = 250_000, 12
-# True when what is in sight has arrived, and the scripts of the page have run.
-SEEN = """async () => {
-  await document.fonts.ready;
-  await new Promise(requestIdleCallback);
-  return [...document.images].every((image) => {
-    const { width, top, bottom } = image.getBoundingClientRect();
-    return image.complete || !width || bottom <= 0 || top >= innerHeight;
-  });
-}"""
 
 
 @pytest.fixture
@@ -312,25 +301,6 @@ def test_the_head_asks_for_a_figure_that_is_in_sight(above: str, asked: int):
     assert found == [("../a.light.svg", "light"), ("../a.dark.svg", "dark")][:asked]
 
 
-def test_first_view_of_every_page_is_light(browser: Browser, address: str, pages: list[str]):
-    heavy = []
-    most, requests = FIRST_VIEW
-    for url in pages:
-        if url == "print/":  # the whole module: see test_printing
-            continue
-        context = browser.new_context(viewport={"width": 1280, "height": 900})
-        page = context.new_page()
-        responses = []
-        page.on("response", lambda response, kept=responses: kept.append(response))
-        page.goto(address + url)
-        page.wait_for_function(SEEN)
-        weight = sum(_weight(response) for response in responses)
-        if weight > most or len(responses) > requests:
-            heavy.append(f"{url or '/'}: {weight:,} bytes in {len(responses)} requests")
-        context.close()
-    assert not heavy, "\n".join(heavy)
-
-
 def test_a_page_is_styled_once(page: Page, address: str):
     """Whenever a script changes the root or the head, the browser may style every element anew."""
     session = page.context.new_cdp_session(page)
@@ -364,12 +334,6 @@ def test_what_scrolls_has_the_scheme_of_the_page(
         timeout=5000,
     )
     context.close()
-
-
-def _weight(response) -> int:
-    body = response.body()
-    packed = response.url.endswith((".woff2", ".png"))
-    return len(body if packed else gzip.compress(body))
 
 
 def test_search_loads_when_used_and_finds_every_public_name(page: Page, address: str):

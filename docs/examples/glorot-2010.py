@@ -2,7 +2,7 @@
 # # Glorot and Bengio 2010: tanh and sigmoid
 #
 # **From weights drawn from $U(\pm 1/\sqrt n)$, the signal and the gradient fade from layer to
-# layer. Five tanh layers then end at a higher loss than from the normalized (Xavier)
+# layer. Five tanh layers then have a higher loss than from the normalized (Xavier)
 # initialization, each at its own best learning rate. Four sigmoid layers stay near the loss of
 # guessing for 200 steps from both starts, as the paper says. But from Xavier's weights times four
 # they learn. So the verdict is *holds in part*.**
@@ -35,10 +35,11 @@ for ax, title in zip(axes, titles, strict=True):
 plotting.shared_legend(axes)
 
 # %% [markdown]
-# <!-- figure: The upper two panels: before training. The lower two: the training loss after 200
-# steps, at five learning rates. A ring marks the rate that two other seeds chose, which need not be
-# the lowest point. A run whose loss is above 10 counts as 10. In the lowest panel, the line of
-# Xavier covers that of U(±1/√n). Lines and bands: geometric mean and range over 5 seeds. -->
+# <!-- figure: The upper two panels: before training. The lower two: the training loss over the
+# last 100 of 200 steps, at five learning rates. A ring marks the rate that two other seeds chose,
+# which need not be the lowest point. A run whose loss is above 10 counts as 10. In the lowest
+# panel, the line of Xavier covers that of U(±1/√n). Lines and bands: geometric mean and range over
+# 5 seeds. -->
 #
 # ## The verdict
 #
@@ -50,7 +51,7 @@ table(glorot_2010.CLAIM)
 
 # %% [markdown]
 # <!-- table: Differences between two starts, over 5 seeds: of the share of the rms that is left
-# after four layers, before training, and of the mean loss of the last 20 steps. The row marked
+# after four layers, before training, and of the mean loss of the last 100 steps. The row marked
 # *against* speaks against [the claim](index.md). -->
 #
 # We also ran this once with twice as many rates, and once with twice as many steps. All four

@@ -68,6 +68,7 @@ def tuned_on_digits(
     steps: int,
     batch: int = 16,
     betas: tuple[float, float] | None = None,
+    last: float = 0.1,
 ) -> Rows:
     """Train networks on the digits, and mark each initialization's best rate.
 
@@ -78,12 +79,13 @@ def tuned_on_digits(
         steps: The number of updates.
         batch: The number of images in each step.
         betas: The decay rates of Adam; None is plain gradient descent.
+        last: The share of the steps, at the end, whose losses count.
 
     Returns:
-        The rows of [tuned][initguide.experiments.tuning.tuned]. The loss is the mean of the last
-        tenth of the steps.
+        The rows of [tuned][initguide.experiments.tuning.tuned]. The loss is the mean over the last
+        share of the steps.
     """
-    return tuned(partial(_train, network, rates, steps, batch, betas), seeds)
+    return tuned(partial(_train, network, rates, steps, batch, betas, last), seeds)
 
 
 def _train(
@@ -92,6 +94,7 @@ def _train(
     steps: int,
     batch: int,
     betas: tuple[float, float] | None,
+    last: float,
     seeds: list[int],
 ) -> Rows:
     runs = [
@@ -100,7 +103,7 @@ def _train(
     models = [network(run["initialization"], run["seed"]) for run in runs]
     batches = shared_batches(digits(), batch, seeds, len(runs), steps)
     losses = descend(models, batches, F.cross_entropy, lr=[run["lr"] for run in runs], betas=betas)
-    return final_losses(runs, losses, max(steps // 10, 1))
+    return final_losses(runs, losses, max(int(steps * last), 1))
 
 
 def _best(rows: Rows) -> float:

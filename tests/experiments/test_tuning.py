@@ -133,3 +133,15 @@ def test_bad_input_is_named():
 
     with pytest.raises(ValueError, match="at least five learning rates; got 4"):
         tuned(few, [0])
+
+
+def test_the_loss_is_the_mean_over_the_last_share_of_the_steps():
+    def losses(steps, last):
+        def network(name, seed):
+            return seeded_mlp(INITIALIZATIONS[name], (64, 8, 10), seed=seed)
+
+        rows = tuned_on_digits(network, {"He": RATES}, [0], steps=steps, last=last)
+        return [row["loss"] for row in rows]
+
+    halves = zip(losses(1, 1.0), losses(2, 0.5), strict=True)
+    assert losses(2, 1.0) == pytest.approx([(first + second) / 2 for first, second in halves])
