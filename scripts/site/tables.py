@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, TypeGuard
 
+# A range is read as one piece: it does not break at its spaces.
+_RANGE = re.compile(r"(?<=\d) to (?=[-\d])")
+
 
 def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return a table with one column for each key of the rows, in their order.
@@ -66,7 +69,8 @@ def cell(value: Any) -> str:
         return "—"
     text = number(_scalar(value)) if _is_number(value) else str(value)
     # Spaces that do not break stay.
-    return re.sub(r"[ \t\r\n]+", " ", text).strip(" ").replace("|", "\\|")
+    text = re.sub(r"[ \t\r\n]+", " ", text).strip(" ").replace("|", "\\|")
+    return _RANGE.sub("\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}", text)
 
 
 def _is_number(value: Any) -> bool:

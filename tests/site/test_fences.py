@@ -152,6 +152,8 @@ def test_what_a_failed_run_did_not_reach_is_left_out_without_complaint():
         (True, "True"),
         ("a|b", r"a\|b"),
         ("<\u00a01 \n of", "<\u00a01 of"),
+        ("8.2e-09 to 0.2", "8.2e-09\u00a0to\u00a00.2"),
+        ("1 to all", "1 to all"),
     ],
 )
 def test_values_in_tables_and_prose(value: object, text: str):
