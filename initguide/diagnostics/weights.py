@@ -154,7 +154,8 @@ def same(one: Weights, other: Weights) -> bool:
 
 def drawn(weights: Weights) -> bool:
     """Return whether a weight was drawn: identities and constants hold only one or two values."""
-    return len(weights.tensor.flatten()[:1000].unique()) > 2
+    some = weights.tensor.flatten()[:1000]
+    return len((torch.view_as_real(some) if some.is_complex() else some).unique()) > 2
 
 
 def kind(module: nn.Module) -> str:

@@ -75,6 +75,7 @@ class Role:
         factor: The constant that the forward multiplies the parameter by.
         fans: A weight's fans, if its shape and layout do not tell them.
         nodes: All operations that use the parameter in this role.
+        product: The product with another parameter that gives the weight, if there is one.
     """
 
     kind: RoleKind
@@ -84,6 +85,7 @@ class Role:
     factor: float = 1.0
     fans: Fans | None = None
     nodes: tuple[fx.Node, ...] = ()
+    product: fx.Node | None = None
 
 
 def input_dependent(graph: fx.Graph) -> set[fx.Node]:
@@ -114,6 +116,11 @@ def role_of(node: fx.Node, parameter: Tensor, dynamic: Collection[fx.Node]) -> R
             seen.add((use.user, passed.noise))
             queue += [replace(passed, user=each, source=use.user) for each in use.user.users]
     known = [role for kind in _PRIORITY for role in roles if role.kind == kind]
+    if len(known) > 1 and known[1].kind == known[0].kind == "weight":
+        # The first use decides, as in a decoder that transposes the weight of its encoder.
+        order = {each: i for i, each in enumerate(node.graph.nodes)}
+        known = [role for role in known if role.kind == "weight"]
+        known.sort(key=lambda role: order[role.node] if role.node is not None else 0)
     unknown = [role for role in roles if role.kind == "unknown"]
     if known and (not unknown or known[0].kind == "weight"):
         alike = (role.node for role in known if role.kind == known[0].kind)
@@ -138,6 +145,11 @@ def _passed_on(use: Use, parameter: Tensor, dynamic: Collection[fx.Node]) -> Use
     if name in SUMS:
         # The other summand is computed from parameters too.
         return replace(use, noise=use.noise or (use.by_values and has_parameter(others)))
+    if name in ("matmul", "mm", "bmm") and has_parameter(others):
+        if use.product is not None:
+            return use
+        turned, is_first = use.transposed, _position(use) == 0
+        return replace(use, product=use.user, is_first=is_first, is_turned=turned)
     if name in FACTORS and not multiplies_decay(use):
         factor = constant_factor(use.user, use.source)
         # A constant that differs from entry to entry may be a mask, or noise.
@@ -198,6 +210,9 @@ def _final_role(use: Use, parameter: Tensor, dynamic: Collection[fx.Node]) -> Ro
     kind, in_out = _role_in(name, use, dynamic)
     if kind == "shift" and (use.picked or _is_matrix(parameter)):
         kind = "table"
+    if kind == "weight" and use.by_values and not _is_matrix(parameter):
+        # It scales another parameter, as the gain of a convolution that standardizes its weight.
+        kind = "scale"
     layout: Layout = "in_out" if in_out else "out_in"
     fans = None
     if kind == "weight" and name == "einsum":
@@ -205,6 +220,11 @@ def _final_role(use: Use, parameter: Tensor, dynamic: Collection[fx.Node]) -> Ro
         kind = "weight" if fans is not None else "unknown"
     elif kind == "weight" and name.startswith("conv"):
         fans = call_fans(use.user, parameter)
+    if kind == "weight" and use.product is not None:
+        # The matrix that reads the input belongs to no activation.
+        reads_input = use.is_first == (in_out ^ use.is_turned)
+        node, factor = (use.product, 1.0) if reads_input else (use.user, use.factor)
+        return Role(kind, layout, name, node, factor, product=use.product)
     return Role(kind, layout, name, use.user, use.factor, fans)
 
 
