@@ -60,11 +60,13 @@ class ClassLoss(NamedTuple):
         sources: The layers that give the logits.
         value: The loss; a tensor, so that the device need not be waited for.
         guess: The loss of a uniform guess.
+        rms: The root mean square of the logits; a tensor. Log-probabilities have none.
     """
 
     sources: int
     value: Tensor
     guess: float
+    rms: Tensor | None = None
 
 
 class Watch(TorchFunctionMode):
@@ -133,7 +135,7 @@ def _use(
     # Of a weight and its bias, the weight.
     own, tensor = max(held, key=lambda pair: pair[1].ndim)
     role = _role(name, tensor)
-    if role is None or not has_numbers(made[0]):
+    if role is None or not has_numbers(made[0]) or not made[0].ndim:
         record.unmeasured.setdefault(own, name)
         return flow
     record.met.update(each for each, _ in held)
@@ -209,11 +211,12 @@ def _loss(
         of_class = logits.detach().float().mean() if name == "logsumexp" else 0.0
         value = value.float().mean().abs() if name == "log_softmax" else value.mean() - of_class
     elif name == "binary_cross_entropy_with_logits" and kwargs.get("reduction") != "sum":
-        record.losses.append(ClassLoss(flow.sources, value.mean(), math.log(2)))
-        return
+        axis = None
     else:
         return
-    record.losses.append(ClassLoss(flow.sources, value.mean(), math.log(logits.shape[axis])))
+    rms = None if name == "nll_loss" else logits.detach().float().square().mean().sqrt()
+    guess = math.log(2 if axis is None else logits.shape[axis])
+    record.losses.append(ClassLoss(flow.sources, value.mean(), guess, rms))
 
 
 def _activation(record: Recording, name: str, kwargs: Any, a: Tensor) -> None:

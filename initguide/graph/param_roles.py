@@ -44,7 +44,7 @@ RoleKind = Literal[
 
 _JOINS = {*JOINS, "stack", "where", "setitem", "masked_fill", "embedding", "lerp"}
 # Functions of single numbers that a forward may apply to a parameter before it uses it.
-_FUNCTIONS = {"exp", "softplus", "sigmoid", "tanh", "clamp", "square", "abs", "relu"}
+_FUNCTIONS = {"exp", "softplus", "sigmoid", "tanh", "clamp", "square", "abs", "relu", "softmax"}
 # Beside the matrix product, a linear layer may add its bias and move values.
 LINEAR_LAYER_STEPS = {*MOVES, *TRANSPOSES, *ADDS} - {*SPLITS, "neg"}
 # If a parameter is used in several ways, the first of these decides.
@@ -134,11 +134,15 @@ def _passed_on(use: Use, parameter: Tensor, dynamic: Collection[fx.Node]) -> Use
     transposes = name in TRANSPOSES or (name == "getattr" and use.user.args[1] in TRANSPOSES)
     if transposes:
         return replace(use, transposed=not use.transposed)
+    if name == "broadcast_tensors":
+        return use
     if name in MOVES:
         # A lookup picks rows by the input.
         picks = bool(others) and _position(use) == 0
         negated = -use.factor if name == "neg" else use.factor
         return replace(use, picked=use.picked or picks, factor=negated)
+    if name in _FUNCTIONS and not others:
+        return replace(use, functions=(*use.functions, name), factor=1.0)
     if use.user in dynamic or use.user.op == "output":
         is_modulated = name in FACTORS and _is_matrix(parameter) and _is_kernel(use.user)
         return use if is_modulated else None
@@ -155,9 +159,8 @@ def _passed_on(use: Use, parameter: Tensor, dynamic: Collection[fx.Node]) -> Use
         # A constant that differs from entry to entry may be a mask, or noise.
         known = {"by_values": True} if factor is None else {"factor": use.factor * factor}
         return replace(use, **known)
-    if name in _FUNCTIONS and not others:
-        return replace(use, functions=(*use.functions, name), factor=1.0)
-    return None
+    # The weight of a head whose logits are cosines.
+    return use if name == "normalize" else None
 
 
 def _others(use: Use) -> list[fx.Node]:
@@ -198,6 +201,9 @@ def _is_weight_of(user: fx.Node, source: fx.Node) -> bool:
 def _final_role(use: Use, parameter: Tensor, dynamic: Collection[fx.Node]) -> Role:
     """Return the role of a parameter in its final use."""
     name = operation_name(use.user)
+    if use.user.op == "output":
+        # Such as the std of a policy: its module knows the right values.
+        return Role("kept", operation=name, node=use.user)
     special = state_space_role(use, parameter, dynamic)
     if special is not None:
         return Role(special, operation=name, node=use.user)

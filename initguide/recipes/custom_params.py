@@ -95,6 +95,8 @@ def _rule(name: str, tensor: Tensor, role: Role, weight: Rule) -> Rule:
         rule = Rule(escape(name), fixed.get(role.kind, "zeros_"))
         is_named = "bias" in name.rpartition(".")[2] and role.kind in ("shift", "table")
         rule.note = "" if is_named else f"treated as {_NOTES.get(role.kind, 'a bias')}"
+        if role.kind == "kept" and role.operation == "output":
+            rule.note = "the forward returns it, so it keeps its value"
     return rule
 
 
