@@ -18,7 +18,7 @@ from initguide._tree import tensors
 from initguide.activations import FUNCTIONS
 from initguide.diagnostics.flows import Flow
 from initguide.diagnostics.hooks import Layer, Recording, add_layer, axes, normalize
-from initguide.diagnostics.statistics import counts, has_numbers, plain
+from initguide.diagnostics.statistics import counts, has_numbers, plain, size
 from initguide.diagnostics.weights import OwnWeight, fan_in_of
 from initguide.graph.operations import (
     FACTORS,
@@ -49,6 +49,8 @@ _NORMS = {"layer_norm", "batch_norm", "group_norm", "instance_norm", "rms_norm",
 _SIZES = {"rsqrt", "sqrt", "std", "norm", "vector_norm"}
 _FACTORIES = {f"{name}_like" for name in ("zeros", "ones", "empty", "full", "rand", "randn")}
 _FACTORIES |= {f"new_{name}" for name in ("zeros", "ones", "empty", "full", "tensor")}
+# LayerScale starts at 0.1 and below.
+SMALL = 0.2
 # Operations that keep the meaning of a step or an exponent.
 _KEEPING = {*MOVES, *TRANSPOSES, "clamp"}
 
@@ -142,8 +144,9 @@ def _use(
     if role == "scale" and flow.meaning == "step":
         # A step times a decay rate is an exponent, and may be large.
         role = "rate"
-    # A norm may have its own factor.
-    if role == "shift" or (role == "scale" and flow.normed):
+    # A norm may have its own factor, near one; one that is far smaller scales a branch.
+    of_norm = role == "scale" and flow.normed and not 0 < float(size(tensor)) < SMALL
+    if role == "shift" or of_norm:
         return replace(flow, shift=own) if name in _SUMS else flow
     layer = record.seen.get(own)
     if layer is None:

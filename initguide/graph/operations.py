@@ -17,6 +17,8 @@ SPLITS = {"chunk", "split", "tensor_split", "unbind", "getitem", "narrow", "sele
 # Operations that move, convert or repeat values, or take some of them.
 MOVES = {*CASTS, *RESHAPES, *SPLITS, "expand", "expand_as", "broadcast_to", "repeat", "getattr"}
 MOVES |= {"repeat_interleave", "interpolate", "neg", "index_select", "pad"}
+# Operations that look rows up in a table.
+LOOKUPS = {"embedding", "getitem", "index_select"}
 TRANSPOSES = {"t", "T", "mT", "transpose", "swapaxes", "swapdims"}
 MATRIX_PRODUCTS = {"matmul", "mm", "bmm", "grouped_mm", "einsum", "sparse_mm", "spmm"}
 MATRIX_PRODUCTS |= {"inner", "tensordot", "mv", "linalg_matmul"}

@@ -149,7 +149,7 @@ def _passed_on(use: Use, parameter: Tensor, dynamic: Collection[fx.Node]) -> Use
     if name in SUMS:
         # The other summand is computed from parameters too.
         return replace(use, noise=use.noise or (use.by_values and has_parameter(others)))
-    if name in ("matmul", "mm", "bmm") and has_parameter(others):
+    if name in ("matmul", "mm", "bmm", "kron") and has_parameter(others):
         if use.product is not None:
             return use
         turned, is_first = use.transposed, _position(use) == 0
