@@ -50,6 +50,8 @@ def fan_in_of(operation: str, weight: Tensor, arguments: Any) -> float | None:
         axes = next((letters for letters, each in parts if each is weight), "")
         summed = [size for size, each in zip(shape, axes, strict=False) if each not in result]
         return math.prod(summed) if len(axes) == weight.ndim else None
+    if operation == "inner":
+        return shape[-1]
     return shape[-2] if operation in ("rmatmul", "imatmul") else None
 
 

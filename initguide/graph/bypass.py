@@ -9,7 +9,16 @@ from collections.abc import Iterable
 
 from torch import fx
 
-from initguide.graph.operations import JOINS, SUMS, depends_on, leads_to
+from initguide.graph.operations import (
+    FACTORS,
+    JOINS,
+    MOVES,
+    SUMS,
+    TRANSPOSES,
+    depends_on,
+    leads_to,
+    operation_name,
+)
 from initguide.graph.trace import Trace
 
 Blocked = dict[str, set[fx.Node]]
@@ -43,8 +52,20 @@ def may_be_zero(zeros: Iterable[str], trace: Trace) -> dict[str, bool | None]:
 
 def _is_dead(name: str, trace: Trace) -> bool:
     """Return whether an activation without a slope at zero follows alone."""
+    role = trace.roles.get(name)
+    if role is not None and role.product is not None and _is_added(role.product):
+        return False
     info = trace.layers.get(name) or trace.layer(name.rpartition(".")[0])
     return info.label in _FLAT_AT_ZERO and {*SUMS, *JOINS}.isdisjoint(info.between)
+
+
+def _is_added(node: fx.Node) -> bool:
+    """Return whether a product of two parameters is added to another parameter."""
+    names = {operation_name(user) for user in node.users}
+    if names & SUMS:
+        return True
+    moves = {*MOVES, *TRANSPOSES, *FACTORS}
+    return any(_is_added(user) for user in node.users if operation_name(user) in moves)
 
 
 def _blocked(graph: fx.Graph, prefix: str, zeros: set[str], trace: Trace) -> Blocked:

@@ -27,7 +27,7 @@ from initguide.graph.operations import (
     operation_name,
 )
 from initguide.graph.state_space import multiplies_decay, state_space_role
-from initguide.graph.weight_fans import call_fans, einsum_fans
+from initguide.graph.weight_fans import call_fans, einsum_fans, tensordot_fans
 
 RoleKind = Literal[
     "weight",
@@ -156,8 +156,11 @@ def _passed_on(use: Use, parameter: Tensor, dynamic: Collection[fx.Node]) -> Use
         return replace(use, product=use.user, is_first=is_first, is_turned=turned)
     if name in FACTORS and not multiplies_decay(use):
         factor = constant_factor(use.user, use.source)
-        # A constant that differs from entry to entry may be a mask, or noise.
-        known = {"by_values": True} if factor is None else {"factor": use.factor * factor}
+        # A constant that differs from entry to entry may be a mask, or noise. A vector scales the
+        # other parameter.
+        scales = has_parameter(others) and not _is_matrix(parameter)
+        by_values = factor is None or scales
+        known = {"by_values": True} if by_values else {"factor": use.factor * factor}
         return replace(use, **known)
     # The weight of a head whose logits are cosines.
     return use if name == "normalize" else None
@@ -221,8 +224,9 @@ def _final_role(use: Use, parameter: Tensor, dynamic: Collection[fx.Node]) -> Ro
         kind = "scale"
     layout: Layout = "in_out" if in_out else "out_in"
     fans = None
-    if kind == "weight" and name == "einsum":
-        fans = einsum_fans(use.user, use.source, parameter, use.transposed)
+    if kind == "weight" and name in ("einsum", "tensordot"):
+        fans_of = einsum_fans if name == "einsum" else tensordot_fans
+        fans = fans_of(use.user, use.source, parameter, use.transposed)
         kind = "weight" if fans is not None else "unknown"
     elif kind == "weight" and name.startswith("conv"):
         fans = call_fans(use.user, parameter)
@@ -241,6 +245,8 @@ def _role_in(name: str, use: Use, dynamic: Collection[fx.Node]) -> tuple[RoleKin
         if _is_weight_of(user, source):
             return "weight", use.transposed
         return ("table" if position == 0 else "shift"), False
+    if name == "inner":
+        return "weight", use.transposed
     # In `x @ weight` the weight is (in, out), in `weight @ x` it is (out, in).
     if name in MATRIX_PRODUCTS:
         return "weight", (not use.transposed if position == 1 else use.transposed)
