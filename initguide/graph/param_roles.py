@@ -159,9 +159,9 @@ def _passed_on(use: Use, parameter: Tensor, dynamic: Collection[fx.Node]) -> Use
         # A constant that differs from entry to entry may be a mask, or noise. A vector scales the
         # other parameter.
         scales = has_parameter(others) and not _is_matrix(parameter)
-        by_values = factor is None or scales
-        known = {"by_values": True} if by_values else {"factor": use.factor * factor}
-        return replace(use, **known)
+        if factor is None or scales:
+            return replace(use, by_values=True)
+        return replace(use, factor=use.factor * factor)
     # The weight of a head whose logits are cosines.
     return use if name == "normalize" else None
 
