@@ -169,9 +169,11 @@ def ignored(layers: list[Layer]) -> Iterator[Finding]:
         if layer.batched and layer.output[2] and not layer.is_table and layer not in others
     ]
     start = len(inner)
-    while start and std_of(inner[start - 1]) < given * inner[start - 1].output[2] / LIMIT:
+    while start and _is_even(inner[start - 1], given):
         start -= 1
-    if start < len(inner):
+    # A gate that starts at one is even, and the other factor carries the input.
+    after = layers[layers.index(inner[-1]) + 1 :] if inner else []
+    if start < len(inner) and all(_is_even(layer, given) for layer in after if layer.batched):
         layer, last = inner[start], inner[-1]
         message = (
             f"from this layer on the output hardly depends on the input: at {name_of(last)} the "
@@ -180,6 +182,11 @@ def ignored(layers: list[Layer]) -> Iterator[Finding]:
         hint = remedy(layer, "zero the biases")
         found = finding("input ignored", message, where=name_of(layer), hint=hint)
         yield _meant_perhaps(found, [e for e in layers[: layers.index(layer)] if e.ends])
+
+
+def _is_even(layer: Layer, given: float) -> bool:
+    """Return whether a layer's output varies far less over the inputs than the inputs do."""
+    return std_of(layer) < given * layer.output[2] / LIMIT or not layer.output[2]
 
 
 def _meant_perhaps(found: Finding, layers: list[Layer]) -> Finding:

@@ -116,18 +116,26 @@ class Flows:
             return
         for skip, branch in ((one, other), (other, one)):
             last = branch & ~skip
-            if last and all(self._is_around(skip, bit) for bit in bits(last)):
+            # In `x * (1 + scale) + shift` one layer gives both, and the shift is no skip.
+            is_apart = not branch & skip
+            if last and all(self._is_around(skip, bit, is_apart) for bit in bits(last)):
                 self._add_branch(skip, last)
                 return
 
-    def _is_around(self, skip: int, bit: int) -> bool:
-        """Return whether a skip leads around the branch that ends in a layer."""
+    def _is_around(self, skip: int, bit: int, is_apart: bool) -> bool:
+        """Return whether a skip leads around the branch that ends in a layer.
+
+        Args:
+            skip: The layers that the skip reads.
+            bit: The last layer of the branch.
+            is_apart: Whether the branch does not end in these layers too.
+        """
         before = self.ancestors[bit]
         # An earlier branch in parallel, as of attention beside an MLP, is in the sum already.
         if skip & before and not skip & ~before & ~self.ends:
             return True
         # A skip may hold one layer, which changes the size, if the branch holds more.
-        is_one = skip != INPUTS and not skip & (skip - 1)
+        is_one = is_apart and skip != INPUTS and not skip & (skip - 1)
         start = self.feeds[skip.bit_length() - 1] if is_one else 0
         return bool(start) and not start & ~before and bool(before & ~self._up_to(start))
 

@@ -88,7 +88,9 @@ def zero(layers: list[Layer], flows: Flows) -> Iterator[Finding]:
     for layer in layers[:-1]:
         if not layer.weights.zero or layer.ends or layer.head:
             continue
-        below = [each for each in layers if flows.ancestors[each.bit] >> layer.bit & 1]
+        # A factor needs no signal, and passes on the gradient that the layer needs.
+        others = [each for each in layers if not each.is_factor]
+        below = [each for each in others if flows.ancestors[each.bit] >> layer.bit & 1]
         if below and cut_off(below):
             message = (
                 "the weights are zero and no skip connection leads around the layer, so no signal "

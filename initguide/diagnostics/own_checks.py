@@ -9,6 +9,7 @@ from initguide.diagnostics.flows import bits
 from initguide.diagnostics.hooks import Layer, Recording
 from initguide.diagnostics.messages import name_of, not_understood, read_by
 from initguide.diagnostics.report import Finding, finding
+from initguide.diagnostics.watch import ClassLoss
 from initguide.diagnostics.weights import OwnWeight
 
 # By how much the loss may exceed that of a uniform guess: the right class then has a probability
@@ -32,7 +33,7 @@ def outputs(record: Recording) -> Iterator[Finding]:
     for each in record.losses:
         loss, last = float(each.value), max(bits(each.sources))
         if last in by_bit and math.isfinite(loss) and loss - each.guess > EXCESS:
-            yield _too_large(record.layers, by_bit[last], loss, each.guess)
+            yield _too_large(record.layers, by_bit[last], loss, each)
             return
     for layer in record.layers:
         fan_in = layer.weights.fan_in
@@ -46,11 +47,17 @@ def outputs(record: Recording) -> Iterator[Finding]:
             return
 
 
-def _too_large(layers: list[Layer], head: Layer, loss: float, guess: float) -> Finding:
+def _too_large(layers: list[Layer], head: Layer, loss: float, of_classes: ClassLoss) -> Finding:
+    rms = head.output[2] if of_classes.rms is None else float(of_classes.rms)
     message = (
-        f"the first loss is {loss:.3g}, and that of a uniform guess is {guess:.3g}: the logits "
-        f"have rms {head.output[2]:.3g}"
+        f"the first loss is {loss:.3g}, and that of a uniform guess is {of_classes.guess:.3g}: "
+        f"the logits have rms {rms:.3g}"
     )
+    # Of a table that is also a head, the lookup was measured.
+    if not (head.is_table or 2 / 3 < rms / (head.output[2] or math.nan) < 1.5):
+        message += f", and the output of the last layer that was measured {head.output[2]:.3g}"
+        hint = not_understood("the operations after this layer are not measured")
+        return finding("large outputs", message, where=name_of(head), hint=hint)
     given = read_by(head)
     if given and given > head.output[2] / 3:
         if given > 2:

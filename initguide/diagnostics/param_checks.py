@@ -87,7 +87,8 @@ def _complex(entry: ParamPlan, values: Tensor) -> list[Finding]:
 
 def _kept(entry: ParamPlan, flat: Tensor) -> list[Finding]:
     """Find equal weights; the plan keeps zeros only where the signal goes around them."""
-    is_weight = entry.param.tensor.ndim > 1 and min(entry.param.tensor.shape[:2]) > 1
+    shape = entry.param.tensor.shape
+    is_weight = entry.would_draw and len(shape) > 1 and min(shape[:2]) > 1
     if not (is_weight and bool((flat == flat[0]).all()) and flat[0]):
         return []
     message = f"all {flat.numel()} values are {flat[0].item():.3g}; units that start equal stay so"

@@ -18,7 +18,7 @@ from initguide._tree import tensors
 from initguide.activations import FUNCTIONS
 from initguide.diagnostics.flows import Flow
 from initguide.diagnostics.hooks import Layer, Recording, add_layer, axes, normalize
-from initguide.diagnostics.statistics import counts, has_numbers, plain
+from initguide.diagnostics.statistics import counts, has_numbers, plain, size
 from initguide.diagnostics.weights import OwnWeight, fan_in_of
 from initguide.graph.operations import (
     FACTORS,
@@ -49,6 +49,8 @@ _NORMS = {"layer_norm", "batch_norm", "group_norm", "instance_norm", "rms_norm",
 _SIZES = {"rsqrt", "sqrt", "std", "norm", "vector_norm"}
 _FACTORIES = {f"{name}_like" for name in ("zeros", "ones", "empty", "full", "rand", "randn")}
 _FACTORIES |= {f"new_{name}" for name in ("zeros", "ones", "empty", "full", "tensor")}
+# LayerScale starts at 0.1 and below.
+SMALL = 0.2
 # Operations that keep the meaning of a step or an exponent.
 _KEEPING = {*MOVES, *TRANSPOSES, "clamp"}
 
@@ -60,11 +62,13 @@ class ClassLoss(NamedTuple):
         sources: The layers that give the logits.
         value: The loss; a tensor, so that the device need not be waited for.
         guess: The loss of a uniform guess.
+        rms: The root mean square of the logits; a tensor. Log-probabilities have none.
     """
 
     sources: int
     value: Tensor
     guess: float
+    rms: Tensor | None = None
 
 
 class Watch(TorchFunctionMode):
@@ -133,15 +137,16 @@ def _use(
     # Of a weight and its bias, the weight.
     own, tensor = max(held, key=lambda pair: pair[1].ndim)
     role = _role(name, tensor)
-    if role is None or not has_numbers(made[0]):
+    if role is None or not has_numbers(made[0]) or not made[0].ndim:
         record.unmeasured.setdefault(own, name)
         return flow
     record.met.update(each for each, _ in held)
     if role == "scale" and flow.meaning == "step":
         # A step times a decay rate is an exponent, and may be large.
         role = "rate"
-    # A norm may have its own factor.
-    if role == "shift" or (role == "scale" and flow.normed):
+    # A norm may have its own factor, near one; one that is far smaller scales a branch.
+    of_norm = role == "scale" and flow.normed and not 0 < float(size(tensor)) < SMALL
+    if role == "shift" or of_norm:
         return replace(flow, shift=own) if name in _SUMS else flow
     layer = record.seen.get(own)
     if layer is None:
@@ -209,11 +214,12 @@ def _loss(
         of_class = logits.detach().float().mean() if name == "logsumexp" else 0.0
         value = value.float().mean().abs() if name == "log_softmax" else value.mean() - of_class
     elif name == "binary_cross_entropy_with_logits" and kwargs.get("reduction") != "sum":
-        record.losses.append(ClassLoss(flow.sources, value.mean(), math.log(2)))
-        return
+        axis = None
     else:
         return
-    record.losses.append(ClassLoss(flow.sources, value.mean(), math.log(logits.shape[axis])))
+    rms = None if name == "nll_loss" else logits.detach().float().square().mean().sqrt()
+    guess = math.log(2 if axis is None else logits.shape[axis])
+    record.losses.append(ClassLoss(flow.sources, value.mean(), guess, rms))
 
 
 def _activation(record: Recording, name: str, kwargs: Any, a: Tensor) -> None:

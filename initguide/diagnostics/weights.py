@@ -50,6 +50,8 @@ def fan_in_of(operation: str, weight: Tensor, arguments: Any) -> float | None:
         axes = next((letters for letters, each in parts if each is weight), "")
         summed = [size for size, each in zip(shape, axes, strict=False) if each not in result]
         return math.prod(summed) if len(axes) == weight.ndim else None
+    if operation == "inner":
+        return shape[-1]
     return shape[-2] if operation in ("rmatmul", "imatmul") else None
 
 
@@ -154,7 +156,8 @@ def same(one: Weights, other: Weights) -> bool:
 
 def drawn(weights: Weights) -> bool:
     """Return whether a weight was drawn: identities and constants hold only one or two values."""
-    return len(weights.tensor.flatten()[:1000].unique()) > 2
+    some = weights.tensor.flatten()[:1000]
+    return len((torch.view_as_real(some) if some.is_complex() else some).unique()) > 2
 
 
 def kind(module: nn.Module) -> str:

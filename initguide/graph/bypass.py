@@ -9,7 +9,16 @@ from collections.abc import Iterable
 
 from torch import fx
 
-from initguide.graph.operations import JOINS, SUMS, depends_on, leads_to
+from initguide.graph.operations import (
+    FACTORS,
+    JOINS,
+    MOVES,
+    SUMS,
+    TRANSPOSES,
+    depends_on,
+    leads_to,
+    operation_name,
+)
 from initguide.graph.trace import Trace
 
 Blocked = dict[str, set[fx.Node]]
@@ -31,7 +40,7 @@ def may_be_zero(zeros: Iterable[str], trace: Trace) -> dict[str, bool | None]:
     found: dict[str, bool | None] = dict.fromkeys(names)
     for prefix, graph in trace.graphs:
         blocked = _blocked(graph, prefix, names, trace)
-        stuck = _stuck(graph, blocked)
+        stuck = _stuck(graph, blocked, {name.removeprefix(prefix) for name in names})
         for name, nodes in blocked.items():
             is_fine = name not in stuck and not _is_dead(name, trace)
             # What leads around a part of a model is not known.
@@ -43,28 +52,47 @@ def may_be_zero(zeros: Iterable[str], trace: Trace) -> dict[str, bool | None]:
 
 def _is_dead(name: str, trace: Trace) -> bool:
     """Return whether an activation without a slope at zero follows alone."""
+    role = trace.roles.get(name)
+    if role is not None and role.product is not None and _is_added(role.product):
+        return False
     info = trace.layers.get(name) or trace.layer(name.rpartition(".")[0])
     return info.label in _FLAT_AT_ZERO and {*SUMS, *JOINS}.isdisjoint(info.between)
+
+
+def _is_added(node: fx.Node) -> bool:
+    """Return whether a product of two parameters is added to another parameter."""
+    names = {operation_name(user) for user in node.users}
+    if names & SUMS:
+        return True
+    moves = {*MOVES, *TRANSPOSES, *FACTORS}
+    return any(_is_added(user) for user in node.users if operation_name(user) in moves)
 
 
 def _blocked(graph: fx.Graph, prefix: str, zeros: set[str], trace: Trace) -> Blocked:
     """Return the operations of a graph whose output each parameter makes zero."""
     found: Blocked = {}
+    inside = {prefix for prefix, _ in trace.graphs}
     for node in graph.nodes:
         name = prefix + str(node.target)
         if node.op == "call_module":
             for zero in zeros:
-                if zero.startswith(f"{name}."):
+                # A layer with a forward of its own has a graph, which shows its other parameters.
+                is_inside = f"{name}." in inside and zero != f"{name}.weight"
+                if zero.startswith(f"{name}.") and not is_inside:
                     found.setdefault(zero, set()).add(node)
         role = trace.roles.get(name) if node.op == "get_attr" and name in zeros else None
         if role is not None and role.node is not None and role.kind in ("weight", "scale"):
-            found.setdefault(name, set()).add(role.node)
+            found.setdefault(name, set()).add(role.product or role.node)
     return found
 
 
-def _stuck(graph: fx.Graph, blocked: Blocked) -> set[str]:
+def _stuck(graph: fx.Graph, blocked: Blocked, zeros: set[str]) -> set[str]:
     """Return the parameters that stay at zero, because other zeros take signal or gradient."""
     left = dict(blocked)
+    dynamic = depends_on(_of_kind("placeholder", graph), graph.nodes)
+    # A product of two parameters needs the other parameter in place of a signal.
+    others = [node for node in _of_kind("get_attr", graph) if str(node.target) not in zeros]
+    values = depends_on(others, graph.nodes)
     while True:
         zero = set().union(*left.values())
         signal = depends_on(_of_kind("placeholder", graph), graph.nodes, zero)
@@ -73,7 +101,8 @@ def _stuck(graph: fx.Graph, blocked: Blocked) -> set[str]:
             name
             for name, nodes in left.items()
             if any(
-                signal.intersection(node.all_input_nodes) and gradient.intersection(node.users)
+                (signal if node in dynamic else values).intersection(node.all_input_nodes)
+                and gradient.intersection(node.users)
                 for node in nodes
             )
         }

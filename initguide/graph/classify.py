@@ -27,7 +27,7 @@ _PASSING = re.compile(
     r"chunk|split|cat|concat|stack|getitem|mean|sum|amax|\w+_pool\dd|(alpha_)?dropout(\dd)?|"
     r"\w+_norm|to|float|type|clone|detach|repeat(_interleave)?|interpolate|pad|"
     r"pixel_shuffle|unbind|roll|flip|m?T|index_(add|select)|scatter(_add|_reduce)?|gather|t|"
-    r"adjoint|swapaxes|swapdims|copy|setitem|masked_(fill|scatter)|where|index_put|narrow|select|"
+    r"adjoint|swapaxes|swapdims|copy|setitem|masked_(fill|scatter)|where|index_(put|reduce)|narrow|select|"
     r"tensor_split|unfold|adaptive_\w+_pool\dd"
 )
 _ATTENTION = {"scaled_dot_product_attention", "softmax", "log_softmax", "baddbmm"}

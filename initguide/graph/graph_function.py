@@ -1,5 +1,6 @@
 """Functions that were read from a graph: run on numbers, and recognized by their values."""
 
+import operator
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +48,11 @@ class GraphFunction:
             options = dict(zip(kwargs, others, strict=True))
             if isinstance(target, str):
                 values.append(getattr(first[0], target)(*first[1:], **options))
+            elif target is operator.setitem:
+                # It returns nothing, and the value before may be read again.
+                written = first[0].clone()
+                written[first[1]] = first[2]
+                values.append(written)
             else:
                 values.append(target(*first, **options))
         return values[-1]

@@ -25,6 +25,13 @@ NORMS = (
 TRANSFORMER = (nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
 
 
+def has_own_forward(module: nn.Module) -> bool:
+    """Return whether the class of a module is a subclass of one of torch, with another forward."""
+    kinds = type(module).__mro__
+    base = next(kind for kind in kinds if kind.__module__.startswith("torch.nn."))
+    return base is not nn.Module and type(module).forward is not base.forward
+
+
 @dataclass(frozen=True)
 class LayerInfo:
     """What the trace found out about one layer.

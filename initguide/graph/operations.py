@@ -16,9 +16,12 @@ RESHAPES |= {"squeeze", "permute", "movedim"}
 SPLITS = {"chunk", "split", "tensor_split", "unbind", "getitem", "narrow", "select"}
 # Operations that move, convert or repeat values, or take some of them.
 MOVES = {*CASTS, *RESHAPES, *SPLITS, "expand", "expand_as", "broadcast_to", "repeat", "getattr"}
-MOVES |= {"repeat_interleave", "interpolate", "neg", "index_select"}
+MOVES |= {"repeat_interleave", "interpolate", "neg", "index_select", "pad"}
+# Operations that look rows up in a table.
+LOOKUPS = {"embedding", "getitem", "index_select"}
 TRANSPOSES = {"t", "T", "mT", "transpose", "swapaxes", "swapdims"}
 MATRIX_PRODUCTS = {"matmul", "mm", "bmm", "grouped_mm", "einsum", "sparse_mm", "spmm"}
+MATRIX_PRODUCTS |= {"inner", "tensordot", "mv", "linalg_matmul"}
 ADDS = {"add", "iadd", "radd"}
 SUMS = {*ADDS, "sub", "isub", "rsub"}
 JOINS = {"cat", "concat"}
@@ -62,6 +65,9 @@ class Use:
         by_values: Whether it was multiplied by constants that differ from entry to entry.
         noise: Whether such a product was then added to another parameter.
         functions: The functions that were applied to it.
+        product: The first product with another parameter as a matrix, such as LoRA's `B @ A`.
+        is_first: Whether it is the first operand there.
+        is_turned: Whether it was transposed there.
     """
 
     user: fx.Node
@@ -72,6 +78,9 @@ class Use:
     by_values: bool = False
     noise: bool = False
     functions: tuple[str, ...] = ()
+    product: fx.Node | None = None
+    is_first: bool = False
+    is_turned: bool = False
 
 
 def depends_on(

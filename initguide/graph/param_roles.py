@@ -27,7 +27,7 @@ from initguide.graph.operations import (
     operation_name,
 )
 from initguide.graph.state_space import multiplies_decay, state_space_role
-from initguide.graph.weight_fans import call_fans, einsum_fans
+from initguide.graph.weight_fans import call_fans, einsum_fans, tensordot_fans
 
 RoleKind = Literal[
     "weight",
@@ -44,7 +44,7 @@ RoleKind = Literal[
 
 _JOINS = {*JOINS, "stack", "where", "setitem", "masked_fill", "embedding", "lerp"}
 # Functions of single numbers that a forward may apply to a parameter before it uses it.
-_FUNCTIONS = {"exp", "softplus", "sigmoid", "tanh", "clamp", "square", "abs", "relu"}
+_FUNCTIONS = {"exp", "softplus", "sigmoid", "tanh", "clamp", "square", "abs", "relu", "softmax"}
 # Beside the matrix product, a linear layer may add its bias and move values.
 LINEAR_LAYER_STEPS = {*MOVES, *TRANSPOSES, *ADDS} - {*SPLITS, "neg"}
 # If a parameter is used in several ways, the first of these decides.
@@ -75,6 +75,7 @@ class Role:
         factor: The constant that the forward multiplies the parameter by.
         fans: A weight's fans, if its shape and layout do not tell them.
         nodes: All operations that use the parameter in this role.
+        product: The product with another parameter that gives the weight, if there is one.
     """
 
     kind: RoleKind
@@ -84,6 +85,7 @@ class Role:
     factor: float = 1.0
     fans: Fans | None = None
     nodes: tuple[fx.Node, ...] = ()
+    product: fx.Node | None = None
 
 
 def input_dependent(graph: fx.Graph) -> set[fx.Node]:
@@ -114,6 +116,11 @@ def role_of(node: fx.Node, parameter: Tensor, dynamic: Collection[fx.Node]) -> R
             seen.add((use.user, passed.noise))
             queue += [replace(passed, user=each, source=use.user) for each in use.user.users]
     known = [role for kind in _PRIORITY for role in roles if role.kind == kind]
+    if len(known) > 1 and known[1].kind == known[0].kind == "weight":
+        # The first use decides, as in a decoder that transposes the weight of its encoder.
+        order = {each: i for i, each in enumerate(node.graph.nodes)}
+        known = [role for role in known if role.kind == "weight"]
+        known.sort(key=lambda role: order[role.node] if role.node is not None else 0)
     unknown = [role for role in roles if role.kind == "unknown"]
     if known and (not unknown or known[0].kind == "weight"):
         alike = (role.node for role in known if role.kind == known[0].kind)
@@ -127,25 +134,36 @@ def _passed_on(use: Use, parameter: Tensor, dynamic: Collection[fx.Node]) -> Use
     transposes = name in TRANSPOSES or (name == "getattr" and use.user.args[1] in TRANSPOSES)
     if transposes:
         return replace(use, transposed=not use.transposed)
+    if name == "broadcast_tensors":
+        return use
     if name in MOVES:
         # A lookup picks rows by the input.
         picks = bool(others) and _position(use) == 0
         negated = -use.factor if name == "neg" else use.factor
         return replace(use, picked=use.picked or picks, factor=negated)
+    if name in _FUNCTIONS and not others:
+        return replace(use, functions=(*use.functions, name), factor=1.0)
     if use.user in dynamic or use.user.op == "output":
         is_modulated = name in FACTORS and _is_matrix(parameter) and _is_kernel(use.user)
         return use if is_modulated else None
     if name in SUMS:
         # The other summand is computed from parameters too.
         return replace(use, noise=use.noise or (use.by_values and has_parameter(others)))
+    if name in ("matmul", "mm", "bmm", "kron") and has_parameter(others):
+        if use.product is not None:
+            return use
+        turned, is_first = use.transposed, _position(use) == 0
+        return replace(use, product=use.user, is_first=is_first, is_turned=turned)
     if name in FACTORS and not multiplies_decay(use):
         factor = constant_factor(use.user, use.source)
-        # A constant that differs from entry to entry may be a mask, or noise.
-        known = {"by_values": True} if factor is None else {"factor": use.factor * factor}
-        return replace(use, **known)
-    if name in _FUNCTIONS and not others:
-        return replace(use, functions=(*use.functions, name), factor=1.0)
-    return None
+        # A constant that differs from entry to entry may be a mask, or noise. A vector scales the
+        # other parameter.
+        scales = has_parameter(others) and not _is_matrix(parameter)
+        if factor is None or scales:
+            return replace(use, by_values=True)
+        return replace(use, factor=use.factor * factor)
+    # The weight of a head whose logits are cosines.
+    return use if name == "normalize" else None
 
 
 def _others(use: Use) -> list[fx.Node]:
@@ -186,6 +204,9 @@ def _is_weight_of(user: fx.Node, source: fx.Node) -> bool:
 def _final_role(use: Use, parameter: Tensor, dynamic: Collection[fx.Node]) -> Role:
     """Return the role of a parameter in its final use."""
     name = operation_name(use.user)
+    if use.user.op == "output":
+        # Such as the std of a policy: its module knows the right values.
+        return Role("kept", operation=name, node=use.user)
     special = state_space_role(use, parameter, dynamic)
     if special is not None:
         return Role(special, operation=name, node=use.user)
@@ -198,13 +219,22 @@ def _final_role(use: Use, parameter: Tensor, dynamic: Collection[fx.Node]) -> Ro
     kind, in_out = _role_in(name, use, dynamic)
     if kind == "shift" and (use.picked or _is_matrix(parameter)):
         kind = "table"
+    if kind == "weight" and use.by_values and not _is_matrix(parameter):
+        # It scales another parameter, as the gain of a convolution that standardizes its weight.
+        kind = "scale"
     layout: Layout = "in_out" if in_out else "out_in"
     fans = None
-    if kind == "weight" and name == "einsum":
-        fans = einsum_fans(use.user, use.source, parameter, use.transposed)
+    if kind == "weight" and name in ("einsum", "tensordot"):
+        fans_of = einsum_fans if name == "einsum" else tensordot_fans
+        fans = fans_of(use.user, use.source, parameter, use.transposed)
         kind = "weight" if fans is not None else "unknown"
     elif kind == "weight" and name.startswith("conv"):
         fans = call_fans(use.user, parameter)
+    if kind == "weight" and use.product is not None:
+        # The matrix that reads the input belongs to no activation.
+        reads_input = use.is_first == (in_out ^ use.is_turned)
+        node, factor = (use.product, 1.0) if reads_input else (use.user, use.factor)
+        return Role(kind, layout, name, node, factor, product=use.product)
     return Role(kind, layout, name, use.user, use.factor, fans)
 
 
@@ -215,6 +245,8 @@ def _role_in(name: str, use: Use, dynamic: Collection[fx.Node]) -> tuple[RoleKin
         if _is_weight_of(user, source):
             return "weight", use.transposed
         return ("table" if position == 0 else "shift"), False
+    if name == "inner":
+        return "weight", use.transposed
     # In `x @ weight` the weight is (in, out), in `weight @ x` it is (out, in).
     if name in MATRIX_PRODUCTS:
         return "weight", (not use.transposed if position == 1 else use.transposed)

@@ -40,7 +40,9 @@ _CURVES |= {"sqrt", "rsqrt", "square", "pow", "ipow", "reciprocal", "abs", "abso
 _CURVES |= {"sgn", "positive", "clamp", "clamp_min", "clamp_max", "clip", "maximum", "minimum"}
 _CURVES |= {"max", "min", "where", "heaviside", "threshold", "masked_fill", "lerp", "addcmul"}
 _SQUARES = {"pow", "square", "abs", "mul"}
-_ELEMENTWISE = {*_ARITHMETIC, *CONDITIONS, *_CURVES, *FUNCTIONS, "invert"}
+# Reads and writes at the entries that a mask picks.
+_BY_MASK = {"getitem", "setitem"}
+_ELEMENTWISE = {*_ARITHMETIC, *CONDITIONS, *_CURVES, *FUNCTIONS, *_BY_MASK, "invert"}
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,10 @@ def _joins(node: fx.Node, members: set[fx.Node], view: ModelGraph) -> bool:
         return is_elementwise(module) and all(each in members for each in node.all_input_nodes)
     if node.op not in ("call_function", "call_method") or node in view.layers:
         return False
-    if operation_name(node) not in _ELEMENTWISE:
+    name = operation_name(node)
+    if name not in _ELEMENTWISE:
+        return False
+    if name in _BY_MASK and not (isinstance(node.args[1], fx.Node) and node.args[1] in members):
         return False
     return all(
         each in members or _constant(each, view) is not None for each in node.all_input_nodes

@@ -14,11 +14,11 @@ from initguide._torch_internals import without_hooks
 from initguide.graph.classify import classify
 from initguide.graph.constants import constant_factor
 from initguide.graph.model_graph import ModelGraph
-from initguide.graph.operations import FACTORS, operation_name
+from initguide.graph.operations import FACTORS, LOOKUPS, operation_name
 
 
 def tables_read_back(view: ModelGraph) -> set[str]:
-    """Return the names of the tables whose vectors a head reads from the stream at full size."""
+    """Return the names of the tables that a head reads back from the stream at full size."""
     read = {id(weight) for node in view.layers for weight in _heads(node, view)}
     if not read:
         return set()
@@ -27,8 +27,16 @@ def tables_read_back(view: ModelGraph) -> set[str]:
         module = node.meta.get("module")
         is_read = isinstance(module, nn.Embedding) and id(module.weight) in read
         if is_read and _starts_stream(node, view, _factor_of(module) > 1):
+            found.add(f"{node.target}.weight")
+        # A forward may look the vectors up in a parameter of its own.
+        own = view.parameters.get(str(node.target)) if node.op == "get_attr" else None
+        if id(own) in read and any(_starts_stream(user, view, False) for user in _lookups(node)):
             found.add(str(node.target))
     return found
+
+
+def _lookups(table: fx.Node) -> list[fx.Node]:
+    return [user for user in table.users if operation_name(user) in LOOKUPS]
 
 
 def _heads(node: fx.Node, view: ModelGraph) -> Iterable[nn.Parameter]:
@@ -64,8 +72,9 @@ def _starts_stream(table: fx.Node, view: ModelGraph, is_full: bool) -> bool:
                 return True
             continue
         for user in node.users:
-            if user not in view.layers and classify(user, view)[0] == "pass":
-                factor = constant_factor(user, node) if operation_name(user) in FACTORS else None
+            factor = constant_factor(user, node) if operation_name(user) in FACTORS else None
+            passes = factor is not None or classify(user, view)[0] == "pass"
+            if user not in view.layers and passes:
                 grows = view.is_norm(user) or (factor or 0.0) > 1
                 queue.append((user, is_full or grows))
     return False

@@ -19,8 +19,16 @@ from initguide.activations import FUNCTIONS
 from initguide.fans import Fans, fans, layer_fans
 from initguide.graph.custom_layers import custom_layer
 from initguide.graph.forward_graph import LayerTracer, forward_graph
-from initguide.graph.layer_info import LAYERS, NORMS, PACKED, TRANSFORMER, LayerInfo
+from initguide.graph.layer_info import (
+    LAYERS,
+    NORMS,
+    PACKED,
+    TRANSFORMER,
+    LayerInfo,
+    has_own_forward,
+)
 from initguide.graph.next_activation import NOT_KNOWN
+from initguide.graph.operations import SUMS, operation_name
 from initguide.graph.param_roles import Role
 from initguide.graph.proxies import EndlessError, NeedsDataError
 from initguide.graph.read_graph import read_graph
@@ -110,6 +118,9 @@ def trace_private(model: nn.Module, private: nn.Module, example: Any = None) -> 
         else:
             _trace_graph(graph, private, "", result)
             _trace_unreached(private, "", result)
+        for name, module in private.named_modules():
+            if isinstance(module, LAYERS) and has_own_forward(module):
+                _add_own_forward(module, name, result)
     for name, module in model.named_modules():
         prefix = f"{name}." if name else ""
         if isinstance(module, TRANSFORMER):
@@ -195,6 +206,31 @@ def _trace_graph(graph: fx.Graph, module: nn.Module, name: str, result: Trace) -
             info, ends = result.layers[prefix + member], member in branch.ends
             result.layers[prefix + member] = replace(info, branch=result.branch_count, ends=ends)
         result.branch_count += bool(members)
+
+
+def _add_own_forward(layer: nn.Module, name: str, result: Trace) -> None:
+    """Add what a subclass of a layer of torch does with its weight, and with parameters beside it.
+
+    Examples are a weight that the forward multiplies by a constant, adapters, and noise.
+    """
+    try:
+        graph = forward_graph(layer)
+    except (Exception, EndlessError):
+        # The layer is one node, whatever it computes.
+        return
+    prefix = f"{name}." if name else ""
+    facts = read_graph(graph, layer, whole_model=False)
+    result.graphs.append((prefix, graph))
+    # What follows the last operation follows the layer.
+    sums = [each for each in map(operation_name, graph.nodes) if each in SUMS]
+    after = result.layer(name)
+    after = replace(after, branch=None, ends=False, between=(*sums, *after.between))
+    for key, info in facts.layers.items():
+        if key not in ("weight", "bias"):
+            result.layers.setdefault(prefix + key, after if info.label == NOT_KNOWN else info)
+    for key, role in facts.roles.items():
+        if key != "bias" and (key != "weight" or (role.kind == "weight" and role.factor != 1)):
+            result.roles.setdefault(prefix + key, role)
 
 
 def _reason(error: BaseException) -> str:

@@ -48,3 +48,21 @@ def einsum_fans(node: fx.Node, source: fx.Node, weight: Tensor, transposed: bool
     summed = [size for letter, size in sizes.items() if letter not in out and letter in others]
     kept = [size for letter, size in sizes.items() if letter in out and letter not in others]
     return Fans(math.prod(summed), math.prod(kept)) if summed else None
+
+
+def tensordot_fans(node: fx.Node, source: fx.Node, weight: Tensor, transposed: bool) -> Fans | None:
+    """Return the fans of a weight in a tensordot, or None if its axes are not known."""
+    position = 0 if node.args[0] is source else 1
+    dims = _argument(node, 2, "dims", 2)
+    if isinstance(dims, int):
+        axes = range(-dims, 0) if position == 0 else range(dims)
+    else:
+        axes = dims[position] if isinstance(dims, (tuple, list)) and len(dims) == 2 else ()
+    axes = [axes] if isinstance(axes, int) else axes
+    if not axes or not all(type(axis) is int for axis in axes):
+        return None
+    shape = [*weight.shape]
+    if transposed:
+        shape[-2:] = shape[:-3:-1]
+    summed = math.prod(shape[axis] for axis in axes)
+    return Fans(summed, weight.numel() // summed)

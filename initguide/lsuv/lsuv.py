@@ -190,10 +190,11 @@ def _with_unreached(
     rows += [row(name, note="not reached") for name in layers if name not in reached]
     if not any(each["scale"] for each in rows):
         notes = {each["layer"]: each["note"] for each in rows}
-        hint = "" if rows else ": a model that was scripted or exported must be scaled before"
+        hint = ": weights that the forward itself multiplies by are not scaled, and a model that "
+        hint += "was scripted or exported must be scaled before"
         raise ValueError(
             "the batch must reach Linear or convolution layers to scale; got "
-            f"{notes or 'none'}{hint}"
+            f"{notes or 'none'}{'' if rows else hint}"
         )
     return rows
 

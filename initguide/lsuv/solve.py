@@ -63,7 +63,8 @@ def solve(
     scale = (root - covariance) / variance
     if not scale > 0:
         raise ValueError(
-            f"layer {name!r} must have a bias of variance below 1 to reach it; got {of_bias:.3g}"
+            f"layer {name!r} must have a bias of variance below 1 to reach it; got {of_bias:.3g}: "
+            "zero the bias, or freeze the layer to leave it as it is"
         )
     return scale, math.sqrt(variance + 2 * covariance + of_bias)
 

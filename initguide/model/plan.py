@@ -39,6 +39,7 @@ class ParamPlan:
         note: A remark for the reader of the plan.
         recipe: The name of the recipe that chose the method; empty for a rule of the caller.
         kept: Why the present values are a deliberate start and stay; empty if they do not.
+        would_draw: Whether the recipe draws it at random if the present values are not kept.
     """
 
     param: Param
@@ -50,6 +51,7 @@ class ParamPlan:
     note: str
     recipe: str = ""
     kept: str = ""
+    would_draw: bool = False
 
     @property
     def is_conventional(self) -> bool:

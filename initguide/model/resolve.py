@@ -93,10 +93,12 @@ def _without_rule_message(entries: list[ParamPlan], trace: Trace) -> str:
     listed = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
     roles = [trace.roles.get(name) for name in names[:5]]
     operations = dict.fromkeys(role.operation for role in roles if role and role.operation)
-    used_in = f" (the forward uses it in {', '.join(operations)}, which suggests no method)"
+    used_in = " (the trace of the forward does not reach it)"
+    if operations:
+        used_in = f" (the forward uses it in {', '.join(operations)}, which suggests no method)"
     advice = (
         f"put Rule({names[0]!r}, ...) before the recipe, or 'keep' after it to leave them "
-        f"unchanged{used_in if operations else ''}"
+        f"unchanged{used_in if operations or trace.graphs else ''}"
     )
     if entries[0].param.holders[0][0] in trace.needs_example:
         advice = f"show how the forward uses them by a batch, as example=batch; or {advice}"

@@ -3,11 +3,12 @@
 import math
 from glob import escape
 
-from torch import nn
+from torch import Tensor, nn
 
 from initguide.graph.layer_info import NORMS
 from initguide.graph.next_activation import NOT_KNOWN
 from initguide.graph.trace import Trace
+from initguide.model.params import full_name
 from initguide.model.rule import Rule
 from initguide.recipes.common import (
     ATTENTION_RULES,
@@ -77,34 +78,41 @@ def _tables_beside_heads(model: nn.Module, trace: Trace) -> list[Rule]:
     scale would be far larger than they are. If a norm or a factor brings the vectors to unit scale
     at the start of the stream, the head reads them back, and the scale is smaller still.
     """
-    tables = {n: m for n, m in model.named_modules() if isinstance(m, nn.Embedding)}
+    tables = {
+        full_name(n, "weight"): m.weight
+        for n, m in model.named_modules()
+        if isinstance(m, nn.Embedding)
+    }
+    # A parameter of the model itself may be a table too.
+    own = dict(model.named_parameters(remove_duplicate=False))
+    tables |= {name: own[name] for name in trace.tables_read_back if name in own}
     multiplied = {n for n, role in trace.roles.items() if role.kind == "weight"}
     heads = {id(m.weight) for m in model.modules() if isinstance(m, nn.Linear)}
-    heads |= {id(p) for n, p in model.named_parameters(remove_duplicate=False) if n in multiplied}
-    read_back = {id(tables[n].weight) for n in trace.tables_read_back if n in tables}
+    heads |= {id(p) for n, p in own.items() if n in multiplied}
+    read_back = {id(tables[n]) for n in trace.tables_read_back if n in tables}
     stds: dict[int, float] = {}
     for table in tables.values():
-        if id(table.weight) in heads:
-            width = table.embedding_dim
-            std = _tied_std(table) if id(table.weight) in read_back else width**-0.5
+        if id(table) in heads:
+            width = table.shape[1]
+            std = _tied_std(table) if id(table) in read_back else width**-0.5
             stds[width] = min(std, stds.get(width, std))
     rules = []
     for name, table in tables.items():
-        if table.embedding_dim in stds:
-            rule = Rule(f"{escape(name)}.weight", "normal_", std=stds[table.embedding_dim])
-            if id(table.weight) in read_back:
+        if table.shape[1] in stds:
+            rule = Rule(escape(name), "normal_", std=stds[table.shape[1]])
+            if id(table) in read_back:
                 rule.note = "the head reads it back from the stream"
-            elif f"{name}.weight" in multiplied:
+            elif name in multiplied:
                 rule.note = "the forward also multiplies by it, as a head does"
             rules.append(rule)
     return rules
 
 
-def _tied_std(table: nn.Embedding) -> float:
+def _tied_std(table: Tensor) -> float:
     r"""Return the std of a tied table whose vectors enter the stream at unit scale.
 
     The head then gives a token's own vector $e$ the logit $\sqrt{d}\,|e| = d \sigma$. Below the
     logarithm of the number of words, it adds little to the first loss.
     """
-    width, words = table.embedding_dim, table.num_embeddings
+    words, width = table.shape
     return min(width**-0.5, max(math.log(words) - 1, 1) / width)

@@ -15,7 +15,7 @@ from torch import Tensor, fx, nn
 from torch.nn.parameter import is_lazy
 
 from initguide.graph.custom_layers import custom_norm_values
-from initguide.graph.layer_info import LAYERS, NORMS, PACKED
+from initguide.graph.layer_info import LAYERS, NORMS, PACKED, has_own_forward
 from initguide.graph.param_roles import Role
 from initguide.graph.trace import Trace
 from initguide.layers.state_space import (
@@ -61,8 +61,12 @@ def custom_param_rules(
             role = trace.roles.get(name)
             if role is None or role.kind == "unknown" or is_lazy(tensor):
                 continue
-            if role.kind == "time step" or not (is_torch or isinstance(module, _KNOWN_LAYERS)):
-                factor = times.get(name, 1) / abs(role.factor)
+            # A subclass of a layer may have more parameters, or multiply its weight by a constant.
+            is_beside = has_own_forward(module) and isinstance(module, LAYERS)
+            is_known = is_torch or (isinstance(module, _KNOWN_LAYERS) and not is_beside)
+            if role.kind == "time step" or not is_known:
+                layer = owner if key == "weight" else name
+                factor = times.get(name, times.get(layer, 1)) / abs(role.factor)
                 weight = Rule(escape(name), method, times=factor, **options)
                 rules.append(_rule(name, tensor, role, weight))
     return rules
@@ -91,6 +95,8 @@ def _rule(name: str, tensor: Tensor, role: Role, weight: Rule) -> Rule:
         rule = Rule(escape(name), fixed.get(role.kind, "zeros_"))
         is_named = "bias" in name.rpartition(".")[2] and role.kind in ("shift", "table")
         rule.note = "" if is_named else f"treated as {_NOTES.get(role.kind, 'a bias')}"
+        if role.kind == "kept" and role.operation == "output":
+            rule.note = "the forward returns it, so it keeps its value"
     return rule
 
 

@@ -70,9 +70,9 @@ def _may_be_kept(entry: ParamPlan) -> bool:
 
 def _kept(entry: ParamPlan, reason: str) -> ParamPlan:
     note = "; ".join(part for part in (f"kept: {reason}", entry.note) if part)
-    return replace(
-        entry, sampler=KEEP, fans=None, before="", padding_row=None, kept=reason, note=note
-    )
+    would_draw = bool(entry.sampler.std)
+    kept = replace(entry, sampler=KEEP, fans=None, before="", padding_row=None, note=note)
+    return replace(kept, kept=reason, would_draw=would_draw)
 
 
 def _is_written(entries: list[ParamPlan], parts: dict[str, Part]) -> bool:
@@ -120,8 +120,12 @@ def _reasons(entries: list[ParamPlan], parts: dict[str, Part], trace: Trace) -> 
     is_copy = not any(map(_writes, entries))
     for entry in zeros:
         is_allowed = allowed[entry.param.name]
-        # Where the trace does not help, zeros may be memory that was only reserved.
-        if not (is_copy or _writes(entry) if is_allowed is None else is_allowed):
+        # Where the trace does not help, a matrix of zeros may be memory that was only reserved. A
+        # vector may be a bias or a logarithm, such as that of the std of a policy.
+        is_unread = entry.recipe == UNDECIDED and entry.param.name not in trace.roles
+        is_vector = is_unread and entry.param.tensor.squeeze().ndim < 2
+        may_be = is_copy or is_vector or _writes(entry)
+        if not (may_be if is_allowed is None else is_allowed):
             del found[entry.param.name]
     return found
 

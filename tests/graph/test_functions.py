@@ -47,6 +47,12 @@ def clipped(x):
     return x
 
 
+def leaking(x):
+    x = x.clone()
+    x[x < 0] *= 0.01
+    return x
+
+
 # How people write a ReLU, a SiLU, a GELU and a Mish, with the gain at a unit second moment.
 WRITTEN = {
     "clamp": (lambda x: x.clamp(min=0), "relu"),
@@ -60,6 +66,8 @@ WRITTEN = {
     "maximum of a number": (lambda x: torch.maximum(x, torch.tensor(0.0)), "relu"),
     "the mean with its size": (lambda x: (x + x.abs()) / 2, "relu"),
     "masked_fill": (lambda x: x.masked_fill(x < 0, 0.0), "relu"),
+    "an assignment by a mask": (clipped, "relu"),
+    "a product by a mask": (leaking, "leaky_relu"),
     "threshold": (lambda x: F.threshold(x, 0.0, 0.0), "relu"),
     "a product with the sigmoid": (lambda x: x.sigmoid() * x, "silu"),
     "a quotient": (lambda x: x / (1 + torch.exp(-x)), "silu"),
@@ -245,6 +253,19 @@ def test_attention_over_neighbours_passes_the_values_on():
 
     found = trace(Attention())
     assert found.layer("w").label == "elu"
+
+
+def test_an_assignment_to_a_part_or_a_reduction_is_no_activation():
+    def padded(x):
+        x = x.clone()
+        x[:, 0] = 0
+        return torch.tanh(x)
+
+    def largest(x):
+        return torch.tanh(x.index_reduce(0, torch.arange(4), x, "amax"))
+
+    for function in (padded, largest):
+        assert init.plan(Between(function)).rows[0]["before"] == "tanh"
 
 
 def test_what_is_not_known_states_no_follower():

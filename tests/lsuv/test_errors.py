@@ -133,7 +133,7 @@ ERRORS = {
         {},
         "layer '0' must have weights in the range of torch.float32; got inf",
     ),
-    "large bias": (large_bias(), [BATCH], {}, "layer '0' must have a bias of variance below 1"),
+    "large bias": (large_bias(), [BATCH], {}, "freeze the layer to leave it as it is"),
     "spectral norm": (
         spectral(),
         [BATCH],

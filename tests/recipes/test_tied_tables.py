@@ -82,3 +82,62 @@ def test_a_table_without_a_tied_head_is_not_read_back():
     model.head.weight = nn.Parameter(torch.randn(1000, 256) / 16)
     notes = {row["parameter"]: row["note"] for row in init.plan(model).rows}
     assert "reads it back" not in (notes["tok.weight"] or "")
+
+
+class Own(nn.Module):
+    """A table of the model's own, that a function looks up and a product reads back."""
+
+    def __init__(self, look_up, start, product, words=1000, width=256):
+        super().__init__()
+        self.table = nn.Parameter(torch.randn(words, width))
+        self.places = nn.Parameter(torch.randn(16, width))
+        self.norm, self.body = nn.LayerNorm(width), nn.Linear(width, width)
+        self.last = nn.LayerNorm(width)
+        self.look_up, self.start, self.product = look_up, start, product
+
+    def forward(self, ids):
+        x = self.start(self.look_up(self.table, ids)) + self.places[: ids.shape[1]]
+        x = x + self.body(torch.tanh(self.norm(x)))
+        return self.product(self.last(x), self.table)
+
+
+LOOKUPS = {
+    "embedding": lambda table, ids: F.embedding(ids, table),
+    "rows": lambda table, ids: table[ids],
+    "index_select": lambda table, ids: table.index_select(0, ids.flatten()).view(*ids.shape, -1),
+}
+READS = {
+    "linear": F.linear,
+    "a product": lambda x, table: x @ table.T,
+    "einsum": lambda x, table: torch.einsum("bld,vd->blv", x, table),
+    "inner": torch.inner,
+    "tensordot": lambda x, table: torch.tensordot(x, table, dims=([2], [1])),
+}
+
+
+@pytest.mark.parametrize("look_up", LOOKUPS.values(), ids=LOOKUPS)
+@pytest.mark.parametrize("product", READS.values(), ids=READS)
+@pytest.mark.parametrize("is_full", [False, True])
+def test_a_table_of_the_models_own_is_tied_as_a_module_is(look_up, product, is_full):
+    model = Own(look_up, (lambda x: 16 * x) if is_full else (lambda x: x), product)
+    made = init.initialize_(model, seed=0)
+    (row,) = [row for row in made.rows if row["parameter"] == "table"]
+    assert row["std"] == pytest.approx((math.log(1000) - 1) / 256 if is_full else 1 / 16)
+    ids = torch.randint(1000, (8, 16), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        loss = F.cross_entropy(model(ids)[:, :-1].flatten(0, 1), ids[:, 1:].flatten())
+    assert loss.item() < math.log(1000) + 1
+
+
+@pytest.mark.parametrize("product", [READS["inner"], READS["tensordot"]])
+def test_a_table_that_a_rare_product_reads_is_a_head(product):
+    class Tied(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table, self.norm = nn.Embedding(300, 64), nn.LayerNorm(64)
+
+        def forward(self, ids):
+            return product(self.norm(self.table(ids)), self.table.weight)
+
+    (row, *_) = init.plan(Tied()).rows
+    assert row["std"] <= 1 / 8
