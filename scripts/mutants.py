@@ -37,6 +37,7 @@ NEAR = {
     "distributed": ["model/test_ranks.py"],
     "scaling": ["model/test_ranks.py"],
     "state_space": ["graph/test_param_roles.py"],
+    "stream_tables": ["recipes/test_tied_tables.py"],
     "implicit": ["graph/test_constants.py"],
     "moments": ["test_gains.py", "test_random.py"],
     "activations": ["test_gains.py", "graph"],
