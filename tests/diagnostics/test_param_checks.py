@@ -366,3 +366,25 @@ def test_a_missing_gain_is_that_of_the_activation_after():
     plan = init.plan(model, [init.Rule("*weight", "lecun_normal_"), "torch"])
     ((kind, _),) = found(plan.entries[0], 2**0.5 * values)
     assert kind != "gain missing"
+
+
+@pytest.mark.parametrize(("part", "kind"), [(0.97, "gain missing"), (1.03, "std wrong")])
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_a_mistake_explains_a_std_within_four_standard_errors(part, kind, sign):
+    model = nn.Sequential(nn.Linear(INTO, OUT), nn.ReLU(), nn.Linear(OUT, 2))
+    near = 4 / math.sqrt(2 * N) + 0.002
+    values = quantiles(stats.norm, 0, INTO**-0.5 * math.exp(sign * part * near))
+    assert found(init.plan(model, "kaiming").entries[0], values)[0][0] == kind
+
+
+@pytest.mark.parametrize("descending", [True, False])
+def test_values_are_not_equal_because_the_first_is_the_largest_or_the_least(descending):
+    values = quantiles(stats.norm, 0.02, 0.1).flatten()
+    values[0], values[values.argmax() if descending else values.argmin()] = (
+        values.max() if descending else values.min(),
+        values[0].clone(),
+    )
+    values = values.view(OUT, INTO)
+    assert found(NORMAL, values) == []
+    for law, options in (("sparse_", {"sparsity": 0.5}), ("orthogonal_", {})):
+        assert "constant" not in dict(found(entry_of(law, **options), values))
