@@ -143,8 +143,8 @@ def test_equal_values_where_random_ones_are_due():
     message = "all 7200 values are 0.25; they must be sparse_"
     sparse = entry_of("sparse_", sparsity=0.5)
     assert found(sparse, torch.full((OUT, INTO), 0.25)) == [("constant", message)]
-    one = entry_of("normal_", nn.Linear(1, 1))
-    assert found(one, torch.zeros(1, 1)) == []
+    for law, options in (("normal_", {}), ("sparse_", {"sparsity": 0.0})):
+        assert found(entry_of(law, nn.Linear(1, 1), **options), torch.zeros(1, 1)) == []
 
 
 @pytest.mark.parametrize(
