@@ -160,7 +160,7 @@ def _unit_axis(owner: Any, y: Tensor) -> int:
 def _draw(name: str, owner: Any, original: Any, generator: torch.Generator) -> None:
     """Draw an orthonormal weight, and set the gathered weight and its shard."""
     weight = owner.weight
-    dtype = weight.dtype if original is None else original.dtype
+    dtype = getattr(original, "dtype", weight.dtype)
     q = torch.empty_like(weight, dtype=dtype, device=generator.device)
     drawn = orthogonal_(q, generator=generator).to(weight.device)
     _set_weight(name, owner, drawn)
