@@ -39,7 +39,7 @@ NEAR = {
     "state_space": ["graph/test_param_roles.py"],
     "stream_tables": ["recipes/test_tied_tables.py"],
     "implicit": ["graph/test_constants.py"],
-    "moments": ["test_gains.py", "test_random.py"],
+    "moments": ["test_gains.py", "test_random.py", "test_propagation.py"],
     "activations": ["test_gains.py", "graph"],
     "papers": ["test_inventory.py"],
 }
