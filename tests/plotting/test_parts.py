@@ -218,6 +218,8 @@ def test_labels_of_units_and_links_are_beside_what_they_name():
     assert (texts["level"].get_ha(), texts["level"].get_va()) == ("center", "top")
     assert texts["falls"].get_position() == pytest.approx((1.5, 0.58))
     assert texts["falls"].get_va() == "bottom"
+    # The circles reach up to 0.8.
+    assert 0.8 < ax.get_ylim()[1] < 1.3
     crossing = plotting.network([2, 2], labels={(0, 0, 1): "falls"}).texts[0]
     assert crossing.get_position() == pytest.approx((0.33 * 3, 0.5 - 0.33 - 0.08))
     assert crossing.get_ha() == "right"
