@@ -231,3 +231,14 @@ def test_what_is_recorded_goes_through_the_inverse(monkeypatch, low, high, ends)
     else:
         random.fill_truncated_normal_(out, *cut)
         assert ((out - 1) / 2).tolist() == pytest.approx(ends, rel=1e-8)
+
+
+@pytest.mark.parametrize("cut", CUTS)
+@pytest.mark.parametrize("shape", [(0,), (3, 0), (0, 2, 5)])
+def test_a_tensor_without_entries_takes_no_random_numbers(cut, shape):
+    source = torch.Generator().manual_seed(0)
+    before = source.get_state()
+    for dtype in (torch.float32, torch.bfloat16):
+        empty = torch.empty(shape, dtype=dtype)
+        assert init.trunc_normal_(empty, *cut, generator=source) is empty
+    assert torch.equal(source.get_state(), before)

@@ -19,6 +19,7 @@ from initguide.graph.operations import (
     operation_name,
     value_inputs,
 )
+from initguide.graph.trace import trace
 
 GRAPH = fx.Graph()
 X, Y, Z = (GRAPH.placeholder(name) for name in "xyz")
@@ -203,3 +204,22 @@ def test_a_function_of_each_entry_is_recognized_by_its_values(module, kind):
 )
 def test_functions_of_each_entry_are_no_layers_or_norms(module, expected):
     assert is_elementwise(module) == expected
+
+
+class Reflected(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Linear(4, 4)
+
+    def forward(self, x):
+        return 5.0 / (2.0 - self.a(x)) + 3.0 * x
+
+
+@pytest.mark.parametrize("example", [None, torch.ones(2, 4)])
+def test_a_number_before_a_tensor_stays_before_it(example):
+    ((_, graph),) = trace(Reflected(), example).graphs
+    found = {operation_name(n): n.args for n in graph.nodes if n.op == "call_function"}
+    names = {"sub", "rsub"} & found.keys(), {"truediv", "rtruediv"} & found.keys()
+    for (name,), number in zip(names, (2.0, 5.0), strict=True):
+        # A reflected operation has the number second.
+        assert found[name].index(number) == (1 if name.startswith("r") else 0)
