@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import fx, nn
 
-from initguide.graph.classify import classify_elementwise, is_elementwise
+from initguide.activations import function_of
+from initguide.graph.classify import activation_of_call, classify_elementwise, is_elementwise
 from initguide.graph.operations import (
     depends_on,
     function_name,
@@ -223,3 +224,30 @@ def test_a_number_before_a_tensor_stays_before_it(example):
     for (name,), number in zip(names, (2.0, 5.0), strict=True):
         # A reflected operation has the number second.
         assert found[name].index(number) == (1 if name.startswith("r") else 0)
+
+
+Z_VALUES = torch.linspace(-3, 3, 31, dtype=torch.float64)
+ACTIVATIONS = {
+    "a function": (call(torch.relu, X), torch.relu),
+    "a method": (call("tanh", X), torch.tanh),
+    "a sine": (call(torch.sin, X), torch.sin),
+    "a slope": (call(F.leaky_relu, X, 0.2), lambda z: F.leaky_relu(z, 0.2)),
+    "a slope by name": (
+        call(F.leaky_relu, X, negative_slope=0.2),
+        lambda z: F.leaky_relu(z, 0.2),
+    ),
+    "in place": (call(F.elu, X, alpha=2.0, inplace=True), lambda z: F.elu(z, 2.0)),
+    "only in place": (call(F.elu, X, inplace=True), F.elu),
+    "two bounds": (call(F.hardtanh, X, -2.0, max_val=0.5), lambda z: F.hardtanh(z, -2.0, 0.5)),
+    "a method with an option": (
+        call("hardshrink", X, 0.7),
+        lambda z: F.hardshrink(z, 0.7),
+    ),
+    "an option of the model": (call(F.leaky_relu, X, Y), F.leaky_relu),
+}
+
+
+@pytest.mark.parametrize(("node", "right"), ACTIVATIONS.values(), ids=ACTIVATIONS)
+def test_the_activation_of_a_call_has_its_options(node, right):
+    found = function_of(activation_of_call(operation_name(node), node))
+    torch.testing.assert_close(found(Z_VALUES.clone()), right(Z_VALUES.clone()))
