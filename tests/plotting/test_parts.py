@@ -10,7 +10,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.patches import Circle
 
 from initguide import plotting
-from initguide.plotting.lines import _ending
+from initguide.plotting.lines import _annotate, _ending
 from initguide.plotting.panels import _number
 from initguide.plotting.style import _apart, _columns, _end, label_lines, log_ticks, sequence
 
@@ -287,3 +287,39 @@ def test_histograms_on_one_scale_share_both_axes():
     assert first.get_title() == "output"
     assert second.get_title() == ""
     assert [ax.get_ylabel() for ax in axes[:, 0]] == ["He", "std\n1.0"]
+
+
+@pytest.mark.parametrize(("x", "side", "offset"), [(5.9, "left", 9), (6.1, "right", -9)])
+def test_a_note_is_on_the_side_where_there_is_space(x, side, offset):
+    _, ax = plt.subplots()
+    ax.set(xlim=(0, 10), ylim=(0, 1))
+    _annotate(ax, [(x, 0.5, "diverged"), (x, 0.5, "zero"), (x, 0.9, "far")])
+    first, second, far = ax.texts
+    assert {text.get_ha() for text in ax.texts} == {side}
+    # In points: notes at one place are 15 apart, and those with space stay.
+    assert first.get_position() == (offset, 0)
+    assert second.get_position() == (offset, pytest.approx(15))
+    assert far.get_position() == (offset, 0)
+    assert [text.xy for text in ax.texts] == [(x, 0.5), (x, 0.5), (x, 0.9)]
+
+
+def test_the_ends_of_runs_are_marked_where_they_stop():
+    rows = [
+        {"layer": layer, "seed": seed, "rms": value}
+        for seed, run in enumerate(([1, 2, 4], [1, 3, math.inf], [5, 0, 0]))
+        for layer, value in enumerate(run, start=1)
+    ]
+    ax = plotting.signals(rows, legend=False)
+    middle, crosses = ax.lines
+    means = [5 ** (1 / 3), 6**0.5, 4]
+    np.testing.assert_allclose(middle.get_xydata(), np.c_[[1, 2, 3], means])
+    assert sorted(map(tuple, crosses.get_xydata())) == [(1, 5), (2, 3)]
+    assert crosses.get_marker() == "x"
+    assert [text.get_text() for text in ax.texts] == ["2 of 3 diverged"]
+
+
+@pytest.mark.parametrize(("count", "every"), [(3, 1), (12, 2), (18, 3), (25, 4)])
+def test_a_line_has_about_six_markers(count, every):
+    rows = [{"layer": i, "seed": 0, "rms": 1.0} for i in range(1, count + 1)]
+    ax = plotting.signals(rows, legend=False)
+    assert ax.lines[0].get_markevery() == (0, every)
