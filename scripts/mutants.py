@@ -38,6 +38,7 @@ NEAR = {
     "scaling": ["model/test_ranks.py"],
     "state_space": ["graph/test_param_roles.py"],
     "stream_tables": ["recipes/test_tied_tables.py"],
+    "bypass": ["recipes/test_deliberate.py"],
     "implicit": ["graph/test_constants.py"],
     "moments": ["test_gains.py", "test_random.py", "test_propagation.py"],
     "activations": ["test_gains.py", "graph"],
