@@ -6,7 +6,15 @@ import pytest
 import torch
 
 from initguide.diagnostics.baseline import _changes, _is_close, _rounded
-from initguide.diagnostics.coord_check import LOGITS, _findings, _fit, _rms, _slope, _take_output
+from initguide.diagnostics.coord_check import (
+    LOGITS,
+    _findings,
+    _fit,
+    _Logits,
+    _rms,
+    _slope,
+    _take_output,
+)
 
 # Exponents.
 
@@ -112,6 +120,15 @@ def test_the_output_of_the_model_replaces_that_of_its_last_layer():
         _take_output(signals, given)
         assert all((each == 1).all() for each in signals["b"])
     _take_output({}, output)
+
+
+def test_scores_are_the_inputs_of_a_softmax_over_positions():
+    kept = []
+    with _Logits(lambda name, value: kept.append((name, value))):
+        for shape in ((3, 4), (2, 3, 4), (2, 2, 3, 4)):
+            torch.softmax(torch.ones(shape), -1)
+            torch.log_softmax(torch.ones(shape), -1)
+    assert [(name, value.ndim) for name, value in kept] == [(LOGITS, 3), (LOGITS, 4)]
 
 
 # Baselines.

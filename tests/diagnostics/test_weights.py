@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from initguide.diagnostics.hooks import axes
 from initguide.diagnostics.weights import OwnWeight, drawn, is_zero, kind, same, weights_of
 from initguide.graph.trace import trace
 
@@ -125,3 +126,32 @@ def test_a_parametrized_layer_has_the_name_of_its_class():
     assert kind(nn.utils.parametrizations.weight_norm(nn.Linear(3, 4))) == "Linear"
     assert kind(nn.Linear(3, 4)) == "Linear"
     assert math.isfinite(facts(nn.Linear(3, 4)).rms)
+
+
+PACKED = nn.utils.rnn.pack_sequence([torch.ones(2, 4), torch.ones(1, 4)])
+AXES = {
+    "a layer": (nn.Linear(4, 4), (3, 4), 0, 1),
+    "one input": (nn.Linear(4, 4), (1, 4), None, 1),
+    "a vector": (nn.Linear(4, 4), (4,), None, 0),
+    "positions": (nn.Linear(4, 4), (3, 6, 4), 0, 2),
+    "images": (nn.Conv2d(3, 5, 2), (3, 5, 8, 8), 0, 1),
+    "one image": (nn.Conv2d(3, 5, 2), (5, 8, 8), None, 0),
+    "lines": (nn.ConvTranspose1d(3, 5, 2), (3, 5, 8), 0, 1),
+    "steps first": (nn.LSTM(4, 4), (6, 3, 4), 1, 2),
+    "inputs first": (nn.LSTM(4, 4, batch_first=True), (3, 6, 4), 0, 2),
+    "one sequence": (nn.LSTM(4, 4), (6, 4), None, 1),
+    "one in a batch": (nn.LSTM(4, 4), (6, 1, 4), None, 2),
+    "attention": (nn.MultiheadAttention(4, 2), (6, 3, 4), 1, 2),
+    "an own kernel": (OwnWeight("w", torch.ones(5, 3, 2), "conv1d", "weight", 6), (3, 5, 8), 0, 1),
+    "an own matrix": (OwnWeight("w", torch.ones(5, 3), "matmul", "weight", 5), (3, 8, 5), 0, 2),
+}
+
+
+@pytest.mark.parametrize(("module", "shape", "batch", "units"), AXES.values(), ids=AXES)
+def test_the_axes_of_the_inputs_and_of_the_units(module, shape, batch, units):
+    y = torch.ones(shape)
+    assert axes(module, y, (y, None)) == (batch, units)
+
+
+def test_packed_sequences_have_one_axis_for_inputs_and_steps():
+    assert axes(nn.LSTM(4, 4), PACKED.data, (PACKED, None)) == (0, 1)

@@ -25,6 +25,11 @@ CROSSINGS = {
         0.7,
         3.1 * math.exp(-math.sqrt(math.log(1.05) / 20)),
     ),
+    "a dip between two steps": (
+        lambda a: math.exp(min(20 * math.log(a / 3.1) ** 2, 99)) / 1.05,
+        14.0,
+        3.1 * math.exp(math.sqrt(math.log(1.05) / 20)),
+    ),
     "bounded": (lambda a: a / (1 + a), 1.0, None),
     "rounded up to one": (lambda a: min(a, 1 + 1.5e-6), 0.01, None),
     "too large everywhere": (lambda a: 2 + a, 1.0, None),
@@ -49,7 +54,7 @@ def test_the_scale_at_which_a_variance_is_one(name):
         assert found == pytest.approx(expected, rel=3e-6)
         assert variance(found) == pytest.approx(1, abs=2e-6)
         # The start may be far away, and the hump must be found first.
-        assert len(calls) <= (32 if "hump" in name else 12)
+        assert len(calls) <= (32 if "between" in name else 12)
     # Where there is none, 20 steps are tried, and 24 pairs around a peak.
     if expected is None:
         assert len(calls) == 21 + (48 if name == "rounded up to one" else 0)
