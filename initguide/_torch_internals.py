@@ -48,11 +48,8 @@ _PLAIN_TORCH_FUNCTION = Tensor.__torch_function__.__func__  # pyright: ignore[re
 
 def is_overridden(tensor: Any) -> bool:
     """Return whether the class of `tensor` defines its own `__torch_function__`."""
-    kind = type(tensor)
-    if kind is Tensor or kind is nn.Parameter:
-        return False
     # A disabled one has no __func__, and an inherited one is the plain one.
-    own = getattr(getattr(kind, "__torch_function__", None), "__func__", None)
+    own = getattr(getattr(type(tensor), "__torch_function__", None), "__func__", None)
     return own is not None and own is not _PLAIN_TORCH_FUNCTION
 
 

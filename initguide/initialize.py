@@ -238,7 +238,8 @@ def _warn_of_trained(made: Plan) -> None:
             f"{len(found)} of the {count} weights that were looked at seem to be trained, such as "
             f"{found[0]!r}, and are overwritten: pass overwrite_trained=True if that is meant, or "
             "freeze what must stay",
-            stacklevel=3,
+            # Past the wrapper of `no_grad`.
+            stacklevel=4,
         )
 
 

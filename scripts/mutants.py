@@ -31,10 +31,17 @@ OPERATORS = [get_operator(name)() for name in operator_names() if KINDS.search(n
 SLOW = "test_ranks.py"
 NEAR = {
     ".": ["test_purity.py", "test_errors.py", "test_copies.py", "model", "lsuv/test_unchanged.py"],
+    "__main__": ["test_command_line.py"],
     "_tree": ["diagnostics/test_measure_inputs.py"],
     "_format": ["diagnostics/test_report.py"],
     "_sharding": ["model/test_ranks.py"],
-    "moments": ["test_gains.py", "test_random.py"],
+    "distributed": ["model/test_ranks.py"],
+    "scaling": ["model/test_ranks.py"],
+    "state_space": ["graph/test_param_roles.py"],
+    "stream_tables": ["recipes/test_tied_tables.py"],
+    "bypass": ["recipes/test_deliberate.py"],
+    "implicit": ["graph/test_constants.py"],
+    "moments": ["test_gains.py", "test_random.py", "test_propagation.py"],
     "activations": ["test_gains.py", "graph"],
     "papers": ["test_inventory.py"],
 }
@@ -75,10 +82,11 @@ def _code(source: str) -> str:
 
 def near(path: Path) -> list[str]:
     """Return the tests near a file of the package, the nearest first."""
-    tests, folder = ROOT / "tests", path.relative_to(ROOT / "initguide").parent
+    tests, (*folders, _) = ROOT / "tests", path.relative_to(ROOT / "initguide").parts
     found = [*tests.rglob(f"test_{path.stem.strip('_')}.py")]
-    more = [tests / name for key in (path.stem, str(folder)) for name in NEAR.get(key, [])]
-    for each in (*more, *([tests / folder] if folder.name else [])):
+    keys = (path.stem, *folders[:1]) if folders else (path.stem, ".")
+    more = [tests / name for key in keys for name in NEAR.get(key, [])]
+    for each in (*more, *(tests / folder for folder in folders[:1])):
         found += sorted(each.glob("test_*.py")) if each.is_dir() else [each]
     kept = [test for test in found if test.name != SLOW or test in more]
     return [str(test.relative_to(ROOT)) for test in dict.fromkeys(kept)]

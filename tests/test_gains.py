@@ -135,3 +135,12 @@ def test_the_error_is_that_of_the_function_itself(function, error):
     for kind in ("forward", "backward"):
         with pytest.raises(ValueError, match=rf"an elementwise function; got .*{error}"):
             init.gain(function, kind=kind)
+
+
+@pytest.mark.parametrize("slope", [True, False, "0.1", None, [0.1], math.nan, math.inf])
+def test_a_slope_must_be_a_number(slope):
+    if slope is None:
+        assert init.calculate_gain("leaky_relu", slope) == init.calculate_gain("leaky_relu", 0.01)
+        return
+    with pytest.raises(ValueError, match="negative_slope must be"):
+        init.calculate_gain("leaky_relu", slope)

@@ -8,6 +8,7 @@ import torch
 from scipy import stats
 
 import initguide as init
+from initguide import random
 from initguide.random import normal_sampler
 
 INF = math.inf
@@ -196,3 +197,48 @@ def test_scaled_methods_have_the_right_std():
             generator = torch.Generator().manual_seed(0)
             getattr(init, f"{family}_{name}_")(tensor, generator=generator)
             assert stats.kstest(tensor.numpy().ravel(), distribution.cdf).pvalue > 1e-4
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ends"),
+    # In std from the mean. What is recorded is cut at five std, unless it begins beyond three.
+    [
+        (-INF, INF, (-5, 5)),
+        (-6, 4.5, (-5, 4.5)),
+        (-4.5, 6, (-4.5, 5)),
+        (2.9, INF, (2.9, 5)),
+        (-INF, -2.9, (-5, -2.9)),
+        (0.5, 1, (0.5, 1)),
+        (3.1, INF, None),
+        (-INF, -3.1, None),
+    ],
+)
+def test_what_is_recorded_goes_through_the_inverse(monkeypatch, low, high, ends):
+    class RejectionError(Exception):
+        """The proposals are uniform between 0 and 1."""
+
+    def fill_ends_(out, bottom, top):
+        if (bottom, top) == (0, 1):
+            raise RejectionError
+        out.copy_(torch.tensor([bottom, top], dtype=torch.float64))
+
+    monkeypatch.setattr(random, "is_traced", lambda out: True)
+    out = torch.empty(2, dtype=torch.float64)
+    cut = (1.0, 2.0, 1 + 2 * low, 1 + 2 * high, None, fill_ends_)
+    if ends is None:
+        with pytest.raises(RejectionError):
+            random.fill_truncated_normal_(out, *cut)
+    else:
+        random.fill_truncated_normal_(out, *cut)
+        assert ((out - 1) / 2).tolist() == pytest.approx(ends, rel=1e-8)
+
+
+@pytest.mark.parametrize("cut", CUTS)
+@pytest.mark.parametrize("shape", [(0,), (3, 0), (0, 2, 5)])
+def test_a_tensor_without_entries_takes_no_random_numbers(cut, shape):
+    source = torch.Generator().manual_seed(0)
+    before = source.get_state()
+    for dtype in (torch.float32, torch.bfloat16):
+        empty = torch.empty(shape, dtype=dtype)
+        assert init.trunc_normal_(empty, *cut, generator=source) is empty
+    assert torch.equal(source.get_state(), before)

@@ -71,7 +71,7 @@ def _too_small(history: History, trained: set[int]) -> Iterator[Finding]:
     if found:
         name, update, dtype = found[0]
         message = "no step changes the weights, although there is a gradient"
-        if update > 0:
+        if update:
             message = (
                 f"no step changes the weights by more than {update:.1g} of their size, so a change "
                 f"of 10 % takes at least {0.1 / update:.0e} steps"

@@ -43,6 +43,8 @@ RoleKind = Literal[
 ]
 
 _JOINS = {*JOINS, "stack", "where", "setitem", "masked_fill", "embedding", "lerp"}
+# Products of two matrices that are added to the first argument.
+_ADDED = {"addmm", "baddbmm"}
 # Functions of single numbers that a forward may apply to a parameter before it uses it.
 _FUNCTIONS = {"exp", "softplus", "sigmoid", "tanh", "clamp", "square", "abs", "relu", "softmax"}
 # Beside the matrix product, a linear layer may add its bias and move values.
@@ -216,12 +218,13 @@ def _final_role(use: Use, parameter: Tensor, dynamic: Collection[fx.Node]) -> Ro
         return Role("kept" if is_scale else "unknown", operation=use.functions[0], node=use.user)
     if use.noise:
         return Role("noise", operation=name, node=use.user)
-    kind, in_out = _role_in(name, use, dynamic)
+    kind = _role_in(name, use)
     if kind == "shift" and (use.picked or _is_matrix(parameter)):
         kind = "table"
     if kind == "weight" and use.by_values and not _is_matrix(parameter):
         # It scales another parameter, as the gain of a convolution that standardizes its weight.
         kind = "scale"
+    in_out = _is_in_out(name, use)
     layout: Layout = "in_out" if in_out else "out_in"
     fans = None
     if kind == "weight" and name in ("einsum", "tensordot"):
@@ -238,36 +241,44 @@ def _final_role(use: Use, parameter: Tensor, dynamic: Collection[fx.Node]) -> Ro
     return Role(kind, layout, name, use.user, use.factor, fans)
 
 
-def _role_in(name: str, use: Use, dynamic: Collection[fx.Node]) -> tuple[RoleKind, bool]:
-    """Return the role in one operation, and whether a weight is stored as (in, out)."""
+def _is_in_out(name: str, use: Use) -> bool:
+    """Return whether a weight is stored as (in, out)."""
+    # In `x @ weight` the weight is (in, out), in `weight @ x` it is (out, in). `inner` sums over the
+    # last axis of both.
+    position = _position(use)
+    if name in MATRIX_PRODUCTS:
+        is_second = position == 1 and name != "inner"
+    else:
+        is_second = position == 2 and name in _ADDED
+    return is_second != use.transposed
+
+
+def _role_in(name: str, use: Use) -> RoleKind:
+    """Return the role in one operation."""
     user, source, position = use.user, use.source, _position(use)
     if name == "linear" or name.startswith("conv"):
         if _is_weight_of(user, source):
-            return "weight", use.transposed
-        return ("table" if position == 0 else "shift"), False
-    if name == "inner":
-        return "weight", use.transposed
-    # In `x @ weight` the weight is (in, out), in `weight @ x` it is (out, in).
+            return "weight"
+        return "table" if position == 0 else "shift"
     if name in MATRIX_PRODUCTS:
-        return "weight", (not use.transposed if position == 1 else use.transposed)
-    if name in ("addmm", "baddbmm"):
-        in_out = not use.transposed if position == 2 else use.transposed
-        return ("shift", False) if position == 0 else ("weight", in_out)
+        return "weight"
+    if name in _ADDED:
+        return "shift" if position == 0 else "weight"
     if name in ("addcmul", "addcdiv"):
         # `addcmul(shift, scale, x)` is `shift + scale * x`.
-        return ("shift" if position == 0 else "scale"), False
+        return "shift" if position == 0 else "scale"
     if name == "scaled_dot_product_attention":
         mask = position == 3 or user.kwargs.get("attn_mask") is source
-        return ("shift" if mask else "table"), False
+        return "shift" if mask else "table"
     # A vector that goes into a layer joins the input.
     module = user.meta.get("module")
     if name in _JOINS or (module is not None and next(module.parameters(), None) is not None):
-        return "table", False
+        return "table"
     if name in SUMS:
-        return "shift", False
+        return "shift"
     if name in FACTORS:
-        return ("table" if _replaces_tokens(use) else "scale"), False
-    return "unknown", False
+        return "table" if _replaces_tokens(use) else "scale"
+    return "unknown"
 
 
 def _replaces_tokens(use: Use) -> bool:

@@ -139,7 +139,7 @@ class RoleReader:
             return None
         weights = depends_on([node], self.graph.nodes)
         values = [n for n in means.all_input_nodes if n not in weights]
-        return (*scores.all_input_nodes[:2], values[0]) if values else None  # pyright: ignore
+        return (*scores.all_input_nodes, values[0]) if values else None  # pyright: ignore
 
     def _is_product(self, node: fx.Node) -> bool:
         is_product = node not in self.layers and operation_name(node) in MATRIX_PRODUCTS

@@ -19,6 +19,7 @@ from initguide.graph.layer_info import LayerInfo
 from initguide.graph.operations import CASTS, RESHAPES, TRANSPOSES
 from initguide.graph.trace import trace
 from initguide.lsuv.solve import TensorFunction
+from initguide.model.params import full_name
 
 # Operations and modules that move values, and do not mix or drop any.
 _MOVES = {*CASTS, *RESHAPES, *TRANSPOSES, "pixel_shuffle", "Identity", "Flatten", "Unflatten"}
@@ -45,8 +46,7 @@ def next_activations(model: nn.Module, names: list[str]) -> dict[str, NextActiva
     traced, result = trace(model), {}
     for name in names:
         # The output of attention is that of its projection.
-        projection = f"{name}.out_proj" if name else "out_proj"
-        info = traced.layers.get(projection) or traced.layer(name)
+        info = traced.layers.get(full_name(name, "out_proj")) or traced.layer(name)
         result[name] = _next_activation(model, info)
     return result
 

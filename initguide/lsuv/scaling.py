@@ -160,11 +160,11 @@ def _unit_axis(owner: Any, y: Tensor) -> int:
 def _draw(name: str, owner: Any, original: Any, generator: torch.Generator) -> None:
     """Draw an orthonormal weight, and set the gathered weight and its shard."""
     weight = owner.weight
-    dtype = weight.dtype if original is None else original.dtype
+    dtype = getattr(original, "dtype", weight.dtype)
     q = torch.empty_like(weight, dtype=dtype, device=generator.device)
     drawn = orthogonal_(q, generator=generator).to(weight.device)
     _set_weight(name, owner, drawn)
-    if original is not None and is_sharded(original):
+    if is_sharded(original):
         original.detach().to_local().copy_(local_part(drawn, original))
 
 
@@ -186,7 +186,7 @@ def _scale_weight(name: str, owner: Any, original: Any, scale: float) -> None:
         return
     weight = owner.weight
     _scale(weight, scale)
-    if original is not None and is_sharded(original):
+    if is_sharded(original):
         _scale(original.detach().to_local(), scale)
     low, high = torch.aminmax(weight)
     largest = max(-low.item(), high.item())

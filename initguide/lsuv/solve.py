@@ -173,7 +173,7 @@ def find_scale(variance: Callable[[float], float], start: float) -> tuple[float 
             return _between(height, *tried[-2:]), reached[-1]
     # A peak between two steps may reach one although neither step does.
     best = max(range(len(tried)), key=lambda i: way * tried[i][1])
-    if 0 < best < len(tried) - 1:
+    if best not in (0, len(tried) - 1):
         (low, _), (high, _) = tried[best - 1], tried[best + 1]
         for _ in range(24):
             left, right = low + 0.382 * (high - low), low + 0.618 * (high - low)

@@ -105,7 +105,7 @@ def trunc_normal_(
     """
     check_real(tensor)
     mean, std, a, b = _checked(mean, std, a, b)
-    if tensor.is_meta or tensor.numel() == 0:
+    if tensor.is_meta:
         return tensor
 
     # Detached, a leaf may be written to.

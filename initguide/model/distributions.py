@@ -131,7 +131,7 @@ def std_error(distribution: EntryDistribution, values: Tensor) -> float:
 
 def degrees_of_freedom(distribution: EntryDistribution, count: int) -> float:
     """Return how many normal values would estimate the std as well as this sample does."""
-    return 2 * count / max(distribution.kurtosis - 1, 1e-3)
+    return 2 * count / (distribution.kurtosis - 1)
 
 
 def distance(distribution: EntryDistribution, values: Tensor) -> float:

@@ -143,10 +143,10 @@ def _histogram(ax: Axes, row: Mapping[str, Any], colour: str, bins: int, narrow:
     if len(others):
         heights, *_ = ax.hist(others, bins, histtype="stepfilled", color=colour, alpha=0.75)
         top = float(np.max(heights))
-    if zeros > 0:
+    if zeros:
         ax.vlines(0, 0, 1.15 * top, color=colour, linewidth=4)
     notes = [f"mean {_number(row['mean'])}", f"std {_number(row['std'])}"]
-    if zeros > 0:
+    if zeros:
         notes.append(f"{zeros:.0%} zeros")
     if len(finite) < len(values):
         notes.append(f"{1 - len(finite) / len(values):.0%} not finite")
@@ -214,10 +214,10 @@ def _on_one_scale(
                 color=colours[name],
                 alpha=0.75,
             )
-            if zeros > 0:
+            if zeros:
                 ax.vlines(0, 0, top, color=colours[name], linewidth=4)
             _note(ax, 0, f"mean {_number(row['mean'])}\nstd {_number(row['std'])}")
-            notes = [f"{zeros:.0%} zero"] if zeros > 0 else []
+            notes = [f"{zeros:.0%} zero"] if zeros else []
             notes += [f"{beyond:.0%} beyond"] if beyond > 0.005 else []
             _note(ax, 1, "\n".join(notes))
             ax.set(ylim=(0, top), yticks=[])

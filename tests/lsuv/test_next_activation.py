@@ -8,6 +8,7 @@ from lsuv_networks import BATCH, generator, state, with_biases
 from torch import nn
 
 import initguide as init
+from initguide.lsuv.next_activation import next_activations
 
 
 class Functional(nn.Module):
@@ -218,3 +219,24 @@ def test_post_runs_the_model_once():
     model.register_forward_hook(lambda *_: calls.append(1))
     init.lsuv_(model, BATCH, measure_at="post")
     assert calls == [1]
+
+
+class Attends(nn.Module):
+    """Attention whose output goes to an activation."""
+
+    def __init__(self):
+        super().__init__()
+        self.attention, self.last = nn.MultiheadAttention(8, 2, batch_first=True), nn.Linear(8, 8)
+
+    def forward(self, x):
+        return self.last(torch.tanh(self.attention(x, x, x)[0]))
+
+
+def test_what_follows_attention_is_what_follows_its_projection():
+    found = next_activations(Attends(), ["attention", "last"])
+    notes = {name: each.note for name, each in found.items()}
+    assert notes == {
+        "attention": "measured at the output: getitem before tanh",
+        "last": "measured at the output: no activation follows",
+    }
+    assert next_activations(nn.MultiheadAttention(8, 2), [""])[""].function is None

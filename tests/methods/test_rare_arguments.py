@@ -1,5 +1,6 @@
 """Arguments that are allowed but rare: other means, negative gains, empty and meta tensors."""
 
+import functools
 import math
 
 import numpy as np
@@ -113,3 +114,32 @@ def test_nothing_is_drawn_without_memory(name, options, shape, device):
     before = generator.get_state()
     assert getattr(init, name)(tensor, generator=generator, **options) is tensor
     assert torch.equal(generator.get_state(), before)
+
+
+# The numbers of dimensions that a method takes, where it does not take all from 0 or from 2 up.
+DIMENSIONS = {
+    "delta_orthogonal": (3, 4, 5),
+    "identity": (2, 3, 4, 5),
+    "eye": (2,),
+    "dirac": (3, 4, 5),
+    "sparse": (2,),
+    "sparse_incoming": (2,),
+    "icnr": (3, 4, 5),
+}
+ANY = ("zeros", "ones", "constant", "normal", "uniform", "trunc_normal", "truncated_normal")
+NEEDED = {"constant": {"val": 0.5}, "sparse": {"sparsity": 0.5}}
+
+
+@pytest.mark.parametrize("name", [name for method in init.METHODS for name in method.names])
+def test_each_method_takes_its_numbers_of_dimensions(name):
+    plain = name.removesuffix("_")
+    taken = DIMENSIONS.get(plain, range(7) if plain in ANY else range(2, 7))
+    draw = functools.partial(getattr(init, name), **NEEDED.get(plain, {}))
+    for count in range(7):
+        shape = (3, 3, 3, 3, 16, 16)[6 - count :]
+        value = torch.empty(shape[::-1]) if name.endswith("_") else shape
+        if count in taken:
+            assert sorted(draw(value).shape) == sorted(shape)
+        else:
+            with pytest.raises(ValueError, match=r"(tensor|shape) must have .*dimensions"):
+                draw(value)

@@ -7,6 +7,7 @@ from torch import nn
 from zoo import Plain, encoder
 
 import initguide as init
+from initguide.model import seeding
 
 
 class Two(nn.Module):
@@ -94,3 +95,56 @@ def test_values_do_not_depend_on_the_number_of_threads():
         torch.set_num_threads(before)
     assert same(drawings[0], drawings[1])
     assert same(drawings[0], drawings[2])
+
+
+class Held:
+    """Some rows of a full tensor, as one of several processes holds them."""
+
+    def __init__(self, full, rows):
+        self.full, self.rows, self.local = (
+            full,
+            rows,
+            torch.zeros_like(full[rows.start : rows.stop]),
+        )
+
+    def detach(self):
+        return self
+
+    def numel(self):
+        return self.full.numel()
+
+    def to_local(self):
+        return self.local
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "blocks"),
+    # Of 1000 rows of 200 values, a block of 65536 values ends in row 327, 655 and 983.
+    [
+        (0, 1000, [0, 1, 2, 3]),
+        (0, 250, [0]),
+        (250, 500, [0, 1]),
+        (500, 990, [1, 2, 3]),
+        (984, 1000, [3]),
+        (300, 900, [0, 1, 2]),
+        (400, 401, [1]),
+        (1000, 1000, []),
+    ],
+)
+def test_a_process_draws_the_blocks_of_its_rows(monkeypatch, start, stop, blocks):
+    drawn_blocks = []
+
+    def draw_(part, generator):
+        drawn_blocks.append(generator.initial_seed())
+        part.normal_(generator=generator)
+
+    full = torch.empty(1000, 200)
+    seeding.draw_by_blocks_(full, draw_, 0, "w")
+    numbers = {seed: number for number, seed in enumerate(drawn_blocks)}
+    drawn_blocks.clear()
+    held = Held(full, range(start, stop))
+    monkeypatch.setattr(seeding, "is_sharded", lambda tensor: isinstance(tensor, Held))
+    monkeypatch.setattr(seeding, "rows_held", lambda tensor: tensor.rows)
+    seeding.draw_by_blocks_(held, draw_, 0, "w")
+    assert torch.equal(held.local, full[start:stop])
+    assert [numbers[seed] for seed in drawn_blocks] == blocks
