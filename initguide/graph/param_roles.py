@@ -243,8 +243,8 @@ def _final_role(use: Use, parameter: Tensor, dynamic: Collection[fx.Node]) -> Ro
 
 def _is_in_out(name: str, use: Use) -> bool:
     """Return whether a weight is stored as (in, out)."""
-    # In `x @ weight` the weight is (in, out), in `weight @ x` it is (out, in). `inner` sums over the
-    # last axis of both.
+    # In `x @ weight` the weight is (in, out), in `weight @ x` it is (out, in).
+    # `inner` sums over the last axis of both.
     position = _position(use)
     if name in MATRIX_PRODUCTS:
         is_second = position == 1 and name != "inner"
