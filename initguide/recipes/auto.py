@@ -85,7 +85,8 @@ def _tables_beside_heads(model: nn.Module, trace: Trace) -> list[Rule]:
     }
     # A parameter of the model itself may be a table too.
     own = dict(model.named_parameters(remove_duplicate=False))
-    tables |= {name: own[name] for name in trace.tables_read_back if name in own}
+    read = {name: own[name] for name in trace.tables_read_back if name in own}
+    tables |= {name: table for name, table in read.items() if table.ndim == 2}
     multiplied = {n for n, role in trace.roles.items() if role.kind == "weight"}
     heads = {id(m.weight) for m in model.modules() if isinstance(m, nn.Linear)}
     heads |= {id(p) for n, p in own.items() if n in multiplied}

@@ -141,3 +141,24 @@ def test_a_table_that_a_rare_product_reads_is_a_head(product):
 
     (row, *_) = init.plan(Tied()).rows
     assert row["std"] <= 1 / 8
+
+
+@pytest.mark.parametrize("shape", [(256,), (4, 16, 256)])
+def test_a_looked_up_parameter_that_is_no_matrix_is_no_tied_table(shape):
+    class Looked(Own):
+        def __init__(self):
+            super().__init__(lambda table, ids: table[ids], lambda x: 16 * x, torch.matmul)
+            self.table = nn.Parameter(torch.randn(shape))
+
+        def forward(self, ids):
+            x = self.start(self.table[0]) + self.places
+            x = x + self.body(torch.tanh(self.norm(x)))
+            return self.last(x) @ (self.table if self.table.ndim == 1 else self.table[1].T)
+
+    model = Looked()
+    assert model(None).isfinite().all()
+    made = init.initialize_(model, seed=0)
+    (row,) = [row for row in made.rows if row["parameter"] == "table"]
+    assert "reads it back" not in row["note"]
+    for parameter in model.parameters():
+        assert parameter.isfinite().all()
