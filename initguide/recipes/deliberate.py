@@ -122,7 +122,8 @@ def _reasons(entries: list[ParamPlan], parts: dict[str, Part], trace: Trace) -> 
         is_allowed = allowed[entry.param.name]
         # Where the trace does not help, a matrix of zeros may be memory that was only reserved. A
         # vector may be a bias or a logarithm, such as that of the std of a policy.
-        is_unread = entry.recipe == UNDECIDED and entry.param.name not in trace.roles
+        role = trace.roles.get(entry.param.name)
+        is_unread = entry.recipe == UNDECIDED and not (role and role.operation)
         is_vector = is_unread and entry.param.tensor.squeeze().ndim < 2
         may_be = is_copy or is_vector or _writes(entry)
         if not (may_be if is_allowed is None else is_allowed):

@@ -1,6 +1,7 @@
 """The checks of one parameter, on values of known moments and at the edges of their limits."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -165,7 +166,7 @@ def test_kept_weights_may_be_zero_but_not_equal(shape, value, kinds):
             self.weight = nn.Parameter(torch.ones(shape))
 
     entry = entry_of("normal_", Holder())
-    entry = type(entry)(**{**vars(entry), "kept": "a deliberate start"})
+    entry = replace(entry, kept="a deliberate start", would_draw=True)
     made = found(entry, torch.full(shape, value))
     assert [kind for kind, _ in made] == kinds
     if kinds:
@@ -174,6 +175,8 @@ def test_kept_weights_may_be_zero_but_not_equal(shape, value, kinds):
     different = torch.full(shape, value)
     different.view(-1)[0] = 9
     assert found(entry, different) == []
+    # A constant that the recipe would not draw at random, such as the size of a noise, is meant.
+    assert found(replace(entry, would_draw=False), torch.full(shape, value)) == []
 
 
 def test_complex_values_must_differ():

@@ -55,7 +55,14 @@ def test_a_vector_of_zeros_that_no_trace_reads_is_kept(shape):
         def forward(self, x):
             return torch.distributions.Normal(self.actor(x), self.log_std.exp())
 
-    for kind in (Agent, Branching):
+    class Unchecked(Agent):
+        """The trace goes through, and loses the std in an object."""
+
+        def forward(self, x):
+            std = self.log_std.exp()
+            return torch.distributions.Normal(self.actor(x), std, validate_args=False)
+
+    for kind in (Agent, Branching, Unchecked):
         rows = {row["parameter"]: row for row in init.plan(kind()).rows}
         assert rows["log_std"]["note"] == "kept: all zero"
 
