@@ -244,7 +244,7 @@ def _restore_items(
 
 
 def _restore_slot(member: Any, value: Any, *held: Any) -> None:
-    """Set a slot to what it held, or empty it."""
+    """Set a slot to its former value, or empty it."""
     with suppress(AttributeError, TypeError):
         # Some slots cannot be set.
         if not held:

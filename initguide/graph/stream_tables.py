@@ -28,7 +28,7 @@ def tables_read_back(view: ModelGraph) -> set[str]:
         is_read = isinstance(module, nn.Embedding) and id(module.weight) in read
         if is_read and _starts_stream(node, view, _factor_of(module) > 1):
             found.add(f"{node.target}.weight")
-        # A forward may look the vectors up in a parameter of its own.
+        # A forward may look the vectors up in one of its parameters.
         own = view.parameters.get(str(node.target)) if node.op == "get_attr" else None
         if id(own) in read and any(_starts_stream(user, view, False) for user in _lookups(node)):
             found.add(str(node.target))

@@ -209,14 +209,14 @@ def _trace_graph(graph: fx.Graph, module: nn.Module, name: str, result: Trace) -
 
 
 def _add_own_forward(layer: nn.Module, name: str, result: Trace) -> None:
-    """Add what a subclass of a layer of torch does with its weight, and with parameters beside it.
+    """Add the use of the weight and of further parameters in a subclass of a layer of torch.
 
     Examples are a weight that the forward multiplies by a constant, adapters, and noise.
     """
     try:
         graph = forward_graph(layer)
     except (Exception, EndlessError):
-        # The layer is one node, whatever it computes.
+        # Then the layer is one node.
         return
     prefix = f"{name}." if name else ""
     facts = read_graph(graph, layer, whole_model=False)

@@ -65,4 +65,4 @@ def tensordot_fans(node: fx.Node, source: fx.Node, weight: Tensor, transposed: b
     if transposed:
         shape[-2:] = shape[:-3:-1]
     summed = math.prod(shape[axis] for axis in axes)
-    return Fans(summed, weight.numel() // summed)
+    return Fans(summed, weight.numel() // summed) if summed else None

@@ -467,3 +467,33 @@ def test_a_scale_and_a_shift_in_one_operation(affine, shape):
     init.initialize_(model, seed=0, keep_deliberate=False)
     assert (model[0].size == 1).all()
     assert not model[0].move.any()
+
+
+@pytest.mark.parametrize(
+    ("shape", "dims", "fan_in"),
+    [((8, 5), 1, 8), ((5, 8), ([-1], [-1]), 8), ((8, 5), ([1], [0]), 8), ((4, 8, 5), 2, 32)],
+)
+def test_a_tensordot_sums_over_its_axes(shape, dims, fan_in):
+    class Product(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.own = nn.Parameter(torch.randn(shape))
+
+        def forward(self, x):
+            return torch.tensordot(x, self.own, dims=dims)
+
+    (row,) = init.plan(Product()).rows
+    assert row["fan_in"] == fan_in
+
+
+def test_a_tensordot_over_nothing_is_refused_by_name():
+    class Empty(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.own = nn.Parameter(torch.randn(0, 5))
+
+        def forward(self, x):
+            return torch.tensordot(x, self.own, dims=1)
+
+    with pytest.raises(ValueError, match="got none for own"):
+        init.plan(Empty())
