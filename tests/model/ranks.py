@@ -1,14 +1,17 @@
-"""Run by several processes (see test_ranks.py): what each holds must be its part of the whole."""
+"""Run by test_ranks.py: what each of several processes holds must be its part of the whole."""
 
+import functools
 import itertools
 import re
 import sys
+import tempfile
 from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed as dist
+import torch.multiprocessing
 from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
@@ -28,6 +31,8 @@ BUILT = {
     for recipe, (family, options) in FAMILIES.items()
 }
 BUILT |= {recipe: (build, options) for recipe, (build, options, *_) in METHODS.items()}
+# New memory holds no values to keep.
+OF_ANY_MODEL = [name for name in init.RECIPES if name != "keep" and name not in BUILT]
 OPTIONS = {
     "constant_": {"val": 0.5},
     "sparse_": {"sparsity": 0.5},
@@ -87,12 +92,16 @@ def check_tensors(mesh):
             assert torch.equal(sharded.full_tensor(), whole), (name, placement)
 
 
+@functools.cache
+def whole_model(recipe):
+    model = Model()
+    init.initialize_(model, recipe, seed=7)
+    return model.state_dict()
+
+
 def check_models(mesh):
     """Each recipe fills a sharded model from the meta device as it fills a model in one process."""
-    # New memory holds no values to keep.
-    for recipe in [n for n in init.RECIPES if n != "keep" and n not in BUILT]:
-        plain = Model()
-        init.initialize_(plain, recipe, seed=7)
+    for recipe in OF_ANY_MODEL:
         with torch.device("meta"):
             model = Model()
         for block in model.blocks:
@@ -100,28 +109,34 @@ def check_models(mesh):
         fully_shard(model, mesh=mesh)
         model.to_empty(device="cpu")
         peak = watch_full_copies(lambda m=model, r=recipe: init.initialize_(m, r, seed=7))
-        expected = plain.state_dict()
+        expected = whole_model(recipe)
         for name, tensor in model.state_dict().items():
             full = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
             assert torch.equal(full, expected[name]), (recipe, name)
         assert peak <= 1, (recipe, peak)
 
 
+@functools.cache
+def whole_family(recipe):
+    """Return the parameters that a recipe draws for its family, in one process."""
+    build, options = BUILT[recipe]
+    model = build()
+    plan = init.initialize_(model, recipe, seed=7, **options)
+    drawn = {e.param.name for e in plan.entries if not e.sampler.keeps_values}
+    return {name: each for name, each in model.named_parameters() if name in drawn}
+
+
 def check_families(mesh):
     """Each recipe fills a sharded model of its family as in one process."""
     for recipe, (build, options) in BUILT.items():
-        plain = build()
-        plan = init.initialize_(plain, recipe, seed=7, **options)
-        drawn = {e.param.name for e in plan.entries if not e.sampler.keeps_values}
         with torch.device("meta"):
             model = build()
         fully_shard(model, mesh=mesh)
         model.to_empty(device="cpu")
         init.initialize_(model, recipe, seed=7, **options)
-        expected = dict(plain.named_parameters())
-        for name, tensor in model.named_parameters():
-            same = torch.equal(tensor.full_tensor(), expected[name])
-            assert same or name not in drawn, (recipe, name)
+        parts = dict(model.named_parameters())
+        for name, expected in whole_family(recipe).items():
+            assert torch.equal(parts[name].full_tensor(), expected), (recipe, name)
 
 
 def check_adapters(mesh):
@@ -371,22 +386,40 @@ def refused(model, message):
     assert all(torch.equal(value, before[name]) for name, value in whole(model).items())
 
 
-LSUV = (check_lsuv, check_lsuv_seeds, check_lsuv_errors, check_lsuv_refusals)
+CHECKS = (
+    check_tensors,
+    check_columns,
+    check_models,
+    check_families,
+    check_adapters,
+    check_replicas,
+    check_seeds_agree,
+    check_lsuv,
+    check_lsuv_seeds,
+    check_lsuv_errors,
+    check_lsuv_refusals,
+)
+
+
+def run(rank, ranks, folder):
+    """Run all checks in one of some processes."""
+    dist.init_process_group(
+        "gloo", init_method=f"file://{folder}/{ranks}", rank=rank, world_size=ranks
+    )
+    everyone = init_device_mesh("cpu", (ranks,))
+    for check in CHECKS:
+        check(everyone)
+    dist.destroy_process_group()
+
 
 if __name__ == "__main__":
-    dist.init_process_group("gloo")
-    try:
-        everyone = init_device_mesh("cpu", (dist.get_world_size(),))
-        for check in (
-            check_tensors,
-            check_columns,
-            check_models,
-            check_families,
-            check_adapters,
-            check_replicas,
-            check_seeds_agree,
-            *LSUV,
-        ):
-            check(everyone)
-    finally:
-        dist.destroy_process_group()
+    # The processes are forks, so that imports and what one process gives are made once.
+    for recipe in BUILT:
+        whole_family(recipe)
+    for recipe in OF_ANY_MODEL:
+        whole_model(recipe)
+    with tempfile.TemporaryDirectory() as folder:
+        for ranks in (1, 2, 4):
+            torch.multiprocessing.start_processes(
+                run, (ranks, folder), nprocs=ranks, start_method="fork"
+            )
