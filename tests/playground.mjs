@@ -1,4 +1,4 @@
-// Runs the playground's modules for test_playground.py: a list of calls in, their answers out.
+// Runs the playground's modules for test_playground*.py: a list of calls in, their answers out.
 
 import { readFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";

@@ -8,7 +8,7 @@ from collections import Counter, OrderedDict, defaultdict, deque
 
 import pytest
 import torch
-from side_effects import Frozen, Named, Slotted
+from side_effects_inside import Frozen, Named, Slotted
 from torch import nn
 
 from initguide._copies import Copies, private_copy

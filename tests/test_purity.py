@@ -4,6 +4,7 @@ import gc
 
 import pytest
 import side_effects
+import side_effects_inside
 import torch
 from side_effects import BUILDERS, WIDTH, Base, fingerprint
 from torch import fx, nn
@@ -60,11 +61,11 @@ RUNS = {
 }
 # These fail in some tool, and everything is restored then too.
 MAY_FAIL = (
-    *(side_effects.FailsLate, side_effects.RemovesAndAdds, side_effects.ChangesSettings),
+    *(side_effects.FailsLate, side_effects_inside.RemovesAndAdds, side_effects.ChangesSettings),
     side_effects.CountsInGlobal,
 )
 # What is logged, and what a generator has given, is not taken back.
-NOT_UNDONE = (side_effects.Logs, side_effects.HoldsGenerator)
+NOT_UNDONE = (side_effects.Logs, side_effects_inside.HoldsGenerator)
 RUN_BUILDERS = [build for build in BUILDERS if build not in NOT_UNDONE]
 
 
@@ -123,7 +124,7 @@ def test_what_a_hook_or_a_loss_records_is_kept():
 
 
 def test_a_loss_reads_what_the_forward_left_in_the_model():
-    model = side_effects.AppendsToList()
+    model = side_effects_inside.AppendsToList()
     report = init.measure(model, VARIED, loss=lambda y: y.mean() + model.losses[-1])
     assert report.rows[0]["gradient_rms"] > 0
     assert model.losses == []

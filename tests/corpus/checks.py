@@ -6,8 +6,8 @@ import hashlib
 import math
 
 import torch
+from contents import content
 from corpus import from_transformers
-from side_effects import content
 from torch import nn
 
 import initguide as init

@@ -24,6 +24,21 @@ from initguide.model.distributions import (
 BOUNDS = [(-2, 2), (0, 3), (-1, 4), (1, 2), (-0.5, math.inf), (-math.inf, -1)]
 
 
+LAWS = {
+    "normal": (EntryDistribution("normal", 0.5, 2.0), stats.norm(0.5, 2)),
+    "uniform": (EntryDistribution("uniform", 1.0, 3.0, -1.0, 1.0), stats.uniform(-2, 6)),
+    "cut": (EntryDistribution("normal", 0.5, 2.0, -2.0, 2.0), stats.truncnorm(-2, 2, 0.5, 2)),
+    "lopsided": (
+        EntryDistribution("normal", 0.5, 2.0, -0.5, 3.0),
+        stats.truncnorm(-0.5, 3, 0.5, 2),
+    ),
+    "a tail": (
+        EntryDistribution("normal", 0.5, 2.0, 2.0, math.inf),
+        stats.truncnorm(2, math.inf, 0.5, 2),
+    ),
+}
+
+
 def normal(low=-math.inf, high=math.inf, centre=3.0, scale=0.2):
     return EntryDistribution("normal", centre=centre, scale=scale, low=low, high=high)
 
@@ -247,3 +262,38 @@ def test_a_normal_sample_may_have_a_kurtosis_below_three_by_chance():
     for other in (normal(-9, 9, 0.0, 1.0), normal(-9, math.inf, 0.0, 1.0)):
         assert Limits(P).misfit(other, low) == ""
     assert Limits(P).misfit(UNIFORM, quantiles(KNOWN[-1][1], 2400)) == ""
+
+
+@pytest.mark.parametrize(("distribution", "law"), LAWS.values(), ids=LAWS)
+def test_a_distribution_has_the_moments_and_the_shape_of_its_law(distribution, law):
+    mean, variance, excess = (float(value) for value in law.stats("mvk"))
+    assert distribution.mean == pytest.approx(mean, rel=1e-6)
+    assert distribution.std == pytest.approx(math.sqrt(variance), rel=1e-6)
+    assert distribution.kurtosis == pytest.approx(excess + 3, rel=1e-4)
+    x = torch.linspace(-6, 8, 57, dtype=torch.float64)
+    torch.testing.assert_close(distribution.cdf(x), torch.from_numpy(law.cdf(x.numpy())))
+    scaled = distribution.multiplied(-0.5)
+    assert (scaled.mean, scaled.std) == pytest.approx((-0.5 * mean, 0.5 * math.sqrt(variance)))
+    torch.testing.assert_close(
+        scaled.cdf(-0.5 * x), torch.from_numpy(law.sf(x.numpy())), atol=1e-7, rtol=0
+    )
+    moved = distribution.with_moments(7.0, 0.1)
+    assert (moved.mean, moved.std) == pytest.approx((7.0, 0.1))
+
+
+def test_the_distance_is_scipys():
+    source = torch.Generator().manual_seed(0)
+    values = torch.randn(500, generator=source, dtype=torch.float64)
+    want = stats.kstest(values.numpy(), "norm").statistic
+    assert distance(EntryDistribution("normal"), values) == pytest.approx(want)
+
+
+@pytest.mark.parametrize(("distribution", "law"), LAWS.values(), ids=LAWS)
+def test_standard_errors_are_standard_even_for_fifteen_values(distribution, law):
+    samples = torch.from_numpy(law.rvs((4000, 15), random_state=0))
+    means = torch.tensor([mean_error(distribution, sample) for sample in samples])
+    stds = torch.tensor([std_error(distribution, sample) for sample in samples])
+    # 4.55 % of normal numbers are beyond 2; of 4000 that leaves 0.33 % for chance.
+    assert (means.abs() > 2).float().mean().item() == pytest.approx(0.0455, abs=0.02)
+    assert (stds.abs() > 2).float().mean().item() == pytest.approx(0.0455, abs=0.025)
+    assert stds.std().item() == pytest.approx(1, abs=0.15)
