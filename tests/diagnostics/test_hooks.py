@@ -71,9 +71,8 @@ def rms(x):
 
 
 def test_the_input_is_measured_first_after_a_norm_and_before_zeros():
-    model = nn.Sequential(
-        nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 6), nn.LayerNorm(6), nn.Linear(6, 6), nn.Linear(6, 6)
-    )  # fmt: skip
+    layers = [nn.Linear(6, 6) for _ in range(3)]
+    model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), layers[0], nn.LayerNorm(6), *layers[1:])
     nn.init.zeros_(model[5].weight)
     x = signal(5, 4)
     _, layers = record_of(model, x)
@@ -135,7 +134,7 @@ def test_the_gradient_is_that_of_the_first_output_that_has_one():
             self.lstm, self.which = nn.LSTM(4, 3), which
 
         def forward(self, x):
-            y, (h, c) = self.lstm(x)
+            y, (h, _) = self.lstm(x)
             return {"y": y, "h": h, "both": y[:1] + 5 * h, "turned": 5 * h + y[:1]}[self.which]
 
     for which, gradient, entries in (
