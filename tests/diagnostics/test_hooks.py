@@ -4,49 +4,10 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torch.nn.utils.rnn import pack_sequence
 
-from initguide.diagnostics.hooks import axes, place_in_branches, recording, start_from
+from initguide.diagnostics.hooks import place_in_branches, recording, start_from
 from initguide.diagnostics.watch import Watch
-from initguide.diagnostics.weights import OwnWeight
 from initguide.graph.trace import trace
-
-
-def own(operation, *shape):
-    return OwnWeight("w", torch.ones(shape), operation, "weight", None)
-
-
-AXES = {
-    # The axis of the inputs and that of the units, of an output of this shape.
-    "rows": (nn.Linear(2, 3), (5, 3), 0, 1),
-    "one row": (nn.Linear(2, 3), (1, 3), None, 1),
-    "a vector": (nn.Linear(2, 3), (3,), None, 0),
-    "sequences": (nn.Linear(2, 3), (5, 7, 3), 0, 2),
-    "images": (nn.Conv2d(2, 3, 1), (5, 3, 7, 7), 0, 1),
-    "one image": (nn.Conv2d(2, 3, 1), (1, 3, 7, 7), None, 1),
-    "an image without a batch": (nn.Conv2d(2, 3, 1), (3, 7, 7), None, 0),
-    "sounds": (nn.Conv1d(2, 3, 1), (5, 3, 7), 0, 1),
-    "a convolution by function": (own("conv2d", 3, 2, 1, 1), (5, 3, 7, 7), 0, 1),
-    "a product by function": (own("matmul", 2, 3), (5, 7, 3), 0, 2),
-    "steps first": (nn.LSTM(2, 3), (7, 5, 3), 1, 2),
-    "steps second": (nn.LSTM(2, 3, batch_first=True), (5, 7, 3), 0, 2),
-    "one sequence": (nn.GRU(2, 3), (7, 3), None, 1),
-    "one sequence in a batch": (nn.GRU(2, 3), (7, 1, 3), None, 2),
-    "attention": (nn.MultiheadAttention(4, 2), (7, 5, 4), 1, 2),
-}
-
-
-@pytest.mark.parametrize(("module", "shape", "batch", "axis"), AXES.values(), ids=AXES)
-def test_an_output_has_an_axis_of_inputs_and_one_of_units(module, shape, batch, axis):
-    y = torch.ones(shape)
-    assert axes(module, y, y) == (batch, axis)
-
-
-def test_packed_sequences_are_rows():
-    packed = pack_sequence([torch.ones(3, 2), torch.ones(2, 2)])
-    lstm = nn.LSTM(2, 4)
-    output = lstm(packed)
-    assert axes(lstm, output[0].data, output) == (0, 1)
 
 
 def record_of(model, *inputs, loss=None):
