@@ -305,7 +305,7 @@ def test_the_ends_of_branches_are_compared_with_each_other():
     ends = [layer(gradient=0.5**i, branch=i, ends=True) for i in range(12, 0, -1)]
     assert said(gradient(*ends, layer(gradient=1.0))) == [("gradient vanishes", "11")]
     # Those of branches in branches may start small.
-    inner = {i: 20 for i in range(1, 13)}
+    inner = dict.fromkeys(range(1, 13), 20)
     assert not gradient(*ends, layer(gradient=1.0), within=inner)
     # A zero end has no gradient yet.
     zeros = [layer(gradient=0.0, branch=i, ends=True) for i in range(3)]
