@@ -88,6 +88,7 @@ def near(path: Path) -> list[str]:
     more = [tests / name for key in keys for name in NEAR.get(key, [])]
     for each in (*more, *(tests / folder for folder in folders[:1])):
         found += sorted(each.glob("test_*.py")) if each.is_dir() else [each]
+    found.append(tests / "test_records.py")
     kept = [test for test in found if test.name != SLOW or test in more]
     return [str(test.relative_to(ROOT)) for test in dict.fromkeys(kept)]
 
