@@ -3,8 +3,9 @@
 The changes are those of cosmic-ray: another operator, comparison, number or condition. The places
 are drawn at random, each with one of its changes. Annotations and the experiments of papers, which
 take minutes, are left out. The tests near `initguide/model/plan.py` are those in `tests/model`,
-those that are called `test_plan.py`, and those that NEAR adds. A change is killed if a test fails,
-or if the tests do not end. The files are changed in a copy of the repository.
+those that are called `test_plan.py`, those that NEAR adds, and the test of all records. A change is
+killed if a test fails, or if the tests do not end. The files are changed in a copy of the
+repository.
 """
 
 import argparse
