@@ -36,6 +36,7 @@ NEAR = {
     "_tree": ["diagnostics/test_measure_inputs.py"],
     "_format": ["diagnostics/test_report.py"],
     "_sharding": ["model/test_ranks.py"],
+    "methods": ["test_drop_in.py"],
     "distributed": ["model/test_ranks.py"],
     "scaling": ["model/test_ranks.py"],
     "state_space": ["graph/test_param_roles.py"],
