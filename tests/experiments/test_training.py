@@ -88,7 +88,7 @@ def test_training_is_on_the_given_data_and_on_digits_by_default(data):
         right = (model(given.x_test).argmax(1) == given.y_test).double().mean().item()
         (curve,) = fit_all([model], seeds=[4], **settings, **options)
         alone = fit(copy.deepcopy(model), seed=4, **settings, **options)
-        kept = {"kept": lambda other, _, state=model.state_dict(): other.load_state_dict(state)}
+        kept = {"kept": lambda other, _, one=model: other.load_state_dict(one.state_dict())}
         rows = train(kept, widths=widths, seeds=[4], **settings, **options)
         for start, end in (curve, alone, rows):
             assert start["loss"] == end["loss"] == pytest.approx(first, rel=1e-5)
