@@ -5,7 +5,6 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from initguide.graph.proxies import argument_choices
 from initguide.graph.trace import trace
 
 WIDTH = 6
@@ -182,23 +181,3 @@ def test_a_parameter_with_two_names_has_a_role_by_the_name_that_the_forward_read
     found = trace(Tied())
     assert found.roles["head"].kind == "weight"
     assert found.layer("head").last
-
-
-def test_the_required_arguments_come_first_then_more_and_more_others():
-    class Many(nn.Module):
-        def forward(self, x, y, *rest, mask=None, scale=1.0, cache=None, places=None, **more):
-            return x
-
-    choices = [*argument_choices(Many())]
-    assert choices == [
-        ("x", "y"),
-        ("x", "y", "mask"),
-        ("x", "y", "cache"),
-        ("x", "y", "places"),
-        ("x", "y", "mask", "cache"),
-        ("x", "y", "mask", "cache", "places"),
-        None,
-    ]
-    own = Many()
-    own.forward = lambda x=None, mask=None, a=None: x
-    assert [*argument_choices(own)] == [("x",), ("x", "mask"), ("x", "a"), ("x", "mask", "a")]
