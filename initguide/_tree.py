@@ -35,7 +35,7 @@ def tensors(value: Any) -> list[Tensor]:
         elif isinstance(each, (tuple, list, set, frozenset, deque)):
             queue += reversed(list(each))
         elif not isinstance(each, (ModuleType, FunctionType, nn.Module)):
-            slots = [s for kind in type(each).__mro__ for s in getattr(kind, "__slots__", ())]
+            slots = [s for kind in type(each).__mro__ for s in vars(kind).get("__slots__", ())]
             values = [*getattr(each, "__dict__", {}).values()]
             queue += reversed(values + [getattr(each, s) for s in slots if hasattr(each, s)])
     return found

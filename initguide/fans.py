@@ -163,8 +163,6 @@ def tensor_fans(tensor: Tensor) -> Fans:
         raise ValueError(
             f"tensor must have at least 2 dimensions to have fans; got shape {tuple(shape)}"
         )
-    if len(shape) == 2:
-        return Fans(shape[1], shape[0])
     terms = math.prod(shape[2:])
     return Fans(shape[1] * terms, shape[0] * terms)
 

@@ -3,8 +3,9 @@
 The changes are those of cosmic-ray: another operator, comparison, number or condition. The places
 are drawn at random, each with one of its changes. Annotations and the experiments of papers, which
 take minutes, are left out. The tests near `initguide/model/plan.py` are those in `tests/model`,
-those that are called `test_plan.py`, and those that NEAR adds. A change is killed if a test fails,
-or if the tests do not end. The files are changed in a copy of the repository.
+those that are called `test_plan.py`, those that NEAR adds, and the test of all records. A change is
+killed if a test fails, or if the tests do not end. The files are changed in a copy of the
+repository.
 """
 
 import argparse
@@ -35,6 +36,7 @@ NEAR = {
     "_tree": ["diagnostics/test_measure_inputs.py"],
     "_format": ["diagnostics/test_report.py"],
     "_sharding": ["model/test_ranks.py"],
+    "methods": ["test_drop_in.py"],
     "distributed": ["model/test_ranks.py"],
     "scaling": ["model/test_ranks.py"],
     "state_space": ["graph/test_param_roles.py"],
@@ -88,6 +90,7 @@ def near(path: Path) -> list[str]:
     more = [tests / name for key in keys for name in NEAR.get(key, [])]
     for each in (*more, *(tests / folder for folder in folders[:1])):
         found += sorted(each.glob("test_*.py")) if each.is_dir() else [each]
+    found.append(tests / "test_records.py")
     kept = [test for test in found if test.name != SLOW or test in more]
     return [str(test.relative_to(ROOT)) for test in dict.fromkeys(kept)]
 

@@ -24,6 +24,7 @@ def test_fans_agree_with_torch_on_plain_weights():
     for shape in [(3, 50), (50, 3), (4, 6, 3), (4, 6, 3, 5)]:
         torch_fans = nn.init._calculate_fan_in_and_fan_out(torch.empty(shape))
         assert init.fans(shape) == torch_fans
+        assert init._calculate_fan_in_and_fan_out(torch.empty(shape)) == torch_fans
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,13 @@ def test_a_random_network_agrees():
         assert (np.abs(measured.mean(0) - predicted) < 4 * error + 0.01 * predicted).all()
 
 
+def test_a_linear_network_of_fifty_layers_keeps_two_inputs_at_sixty_degrees():
+    kept = init.propagate("linear", 1.0)
+    assert kept.layer.tolist() == [*range(1, 51)]
+    for values, one in ((kept.second_moment, 1), (kept.correlation, 0.5), (kept.chi_1, 1)):
+        np.testing.assert_allclose(values, one, rtol=1e-9)
+
+
 def test_relu_varies_by_five_depths_over_width():
     """E relu(z)⁴ / (E relu(z)²)² = (3/2) / (1/4) = 6, so that each layer adds 5 / width."""
     he = init.propagate("relu", math.sqrt(2), depth=20)

@@ -135,7 +135,7 @@ class Flows:
         if skip & before and not skip & ~before & ~self.ends:
             return True
         # A skip may hold one layer, which changes the size, if the branch holds more.
-        is_one = is_apart and skip != INPUTS and not skip & (skip - 1)
+        is_one = is_apart and not skip & (skip - 1)
         start = self.feeds[skip.bit_length() - 1] if is_one else 0
         return bool(start) and not start & ~before and bool(before & ~self._up_to(start))
 

@@ -257,8 +257,9 @@ def add_layer(
     return layer
 
 
-def _gradient(layer: Layer, index: int, entries: int, gradient: Tensor) -> None:
-    if layer.gradient is None or index == 0:
+def _gradient(layer: Layer, index: int, entries: int, gradient: Tensor | None) -> None:
+    # An output that the loss does not use may have none.
+    if gradient is not None and (layer.gradient is None or index == 0):
         layer.gradient, layer.entries = norm(gradient), entries
 
 

@@ -87,9 +87,8 @@ def _is_plain(layer: Layer) -> bool:
 def _gains(layer: Layer) -> tuple[float, float] | None:
     """Return the gain of a layer and the right gain, where gains have a meaning."""
     fan_in = layer.weights.fan_in
-    is_own = isinstance(layer.module, OwnWeight) and layer.module.role != "weight"
     with suppress(ValueError, TypeError):
-        if fan_in and hasattr(layer.module, "weight") and not (layer.is_table or is_own):
+        if fan_in and hasattr(layer.module, "weight") and not layer.is_table:
             return layer.weights.rms * math.sqrt(fan_in), unit_gain(layer.place.nonlinearity)
     return None
 

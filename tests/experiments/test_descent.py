@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from initguide.experiments import mlp
-from initguide.experiments.descent import descend, gradient_step
+from initguide.experiments.descent import descend, gradient_step, muon_direction
 
 pytestmark = pytest.mark.usefixtures("random_states_kept")
 
@@ -94,6 +94,50 @@ def test_a_step_of_muon_has_singular_values_near_one():
         torch.testing.assert_close(values, values.diagonal().diag(), rtol=0, atol=1e-4)
     with pytest.raises(ValueError, match=r"betas and muon exclude each other; got .* and 0\.9"):
         descend([model], [(x, y)], F.cross_entropy, lr=[0.1], betas=(0.9, 0.99), muon=0.9)
+
+
+@pytest.mark.parametrize("shape", [(5, 8), (8, 5)])
+def test_muon_is_that_of_torch(shape):
+    gradients = torch.randn(4, *shape, generator=seeded())
+    ours, theirs = torch.zeros(1, *shape), nn.Parameter(torch.zeros(shape))
+    optimizer = torch.optim.Muon([theirs], lr=1.0, momentum=0.8, nesterov=False, weight_decay=0)
+    # Torch multiplies the steps of tall matrices by the root of their height over their width.
+    factor = math.sqrt(max(1, shape[0] / shape[1]))
+    for gradient in gradients:
+        before, theirs.grad = theirs.detach().clone(), gradient.clone()
+        optimizer.step()
+        step = muon_direction(gradient[None], ours, 0.8)[0]
+        # Torch takes the five steps in bfloat16, whose numbers have an error of 0.4 %.
+        torch.testing.assert_close(step, (before - theirs) / factor, rtol=0, atol=0.02)
+
+
+def test_muon_leaves_a_gradient_of_zero():
+    zeros = torch.zeros(2, 3, 4)
+    assert not muon_direction(zeros, zeros.clone(), 0.9).any()
+    # A bias is a matrix of one column: all but its length is kept.
+    bias = torch.tensor([[3.0, 4.0]])
+    direction = muon_direction(bias, torch.zeros(1, 2), 0.5)[0]
+    assert 0.6 < direction.norm() < 1.3
+    assert direction[1] / direction[0] == pytest.approx(4 / 3)
+
+
+def test_the_rates_of_a_mapping_are_one_for_each_model():
+    models = [mlp((4, 5), generator=seeded(i)) for i in range(2)]
+    start = [model[0].bias.detach().clone() for model in models]
+    x, y = torch.zeros(1, 2, 3, 4), torch.zeros(1, 2, 3, dtype=torch.long)
+    lr = {"0.weight": [0.0, 0.0], "0.bias": [0.0, 1.0]}
+    descend(models, zip(x, y, strict=True), F.cross_entropy, lr=lr)
+    assert torch.equal(models[0][0].bias, start[0])
+    assert not torch.equal(models[1][0].bias, start[1])
+
+
+def test_one_run_that_diverges_does_not_stop_the_others():
+    models = [mlp((4, 5), generator=seeded(i)) for i in range(2)]
+    x, y = torch.ones(3, 2, 3, 4), torch.zeros(3, 2, 3, dtype=torch.long)
+    x[0, 0] = math.inf
+    losses = descend(models, zip(x, y, strict=True), F.cross_entropy, lr=[1.0, 1.0])
+    assert losses[:, 0].isnan().all()
+    assert losses[0, 1] > losses[1, 1] > losses[2, 1]
 
 
 def test_gradient_step_updates_once_and_returns_the_loss_before():

@@ -76,6 +76,26 @@ def test_fit_all_equals_fit_of_each_convolutional_network(data):
             assert one["accuracy"] == pytest.approx(other["accuracy"], abs=0.003)
 
 
+def test_training_is_on_the_given_data_and_on_digits_by_default(data):
+    x, y = torch.randn(30, 3, generator=seeded()), torch.arange(30) % 2
+    own = Data(x[:20], y[:20], x[20:], y[20:])
+    settings = {"steps": 1, "batch": 20, "every": 1}
+    for given, widths, options in ((own, (3, 2), {"data": own}), (data, (64, 10), {})):
+        order = torch.randperm(len(given.x_train), generator=seeded(4))[:20]
+        model = mlp(widths, generator=seeded())
+        scores = model(given.x_train[order])
+        first = F.cross_entropy(scores, given.y_train[order]).item()
+        right = (model(given.x_test).argmax(1) == given.y_test).double().mean().item()
+        (curve,) = fit_all([model], seeds=[4], **settings, **options)
+        alone = fit(copy.deepcopy(model), seed=4, **settings, **options)
+        kept = {"kept": lambda other, _, one=model: other.load_state_dict(one.state_dict())}
+        rows = train(kept, widths=widths, seeds=[4], **settings, **options)
+        for start, end in (curve, alone, rows):
+            assert start["loss"] == end["loss"] == pytest.approx(first, rel=1e-5)
+            assert start["accuracy"] == pytest.approx(right)
+            assert (start["step"], end["step"]) == (0, 1)
+
+
 def test_fit_is_plain_gradient_descent(data):
     model = mlp(WIDTHS, generator=seeded())
     twin = mlp(WIDTHS, generator=seeded())

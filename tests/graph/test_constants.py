@@ -172,6 +172,8 @@ CALLS = {
     "transposed by place": (F.conv_transpose2d, (None, (2, 4)), {}, (6, 8, 4, 4), (12, 128)),
     "one dimension": (F.conv1d, (), {}, (8, 6, 3), (18, 24)),
     "stacked": (F.conv1d, (), {}, (5, 8, 6, 3), (18, 24)),
+    "stacked images": (F.conv2d, (), {}, (5, 8, 6, 3, 2), (36, 48)),
+    "stacked volumes": (F.conv3d, (), {}, (5, 8, 6, 3, 2, 1), (36, 48)),
 }
 
 

@@ -74,6 +74,101 @@ def test_a_linear_layer_has_the_layout_of_its_product(run, shape, layout):
     assert found.neutral_values is None
 
 
+def test_a_layer_may_have_a_bias_but_no_third_parameter():
+    class Biased(Product):
+        def __init__(self):
+            super().__init__(F.linear, 300, WIDTH)
+            self.bias = nn.Parameter(torch.zeros(300))
+
+        def forward(self, x):
+            return F.linear(x, self.weight, self.bias)
+
+    assert custom_layer(Biased()).layout == "out_in"
+    third = Biased()
+    third.scale = nn.Parameter(torch.ones(300))
+    assert custom_layer(third).layout is None
+    other = Biased()
+    other.register_buffer("count", torch.zeros(()))
+    assert custom_layer(other).layout is None
+
+
+def test_only_a_product_that_is_returned_as_it_is_is_a_layer():
+    for run in (lambda x, w: (F.linear(x, w), None), lambda x, w: x):
+        assert custom_layer(Product(run, 300, WIDTH)).layout is None
+
+
+class Own(nn.Module):
+    """A function of the input over its rms, and of one vector."""
+
+    def __init__(self, run, width=WIDTH, epsilon=1e-6):
+        super().__init__()
+        self.g, self.run, self.epsilon = nn.Parameter(torch.zeros(width)), run, epsilon
+
+    def forward(self, x):
+        return self.run(x * x.square().mean(-1, keepdim=True).add(self.epsilon).rsqrt(), self.g)
+
+
+@pytest.mark.parametrize(
+    ("run", "is_norm"),
+    [
+        # Its rms is within a fourth of 1, by ratio.
+        (lambda x, g: 0.78 * x * g, False),
+        (lambda x, g: 0.82 * x * g, True),
+        (lambda x, g: 1.23 * x * g, True),
+        (lambda x, g: 1.27 * x * g, False),
+        # The part that depends on the input is more than a half: 0.6² + 0.8² = 1.
+        (lambda x, g: 0.6 * x * g + 0.8, True),
+        (lambda x, g: 0.4 * x * g + 0.9, False),
+        (lambda x, g: 0 * x + g * torch.tensor([1.0, -1.0]).repeat(WIDTH // 2), False),
+        # Another kind of output.
+        (lambda x, g: (x * g)[..., :1], False),
+        (lambda x, g: (x * g, x), False),
+        (lambda x, g: (x * g).to(torch.int64), False),
+        (lambda x, g: x * g / 0, False),
+    ],
+)
+def test_a_norm_gives_any_input_unit_scale(run, is_norm):
+    assert custom_layer(Own(run)).neutral_values == ({"g": 1.0} if is_norm else None)
+
+
+@pytest.mark.parametrize(("epsilon", "is_norm"), [(0.01, True), (0.1, False)])
+def test_a_norm_hardly_depends_on_the_scale_of_its_input(epsilon, is_norm):
+    # An entry of 3 changes by 3 (1 - 1 / sqrt(1 + epsilon)): by 0.015 and by 0.14.
+    found = custom_layer(Own(torch.mul, epsilon=epsilon)).neutral_values
+    assert (found is not None) == is_norm
+
+
+def test_one_scale_for_all_units_says_nothing_about_the_width():
+    # One input over its own size is ±1, but 100 inputs over their norm have an rms of 0.1.
+    class Scale(nn.Module):
+        def __init__(self, *shape):
+            super().__init__()
+            self.g = nn.Parameter(torch.ones(shape))
+
+        def forward(self, x):
+            return self.g * F.normalize(x, dim=-1)
+
+    for shape in ((1,), (), (1, WIDTH)):
+        assert custom_layer(Scale(*shape)).neutral_values is None
+
+
+def test_a_norm_of_signals_over_time_and_of_two_widths():
+    class Temporal(nn.Module):
+        def __init__(self, *widths):
+            super().__init__()
+            for i, width in enumerate(widths):
+                setattr(self, f"g{i}", nn.Parameter(torch.ones(width)))
+
+        def forward(self, x):
+            x = F.layer_norm(x.mT, x.shape[1:2])
+            return sum(x * g for g in self.parameters()).mT if x.ndim == 3 else None
+
+    assert custom_layer(Temporal(WIDTH)).neutral_values == {"g0": 1.0}
+    assert custom_layer(Temporal(WIDTH, WIDTH)).neutral_values == {"g0": 1.0, "g1": 0.0}
+    assert custom_layer(Temporal(WIDTH, WIDTH, WIDTH)).neutral_values is None
+    assert custom_layer(Temporal(WIDTH, 1)).neutral_values is None
+
+
 @pytest.mark.parametrize("own", [Norm, ChannelNorm])
 def test_a_module_that_holds_a_layer_is_no_layer(own):
     class Holder(own):

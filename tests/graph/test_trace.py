@@ -37,6 +37,41 @@ def test_a_forward_that_cannot_be_traced_is_noted_and_its_parts_are_traced():
     assert rows["inner.0.weight"]["law"] == "xavier_normal_"
 
 
+def test_a_list_inside_a_forward_that_cannot_be_traced_is_not_the_reason():
+    class Chooses(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.parts = nn.ModuleList([nn.Linear(4, 4)])
+
+        def forward(self, x):
+            return self.parts[int(x)](x)
+
+    (row,) = (row for row in init.plan(Chooses()).rows if row["fan_in"])
+    assert row["note"].startswith("forward of the model cannot be traced: it reads a value")
+    # A list alone is one.
+    alone = trace(nn.ModuleList([nn.Linear(4, 4)]))
+    assert alone.layer("0").note.startswith("forward of the model cannot be traced: NotImpl")
+
+
+def test_a_reason_is_the_first_line_of_a_short_error():
+    class Raises(nn.Module):
+        def __init__(self, message):
+            super().__init__()
+            self.a, self.message = nn.Linear(4, 4), message
+
+        def forward(self, x):
+            raise RuntimeError(self.message)
+
+    for message, words in (
+        ("bad size\nof x", "RuntimeError: bad size"),
+        ("x" * 59, f"RuntimeError: {'x' * 59}"),
+        ("x" * 60, "RuntimeError"),
+        ("", "RuntimeError: "),
+    ):
+        note = trace(Raises(message)).layer("a").note
+        assert note == f"forward of the model cannot be traced: {words}"
+
+
 def test_a_layer_that_is_not_used_is_noted():
     class Idle(nn.Module):
         def __init__(self):

@@ -119,6 +119,7 @@ SAMPLES = {
     "a mean of three stds": (3.2, 1.0),
     "huge": (1e21, 1e21),
     "tiny": (1e-21, 1e-21),
+    "with denormal squares": (1e-22, 1e-22),
     "tiny, with a large mean": (1.0, 1e-5),
 }
 

@@ -271,6 +271,20 @@ def test_a_plan_prints_as_a_table_with_the_conventional_parameters_below_it():
     assert lines[3:] == SUMMARY
 
 
+@pytest.mark.parametrize(
+    ("count", "names"),
+    [
+        (1, "0.weight"),
+        (5, "0.weight, 1.weight, 2.weight, 3.weight, 4.weight"),
+        (7, "0.weight, 1.weight, 2.weight, 3.weight, 4.weight and 2 more"),
+    ],
+)
+def test_at_most_five_parameters_are_named_for_a_reason(count, names):
+    model = nn.Sequential(*(nn.Linear(3, 3, bias=False) for _ in range(count + 1)))
+    model[:count].requires_grad_(False)
+    assert str(init.plan(model)).splitlines()[2:] == [f"frozen, left unchanged: {names}"]
+
+
 def test_a_plan_as_data_has_all_rows():
     plan = small_plan()
     data = json.loads(json.dumps(plan.to_dict()))

@@ -252,6 +252,37 @@ def test_a_histogram_shows_the_values_and_a_line_for_zeros():
     assert not plain.collections
 
 
+@pytest.mark.parametrize(
+    ("columns", "right", "ticks"),
+    # Steps of 1, 2 or 5 times a power of ten; at most 4 of them, or 3 in many columns.
+    [
+        (1, 4, [0, 1, 2, 3, 4]),
+        (1, 5, [0, 2, 4]),
+        (1, 20, [0, 5, 10, 15, 20]),
+        (1, 36, [0, 10, 20, 30]),
+        (3, 3, [0, 1, 2, 3]),
+        (3, 4, [0, 2, 4]),
+    ],
+)
+def test_a_histogram_has_few_and_round_ticks(columns, right, ticks):
+    layers = range(1, columns + 1)
+    rows = [row(layer, 0, 1) for layer in layers]
+    ax = plotting.histograms({"He": rows}, layers=[*layers])[0, 0]
+    ax.set_xlim(0, right)
+    assert [tick for tick in ax.get_xticks() if 0 <= tick <= right] == pytest.approx(ticks)
+
+
+@pytest.mark.parametrize(
+    ("right", "power"), [(0.02, "1e−2"), (0.2, ""), (2000, ""), (20000, "1e4")]
+)
+def test_only_very_small_or_large_ticks_share_a_power_of_ten(right, power):
+    ax = plotting.histograms({"He": [row(1, 0, 1)]})[0, 0]
+    ax.set_xlim(0, right)
+    labels = ax.xaxis.get_major_formatter()
+    labels.format_ticks(ax.get_xticks())
+    assert labels.get_offset() == power
+
+
 def test_many_columns_have_a_line_for_each_word():
     rows = [row(layer, 0, 1) for layer in (1, 2, 3)]
     wide = plotting.histograms({"He": rows}, layers=[1, 2, 3])
