@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from initguide._checks import check_number
-from initguide.experiments.data import Data, digits, epoch_batches
+from initguide.experiments.data import Data, digits, epoch_batches, epochs
 from initguide.experiments.descent import descend, gradient_step
 from initguide.experiments.models import Activation, Initializer, seeded_mlp
-from initguide.experiments.rows import Rows, grid, join
+from initguide.experiments.rows import Rows, grid, join, loss_curves
 
 
 def train(
@@ -219,21 +219,33 @@ def fit_all(
         #> [True, True]
         ```
     """
+    trained = copy.deepcopy(list(models))
+    return fit_all_(trained, data, lr=lr, steps=steps, batch=batch, seeds=seeds, every=every)
+
+
+def fit_all_(
+    models: Sequence[nn.Module],
+    data: Data | None = None,
+    *,
+    lr: float,
+    steps: int,
+    batch: int = 50,
+    seeds: Sequence[int],
+    every: int = 10,
+) -> list[Rows]:
+    """Train the models themselves; the rest is as in [fit_all][initguide.experiments.fit_all]."""
     data = digits() if data is None else data
     _check_settings(lr, steps, batch, every, data)
     if len(seeds) != len(models):
         raise ValueError(f"seeds must be one for each of {len(models)} models; got {len(seeds)}")
     if not models:
         return []
-    orders = [epoch_batches(len(data.x_train), batch, seed) for seed in seeds]
-    indices = (torch.stack(list(each)) for each in zip(*orders, strict=False))
-    batches = ((data.x_train[index], data.y_train[index]) for index in indices)
-    trained = copy.deepcopy(list(models))
+    batches = epochs(data, batch, seeds)
     points = _points(
         lambda count: descend(
-            trained, islice(batches, count), F.cross_entropy, lr=[lr] * len(trained)
+            models, islice(batches, count), F.cross_entropy, lr=[lr] * len(models)
         ),
-        lambda: torch.stack([_held_out(model, data) for model in trained]),
+        lambda: torch.stack([_held_out(model, data) for model in models]),
         steps,
         every,
     )
@@ -243,6 +255,32 @@ def fit_all(
             for step, losses, right in points
         ]
         for i in range(len(models))
+    ]
+
+
+def fit_losses_(
+    models: Sequence[nn.Module],
+    data: Data | None = None,
+    *,
+    lr: float,
+    steps: int,
+    batch: int = 50,
+    seeds: Sequence[int],
+    every: int = 10,
+) -> list[Rows]:
+    """Train the models themselves; only the last row of each curve has the accuracy.
+
+    The rest is as in [fit_all][initguide.experiments.fit_all].
+    """
+    data = digits() if data is None else data
+    batches = islice(epochs(data, batch, seeds), steps)
+    losses = descend(models, batches, F.cross_entropy, lr=[lr] * len(models))
+    starts = [{"step": 0, "loss": loss} for loss in losses[0].tolist()]
+    ends = [{"accuracy": _held_out(model, data).item()} for model in models]
+    curves = [loss_curves([{}], each[:, None], every) for each in losses.T]
+    return [
+        [start, *curve[:-1], curve[-1] | end]
+        for start, curve, end in zip(starts, curves, ends, strict=True)
     ]
 
 
