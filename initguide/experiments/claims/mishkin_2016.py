@@ -52,12 +52,13 @@ SETTINGS = {
 
 
 @recorded
-def run(seeds: Iterable[int], settings: Mapping[str, Setting] = SETTINGS) -> Rows:
+def run(seeds: Iterable[int], settings: Mapping[str, Setting] = SETTINGS, batch: int = 25) -> Rows:
     """Train networks that start from the formulas or from LSUV.
 
     Args:
         seeds: One network per seed, setting and initialization.
         settings: The networks by name.
+        batch: The number of images in each step.
 
     Returns:
         Rows of two kinds, which have different values of `part`. All have `setting`,
@@ -70,11 +71,11 @@ def run(seeds: Iterable[int], settings: Mapping[str, Setting] = SETTINGS) -> Row
     return [
         {"setting": name} | row
         for name, setting in settings.items()
-        for row in _train(setting, seeds)
+        for row in _train(setting, seeds, batch)
     ]
 
 
-def _train(setting: Setting, seeds: Sequence[int]) -> Rows:
+def _train(setting: Setting, seeds: Sequence[int], batch: int) -> Rows:
     data = digits()
     x, y, x_test, y_test = data
     data = Data(x * setting.inputs_times, y, x_test * setting.inputs_times, y_test)
@@ -82,7 +83,9 @@ def _train(setting: Setting, seeds: Sequence[int]) -> Rows:
     orders = [run["seed"] for run in runs]
     models = [_network(setting, run["initialization"], run["seed"], data) for run in runs]
     starts = [_start(model, data) for model in models]
-    curves = fit_losses_(models, data, lr=setting.lr, steps=setting.steps, seeds=orders)
+    curves = fit_losses_(
+        models, data, lr=setting.lr, steps=setting.steps, batch=batch, seeds=orders
+    )
     return join(
         runs, ([*start, *_training(curve)] for start, curve in zip(starts, curves, strict=True))
     )

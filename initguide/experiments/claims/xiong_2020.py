@@ -76,6 +76,27 @@ def _sweep(
     steps: int,
     seeds: list[int],
 ) -> Rows:
+    # Networks that differ in more than their numbers cannot be trained at once.
+    alone = {style: some for style, some in rates.items() if style == "pre-LN"}
+    together = {style: some for style, some in rates.items() if style not in alone}
+    return [
+        row
+        for some in (together, alone)
+        if some
+        for row in _train(some, warmup, depth, width, half, batch, steps, seeds)
+    ]
+
+
+def _train(
+    rates: Mapping[str, Sequence[float]],
+    warmup: int,
+    depth: int,
+    width: int,
+    half: int,
+    batch: int,
+    steps: int,
+    seeds: list[int],
+) -> Rows:
     runs = [
         run for style in rates for run in grid(initialization=[style], lr=rates[style], seed=seeds)
     ]
