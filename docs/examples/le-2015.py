@@ -63,7 +63,7 @@ table(le_2015.CLAIM)
 # symbols. Guessing has the loss $\log 8$. These networks have no nonlinearity and train for 100
 # steps.
 #
-# In both tasks the networks have 32 units, the steps are Adam's, the batches have 8 sequences, the
+# In both tasks the networks have 32 units, the steps are Adam's, the batches have 16 sequences, the
 # gradient is clipped to norm 1, and the input weights have std 0.1. The entries of a Gaussian
 # matrix have variance $1/n$.
 #

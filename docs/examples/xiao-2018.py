@@ -2,7 +2,7 @@
 # # Xiao 2018: 100 plain convolutions
 #
 # **From delta-orthogonal kernels, a tanh network of 100 convolutions reads more than half of the
-# held-out digits after 60 steps. From Gaussian kernels, and from orthogonal kernels without the
+# held-out digits after 100 steps. From Gaussian kernels, and from orthogonal kernels without the
 # delta, it is still at chance. Fully connected networks of 200 layers begin to learn from
 # orthogonal matrices in 80 steps. From Gaussian matrices they do not. The verdict is *holds*, for
 # these depths.**
@@ -16,7 +16,7 @@ import numpy as np
 from initguide import plotting
 from initguide.experiments.claims import table, xiao_2018
 
-rows = xiao_2018.run(seeds=range(5), depth=100, channels=8, steps=60)
+rows = xiao_2018.run(seeds=range(5), depth=100, channels=8, steps=100)
 _, axes = plt.subplots(2, 1, figsize=(6.8, 6.4), sharey=True)
 titles = {
     "convolutions": "100 convolutions (orthogonal: the flattened kernel)",
@@ -37,10 +37,10 @@ plotting.shared_legend(axes)
 # ## The two networks
 #
 # The upper panel shows networks of 100 convolutions of 3×3 with 8 channels. The first convolution
-# has stride 2, so it turns the 8×8 pixels of a digit into maps of 4×4. These networks train for 60
+# has stride 2, so it turns the 8×8 pixels of a digit into maps of 4×4. These networks train for 100
 # steps on batches of 16 images. The lower panel shows networks of 200 fully connected layers of 32
 # units. They train for 80 steps on batches of 20 images. Both train by plain gradient descent at
-# learning rate 0.02. All gains are 1, and the Gaussian weights have variance 1/fan_in.
+# learning rate 0.015. All gains are 1, and the Gaussian weights have variance 1/fan_in.
 #
 # ## Why delta-orthogonal kernels work
 #
@@ -69,7 +69,7 @@ table(xiao_2018.CLAIM)
 #
 # - The depths of the paper. This network has 100 layers of 8 channels.
 # - That depth is useful. We did not train a shallower network.
-# - That Gaussian kernels cannot learn. We saw one learning rate and 60 steps.
+# - That Gaussian kernels cannot learn. We saw one learning rate and 100 steps.
 #
 # More: [Delta-orthogonal](../advanced/delta-orthogonal.md),
 # [Orthogonal](../guide/methods/orthogonal.md).
