@@ -38,7 +38,8 @@ def descend(
     `muon` a step moves each matrix by $\eta$ times a matrix whose singular values are about one.
 
     Args:
-        models: Networks that differ only in the values of their parameters.
+        models: Networks that differ only in the values of their parameters. One network may stand
+            for several; then its parameters are those of one of them at the end.
         batches: One item per step: the inputs, then the other arguments of `loss`. The first
             dimension of each tensor counts the models.
         loss: A function of the outputs of one model and of the rest of its batch.

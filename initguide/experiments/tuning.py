@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from statistics import fmean
 
 from torch import nn
@@ -131,7 +131,9 @@ def _train(
     runs = [
         run for name in rates for run in grid(initialization=[name], lr=rates[name], seed=seeds)
     ]
-    models = [network(run["initialization"], run["seed"]) for run in runs]
+    # One network stands for all rates: training copies its parameters.
+    start = cache(network)
+    models = [start(run["initialization"], run["seed"]) for run in runs]
     batches = shared_batches(digits(), batch, seeds, len(runs), steps)
     losses = descend(models, batches, F.cross_entropy, lr=[run["lr"] for run in runs], betas=betas)
     return final_losses(runs, losses, max(int(steps * last), 1))
