@@ -98,11 +98,12 @@ CLAIM = Claim(
     "80 steps; gradient descent, learning rate 0.015.",
     run=run,
     checks=(
+        # Three times the accuracy of guessing.
         Check(
             "Accuracy, delta-orthogonal, 100 convolutions",
             _last(CONVOLUTIONS, "Delta-orthogonal", "accuracy"),
             ">",
-            0.5,
+            0.3,
         ),
         Check(
             "Loss, delta-orthogonal, 100 convolutions",
