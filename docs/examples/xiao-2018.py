@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Xiao 2018: 100 plain convolutions
 #
-# **From delta-orthogonal kernels, a tanh network of 100 convolutions learns to read held-out digits.
-# After 100 steps it is right at least three times as often as by guessing. From Gaussian kernels,
+# **From delta-orthogonal kernels, a tanh network of 100 convolutions learns to read digits. After
+# 100 steps it is right at least three times as often as by guessing. From Gaussian kernels,
 # and from orthogonal kernels without the delta, it is still at chance. Fully connected networks of
 # 200 layers begin to learn from orthogonal matrices in 80 steps. From Gaussian matrices they do
 # not. The verdict is *holds*, for these depths.**
@@ -62,8 +62,8 @@ table(xiao_2018.CLAIM)
 # <!-- table: The inequalities that decide [the verdict](index.md), over 5 seeds: loss of the last
 # 20 steps, and held-out accuracy. Chance is an accuracy of about 0.1. -->
 #
-# We also ran this once with 30 other seeds, and all inequalities held on every seed. At the learning
-# rate 0.01 we ran it once for 200 and 180 steps, and there they held on every seed too.
+# We also ran this once with 30 other seeds, and all inequalities held on every seed. At the
+# learning rate 0.01 we ran it once for 200 and 180 steps, and there they held on every seed too.
 #
 # ## What it does not show
 #
