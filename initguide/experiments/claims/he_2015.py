@@ -26,7 +26,7 @@ RATES: dict[str, tuple[float, ...]] = {
 def run(
     seeds: Iterable[int],
     depths: Sequence[int] = (22, 30),
-    width: int = 32,
+    width: int = 48,
     rates: Mapping[str, Sequence[float]] = RATES,
     steps: int = 200,
 ) -> Rows:
@@ -60,7 +60,7 @@ CLAIM = Claim(
     headline="A network of 22 ReLU layers learns faster from He's variance than from Xavier's "
     "(here it does not learn from Xavier's). A network of 30 layers does "
     "not learn from Xavier's at all.",
-    setup="Digits, ReLU layers of 32 units, 200 steps of gradient descent, each start at the best "
+    setup="Digits, ReLU layers of 48 units, 200 steps of gradient descent, each start at the best "
     "of five learning rates.",
     run=run,
     checks=(
