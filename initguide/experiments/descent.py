@@ -82,12 +82,16 @@ def descend(
     warmup_steps = torch.tensor(warmup or [1] * len(models))
     running, losses = torch.arange(len(models)), []
     for step, batch in enumerate(batches, start=1):
-        losses.append(torch.full((len(models),), torch.nan))
+        losses.append(parameters[names[0]].new_full((len(models),), torch.nan))
         if not len(running):
             continue
         with torch.enable_grad():
+            for parameter in parameters.values():
+                parameter.requires_grad_()
             now = losses_of(parameters, buffers, *(each[running] for each in batch))
-            gradients = torch.autograd.grad(now.sum(), list(parameters.values()))
+            gradients = torch.autograd.grad(
+                now.sum(), list(parameters.values()), materialize_grads=True
+            )
         losses[-1][running] = now = now.detach()
         warm = (step / warmup_steps).clamp(max=1)
         with torch.no_grad():
@@ -108,8 +112,6 @@ def descend(
                 {name: each.detach()[finite] for name, each in stack.items()}
                 for stack in (parameters, buffers, rates, first, second)
             )
-            for parameter in parameters.values():
-                parameter.requires_grad_()
     _store(models, running, parameters)
     return torch.stack(losses)
 

@@ -190,8 +190,7 @@ def fit_all(
     are trained in the same steps, so many small models take little more time than one.
 
     Args:
-        models: Modules of one architecture, without buffers, from inputs to class scores. They are
-            not changed.
+        models: Modules of one architecture, without buffers, from inputs to scores; not changed.
         data: The data set; None is [digits][initguide.experiments.digits].
         lr: The learning rate.
         steps: The number of updates.
@@ -260,7 +259,7 @@ def fit_all_(
 
 def fit_losses_(
     models: Sequence[nn.Module],
-    data: Data | None = None,
+    data: Data,
     *,
     lr: float,
     steps: int,
@@ -268,20 +267,14 @@ def fit_losses_(
     seeds: Sequence[int],
     every: int = 10,
 ) -> list[Rows]:
-    """Train the models themselves; only the last row of each curve has the accuracy.
-
-    The rest is as in [fit_all][initguide.experiments.fit_all].
-    """
-    data = digits() if data is None else data
+    """Train the models themselves as `fit_all`, but measure the accuracy only at the end."""
     batches = islice(epochs(data, batch, seeds), steps)
     losses = descend(models, batches, F.cross_entropy, lr=[lr] * len(models))
-    starts = [{"step": 0, "loss": loss} for loss in losses[0].tolist()]
-    ends = [{"accuracy": _held_out(model, data).item()} for model in models]
     curves = [loss_curves([{}], each[:, None], every) for each in losses.T]
-    return [
-        [start, *curve[:-1], curve[-1] | end]
-        for start, curve, end in zip(starts, curves, ends, strict=True)
-    ]
+    for curve, model, first in zip(curves, models, losses[0].tolist(), strict=True):
+        curve.insert(0, {"step": 0, "loss": first})
+        curve[-1]["accuracy"] = _held_out(model, data).item()
+    return curves
 
 
 def _points(
@@ -291,8 +284,7 @@ def _points(
 
     `advance` takes a number of steps and returns the loss of each step in the first dimension.
     """
-    at_start = held_out()
-    points: list[tuple[int, Tensor, Tensor]] = []
+    at_start, points = held_out(), list[tuple[int, Tensor, Tensor]]()
     for step in range(0, steps, every):
         losses = advance(min(every, steps - step))
         if step == 0:

@@ -14,6 +14,7 @@ from torch import nn
 from initguide.experiments.claims.claim import Check, Claim, Values, by_seed
 from initguide.experiments.claims.recorded import recorded
 from initguide.experiments.convolutional import convolutions
+from initguide.experiments.data import digits
 from initguide.experiments.models import each_linear, seeded_mlp
 from initguide.experiments.rows import Rows, grid, join
 from initguide.experiments.training import fit_losses_
@@ -57,7 +58,7 @@ def run(
         Rows with `network`, `initialization`, `seed`, `step` and `loss`, the mean since the row
         before. The last row of each network also has the held-out `accuracy`.
     """
-    seeds = list(seeds)
+    data, seeds = digits(), list(seeds)
     runs = grid(network=[CONVOLUTIONS], initialization=INITIALIZERS, seed=seeds)
     models = [
         convolutions(
@@ -70,7 +71,7 @@ def run(
         for run in runs
     ]
     orders = [run["seed"] for run in runs]
-    curves = fit_losses_(models, lr=lr, steps=steps, batch=16, seeds=orders, every=20)
+    curves = fit_losses_(models, data, lr=lr, steps=steps, batch=16, seeds=orders, every=20)
     dense = grid(network=[DENSE], initialization=[GAUSSIAN, "Orthogonal"], seed=seeds)
     widths = (64, *[dense_width] * (dense_depth - 1), 10)
     models = [
@@ -80,7 +81,7 @@ def run(
         for run in dense
     ]
     orders = [run["seed"] for run in dense]
-    others = fit_losses_(models, lr=lr, steps=dense_steps, batch=20, seeds=orders, every=20)
+    others = fit_losses_(models, data, lr=lr, steps=dense_steps, batch=20, seeds=orders, every=20)
     return join(runs, curves) + join(dense, others)
 
 
