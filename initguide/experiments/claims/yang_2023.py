@@ -24,7 +24,7 @@ from initguide.experiments.models import INITIALIZATIONS, seeded_mlp
 from initguide.experiments.rows import Rows, final_losses, grid
 
 EQUAL, SPECTRAL = "equal entries", "spectral"
-WIDTHS = (32, 64, 128)
+WIDTHS = (64, 128, 192)
 RATES = tuple(2.0**k for k in range(-6, 0))
 
 
@@ -90,7 +90,7 @@ CLAIM = Claim(
     short="With a spectral scale Muon's best rate fits wider networks.",
     headline="If Muon's updates have a spectral norm in proportion to √(fan_out / fan_in), the "
     "learning rate that is best for a narrow network is best for a wide one.",
-    setup="Digits, two hidden ReLU layers of 32 to 128 units, Muon at six rates from 2⁻⁶ to 2⁻¹, "
+    setup="Digits, two hidden ReLU layers of 64 to 192 units, Muon at six rates from 2⁻⁶ to 2⁻¹, "
     "mean loss of 20 steps.",
     run=run,
     checks=(
