@@ -1,11 +1,11 @@
 # %% [markdown]
 # # Xiao 2018: 100 plain convolutions
 #
-# **From delta-orthogonal kernels, a tanh network of 100 convolutions reads more than half of the
-# held-out digits after 100 steps. From Gaussian kernels, and from orthogonal kernels without the
-# delta, it is still at chance. Fully connected networks of 200 layers begin to learn from
-# orthogonal matrices in 90 steps. From Gaussian matrices they do not. The verdict is *holds*, for
-# these depths.**
+# **From delta-orthogonal kernels, a tanh network of 100 convolutions learns to read digits. After
+# 100 steps it is right at least three times as often as by guessing. From Gaussian kernels,
+# and from orthogonal kernels without the delta, it is still at chance. Fully connected networks of
+# 200 layers begin to learn from orthogonal matrices in 80 steps. From Gaussian matrices they do
+# not. The verdict is *holds*, for these depths.**
 #
 # The networks have no skip connections and no normalization. The paper trains up to 10,000 layers.
 
@@ -39,8 +39,8 @@ plotting.shared_legend(axes)
 # The upper panel shows networks of 100 convolutions of 3×3 with 8 channels. The first convolution
 # has stride 2, so it turns the 8×8 pixels of a digit into maps of 4×4. These networks train for 100
 # steps on batches of 16 images. The lower panel shows networks of 200 fully connected layers of 32
-# units. They train for 90 steps on batches of 20 images. Both train by plain gradient descent at
-# learning rate 0.01. All gains are 1, and the Gaussian weights have variance 1/fan_in.
+# units. They train for 80 steps on batches of 20 images. Both train by plain gradient descent at
+# learning rate 0.015. All gains are 1, and the Gaussian weights have variance 1/fan_in.
 #
 # ## Why delta-orthogonal kernels work
 #
@@ -60,9 +60,10 @@ table(xiao_2018.CLAIM)
 
 # %% [markdown]
 # <!-- table: The inequalities that decide [the verdict](index.md), over 5 seeds: loss of the last
-# 20 steps (convolutions) or of the last 30 steps (fully connected), and held-out accuracy. -->
+# 20 steps, and held-out accuracy. Chance is an accuracy of about 0.1. -->
 #
-# We also ran this once with twice as many steps, and all inequalities held on every seed.
+# We also ran this once with 30 other seeds, and all inequalities held on every seed. At the
+# learning rate 0.01 we ran it once for 200 and 180 steps, and there they held on every seed too.
 #
 # ## What it does not show
 #

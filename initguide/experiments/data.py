@@ -78,6 +78,13 @@ def epoch_batches(size: int, batch: int, seed: int) -> Iterator[Tensor]:
         yield from torch.randperm(size, generator=generator)[: size - size % batch].split(batch)
 
 
+def epochs(data: Data, batch: int, seeds: Sequence[int]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield inputs and classes for one network per seed, in the order of `epoch_batches`."""
+    for each in zip(*(epoch_batches(len(data.x_train), batch, s) for s in seeds), strict=False):
+        index = torch.stack(each)
+        yield data.x_train[index], data.y_train[index]
+
+
 def random_indices(count: int, batch: int, seeds: Sequence[int]) -> Iterator[Tensor]:
     """Yield indices below `count` without end, shape `(seeds, batch)`, drawn with replacement."""
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]

@@ -1,12 +1,13 @@
 """Gradient steps: of one model, or of many models of one structure at once."""
 
 import copy
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad_and_value, stack_module_state, vmap
+from torch.func import functional_call, stack_module_state, vmap
 
 
 def gradient_step(optimizer: torch.optim.Optimizer, loss: Callable[[], Tensor]) -> Tensor:
@@ -37,7 +38,8 @@ def descend(
     `muon` a step moves each matrix by $\eta$ times a matrix whose singular values are about one.
 
     Args:
-        models: Networks that differ only in the values of their parameters.
+        models: Networks that differ only in the values of their parameters. One network may stand
+            for several; then its parameters are those of one of them at the end.
         batches: One item per step: the inputs, then the other arguments of `loss`. The first
             dimension of each tensor counts the models.
         loss: A function of the outputs of one model and of the rest of its batch.
@@ -71,46 +73,76 @@ def descend(
     def loss_of(parameters: Any, buffers: Any, x: Tensor, *rest: Tensor) -> Tensor:
         return loss(functional_call(skeleton, (parameters, buffers), (x,)), *rest)
 
-    gradients_and_losses = vmap(grad_and_value(loss_of))
+    losses_of = vmap(loss_of)
     rates = {
         name: torch.tensor(lrs[name], dtype=p.dtype).view(-1, *[1] * (p.dim() - 1))
         for name, p in parameters.items()
     }
-    moments = {name: (torch.zeros_like(p), torch.zeros_like(p)) for name, p in parameters.items()}
+    first, second = ({name: torch.zeros_like(p) for name, p in parameters.items()} for _ in "12")
     warmup_steps = torch.tensor(warmup or [1] * len(models))
-    losses = []
-    with torch.no_grad():
-        for step, batch in enumerate(batches, start=1):
-            # Once every run has diverged, further steps would change nothing.
-            if losses and not losses[-1].isfinite().any():
-                losses.append(losses[-1])
-                continue
-            gradients, now = gradients_and_losses(parameters, buffers, *batch)
-            losses.append(now)
-            for name, parameter in parameters.items():
-                change = gradients[name]
+    running, losses = torch.arange(len(models)), []
+    for step, batch in enumerate(batches, start=1):
+        losses.append(parameters[names[0]].new_full((len(models),), torch.nan))
+        if not len(running):
+            continue
+        with torch.enable_grad():
+            for parameter in parameters.values():
+                parameter.requires_grad_()
+            now = losses_of(parameters, buffers, *(each[running] for each in batch))
+            gradients = torch.autograd.grad(
+                now.sum(), list(parameters.values()), materialize_grads=True
+            )
+        losses[-1][running] = now = now.detach()
+        warm = (step / warmup_steps).clamp(max=1)
+        with torch.no_grad():
+            for (name, parameter), gradient in zip(parameters.items(), gradients, strict=True):
+                rate = rates[name] * warm.view_as(rates[name])
                 if betas is not None:
-                    change = adam_direction(change, *moments[name], betas, step)
+                    adam_step(parameter, gradient, first[name], second[name], rate, betas, step)
+                    continue
                 if muon is not None:
-                    change = muon_direction(change, moments[name][0], muon)
-                rate = rates[name]
-                if warmup is not None:
-                    rate = rate * (step / warmup_steps).clamp(max=1).view_as(rate)
-                parameter -= rate * change
-        for i, model in enumerate(models):
-            for name, parameter in model.named_parameters():
-                parameter.copy_(parameters[name][i])
+                    gradient = muon_direction(gradient, first[name], muon)
+                parameter.addcmul_(gradient, rate, value=-1)
+        # A run that has diverged does not come back, so its further steps are left out.
+        finite = now.isfinite()
+        if finite.sum() < 0.8 * len(running):
+            _store(models, running, parameters)
+            running, warmup_steps = running[finite], warmup_steps[finite]
+            parameters, buffers, rates, first, second = (
+                {name: each.detach()[finite] for name, each in stack.items()}
+                for stack in (parameters, buffers, rates, first, second)
+            )
+    _store(models, running, parameters)
     return torch.stack(losses)
 
 
-def adam_direction(
-    gradient: Tensor, first: Tensor, second: Tensor, betas: tuple[float, float], step: int
-) -> Tensor:
-    """Return Adam's direction, and update the running means of both moments."""
-    first.lerp_(gradient, 1 - betas[0])
-    second.lerp_(gradient.square(), 1 - betas[1])
-    scale = (second / (1 - betas[1] ** step)).sqrt_().add_(1e-8)
-    return first / (1 - betas[0] ** step) / scale
+@torch.no_grad()
+def _store(models: Sequence[nn.Module], index: Tensor, parameters: Mapping[str, Tensor]) -> None:
+    """Copy stacked parameters to the models that they belong to."""
+    for i, at in enumerate(index.tolist()):
+        for name, parameter in models[at].named_parameters():
+            parameter.copy_(parameters[name][i])
+
+
+def adam_step(
+    parameter: Tensor,
+    gradient: Tensor,
+    first: Tensor,
+    second: Tensor,
+    rate: Tensor,
+    betas: tuple[float, float],
+    step: int,
+) -> None:
+    """Take a step of Adam at the rates of stacked networks, and update both running means."""
+    share = math.sqrt(1 - betas[1] ** step)
+    rate = rate * (share / (1 - betas[0] ** step))
+    # Networks whose tensors fit into the cache together are updated one after the other.
+    size = max(1, 2**16 // parameter[0].numel())
+    parts = (each.split(size) for each in (parameter, gradient, first, second, rate))
+    for p, g, m, v, r in zip(*parts, strict=True):
+        m.lerp_(g, 1 - betas[0])
+        v.mul_(betas[1]).addcmul_(g, g, value=1 - betas[1])
+        p.addcmul_(m / v.sqrt().add_(1e-8 * share), r, value=-1)
 
 
 def muon_direction(gradient: Tensor, mean: Tensor, decay: float) -> Tensor:

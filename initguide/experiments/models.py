@@ -3,6 +3,7 @@
 import copy
 import math
 from collections.abc import Callable, Sequence
+from functools import cache
 from itertools import pairwise
 from typing import Any, TypeVar
 
@@ -123,9 +124,20 @@ INITIALIZATIONS: dict[str, Initializer] = {
 }
 
 
-def uninitialized(kind: Callable[..., Layer], *args: Any, **options: Any) -> Layer:
-    """Return a layer whose parameters have no values yet; the caller must initialize them."""
-    return kind(*args, **options, device="meta").to_empty(device="cpu")
+def uninitialized(kind: type[Layer], *args: Any, **options: Any) -> Layer:
+    """Return a layer whose parameters have no values yet; the caller must initialize them.
+
+    Torch's own way, a layer on the meta device, takes several times as long.
+    """
+    layer = _bare(kind)(*args, **options)
+    layer.__class__ = kind
+    return layer
+
+
+@cache
+def _bare(kind: type[Any]) -> type[Any]:
+    """Return a subclass whose layers do not draw values."""
+    return type(kind.__name__, (kind,), {"reset_parameters": lambda self: None})
 
 
 def mlp(

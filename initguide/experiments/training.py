@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from initguide._checks import check_number
-from initguide.experiments.data import Data, digits, epoch_batches
+from initguide.experiments.data import Data, digits, epoch_batches, epochs
 from initguide.experiments.descent import descend, gradient_step
 from initguide.experiments.models import Activation, Initializer, seeded_mlp
-from initguide.experiments.rows import Rows, grid, join
+from initguide.experiments.rows import Rows, grid, join, loss_curves
 
 
 def train(
@@ -190,8 +190,7 @@ def fit_all(
     are trained in the same steps, so many small models take little more time than one.
 
     Args:
-        models: Modules of one architecture, without buffers, from inputs to class scores. They are
-            not changed.
+        models: Modules of one architecture, without buffers, from inputs to scores; not changed.
         data: The data set; None is [digits][initguide.experiments.digits].
         lr: The learning rate.
         steps: The number of updates.
@@ -219,21 +218,33 @@ def fit_all(
         #> [True, True]
         ```
     """
+    trained = copy.deepcopy(list(models))
+    return fit_all_(trained, data, lr=lr, steps=steps, batch=batch, seeds=seeds, every=every)
+
+
+def fit_all_(
+    models: Sequence[nn.Module],
+    data: Data | None = None,
+    *,
+    lr: float,
+    steps: int,
+    batch: int = 50,
+    seeds: Sequence[int],
+    every: int = 10,
+) -> list[Rows]:
+    """Train the models themselves; the rest is as in [fit_all][initguide.experiments.fit_all]."""
     data = digits() if data is None else data
     _check_settings(lr, steps, batch, every, data)
     if len(seeds) != len(models):
         raise ValueError(f"seeds must be one for each of {len(models)} models; got {len(seeds)}")
     if not models:
         return []
-    orders = [epoch_batches(len(data.x_train), batch, seed) for seed in seeds]
-    indices = (torch.stack(list(each)) for each in zip(*orders, strict=False))
-    batches = ((data.x_train[index], data.y_train[index]) for index in indices)
-    trained = copy.deepcopy(list(models))
+    batches = epochs(data, batch, seeds)
     points = _points(
         lambda count: descend(
-            trained, islice(batches, count), F.cross_entropy, lr=[lr] * len(trained)
+            models, islice(batches, count), F.cross_entropy, lr=[lr] * len(models)
         ),
-        lambda: torch.stack([_held_out(model, data) for model in trained]),
+        lambda: torch.stack([_held_out(model, data) for model in models]),
         steps,
         every,
     )
@@ -246,6 +257,26 @@ def fit_all(
     ]
 
 
+def fit_losses_(
+    models: Sequence[nn.Module],
+    data: Data,
+    *,
+    lr: float,
+    steps: int,
+    batch: int = 50,
+    seeds: Sequence[int],
+    every: int = 10,
+) -> list[Rows]:
+    """Train the models themselves as `fit_all`, but measure the accuracy only at the end."""
+    batches = islice(epochs(data, batch, seeds), steps)
+    losses = descend(models, batches, F.cross_entropy, lr=[lr] * len(models))
+    curves = [loss_curves([{}], each[:, None], every) for each in losses.T]
+    for curve, model, first in zip(curves, models, losses[0].tolist(), strict=True):
+        curve.insert(0, {"step": 0, "loss": first})
+        curve[-1]["accuracy"] = _held_out(model, data).item()
+    return curves
+
+
 def _points(
     advance: Callable[[int], Tensor], held_out: Callable[[], Tensor], steps: int, every: int
 ) -> list[tuple[int, Tensor, Tensor]]:
@@ -253,8 +284,7 @@ def _points(
 
     `advance` takes a number of steps and returns the loss of each step in the first dimension.
     """
-    at_start = held_out()
-    points: list[tuple[int, Tensor, Tensor]] = []
+    at_start, points = held_out(), list[tuple[int, Tensor, Tensor]]()
     for step in range(0, steps, every):
         losses = advance(min(every, steps - step))
         if step == 0:

@@ -31,7 +31,6 @@ class TransformerBlock(nn.Module):
     """
 
     alpha: Tensor
-    pre: Tensor
 
     def __init__(self, width: int, heads: int, depth: int, style: str) -> None:
         super().__init__()
@@ -40,10 +39,10 @@ class TransformerBlock(nn.Module):
         self.down = _linear(4 * width, width, bias=True)
         self.norms = nn.ModuleList(_norm(width, style) for _ in range(2))
         self.heads = heads
-        # As buffers they give all styles one structure, so that they can be trained at once.
+        self.pre = style == "pre-LN"
+        # As a buffer it gives post-LN and DeepNorm one structure, so they can be trained at once.
         alpha = (2 * depth) ** 0.25 if style == "DeepNorm" else 1.0
         self.register_buffer("alpha", torch.tensor(alpha))
-        self.register_buffer("pre", torch.tensor(style == "pre-LN"))
 
     def attend(self, x: Tensor) -> Tensor:
         """Mix each position with the positions before it."""
@@ -59,8 +58,7 @@ class TransformerBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Add both branches."""
         for norm, branch in zip(self.norms, (self.attend, self.feed), strict=True):
-            total = self.alpha * x + branch(torch.where(self.pre, norm(x), x))
-            x = torch.where(self.pre, total, norm(total))
+            x = x + branch(norm(x)) if self.pre else norm(self.alpha * x + branch(x))
         return x
 
     def feed(self, x: Tensor) -> Tensor:
@@ -70,8 +68,6 @@ class TransformerBlock(nn.Module):
 
 class Transformer(nn.Module):
     """A decoder-only Transformer with one-hot tokens, learned positions and a Linear head."""
-
-    pre: Tensor
 
     def __init__(
         self, style: str, *, tokens: int, positions: int, width: int, heads: int, depth: int
@@ -84,8 +80,7 @@ class Transformer(nn.Module):
         self.blocks = nn.ModuleList(
             TransformerBlock(width, heads, depth, style) for _ in range(depth)
         )
-        self.norm = _norm(width, style)
-        self.register_buffer("pre", torch.tensor(style == "pre-LN"))
+        self.norm = nn.LayerNorm(width) if style == "pre-LN" else nn.Identity()
         self.head = _linear(width, tokens, bias=True)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -93,7 +88,7 @@ class Transformer(nn.Module):
         h = self.tokens(x) + self.positions[: x.shape[-2]]
         for block in self.blocks:
             h = block(h)
-        return self.head(torch.where(self.pre, self.norm(h), h))
+        return self.head(self.norm(h))
 
 
 @torch.no_grad()

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from statistics import fmean
 
 from torch import nn
@@ -71,7 +71,7 @@ def averaged(
     One network can learn, or fail to learn, by chance. The mean over a few depends less on chance.
 
     Args:
-        run: A function of seeds that returns rows, in the same order for all seeds.
+        run: A function of seeds that returns rows. For each seed they have the same order.
         networks: The number of networks per seed; each has a seed of its own.
         columns: The keys of the quantities to average.
 
@@ -80,7 +80,9 @@ def averaged(
     """
 
     def means(seeds: list[int]) -> Rows:
-        copies = [run([seed + k * STRIDE for seed in seeds]) for k in range(networks)]
+        # All networks are trained at once.
+        every = run([seed + k * STRIDE for k in range(networks) for seed in seeds])
+        copies = [[row for row in every if row["seed"] // STRIDE == k] for k in range(networks)]
         return [
             rows[0] | {column: fmean(row[column] for row in rows) for column in columns}
             for rows in zip(*copies, strict=True)
@@ -129,7 +131,9 @@ def _train(
     runs = [
         run for name in rates for run in grid(initialization=[name], lr=rates[name], seed=seeds)
     ]
-    models = [network(run["initialization"], run["seed"]) for run in runs]
+    # One network stands for all rates: training copies its parameters.
+    start = cache(network)
+    models = [start(run["initialization"], run["seed"]) for run in runs]
     batches = shared_batches(digits(), batch, seeds, len(runs), steps)
     losses = descend(models, batches, F.cross_entropy, lr=[run["lr"] for run in runs], betas=betas)
     return final_losses(runs, losses, max(int(steps * last), 1))

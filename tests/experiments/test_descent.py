@@ -49,6 +49,29 @@ def test_descend_equals_the_optimizers_of_torch(betas, warmup):
             torch.testing.assert_close(parameter, other, rtol=1e-3, atol=1e-5)
 
 
+def test_runs_that_diverge_are_left_out_and_do_not_change_the_others():
+    rates = [0.1, math.inf, 0.05, math.inf]
+    x = torch.randn(6, 1, 20, 4, generator=seeded()).expand(-1, 4, -1, -1)
+    y = torch.randint(5, (6, 1, 20), generator=seeded(1)).expand(-1, 4, -1)
+
+    def losses_of(kept, **options):
+        models = [mlp((4, 8, 5), nn.Tanh, generator=seeded(i)) for i in kept]
+        batches = [(x[step, kept], y[step, kept]) for step in range(6)]
+        lr = [rates[i] for i in kept]
+        losses = descend(models, batches, F.cross_entropy, lr=lr, **options)
+        return losses, [model[0].weight for model in models]
+
+    for options in ({}, {"betas": (0.9, 0.99)}, {"betas": (0.9, 0.99), "warmup": [2, 1, 3, 1]}):
+        losses, weights = losses_of([0, 1, 2, 3], **options)
+        if "warmup" in options:
+            options["warmup"] = options["warmup"][::2]
+        alone, others = losses_of([0, 2], **options)
+        torch.testing.assert_close(losses[:, ::2], alone)
+        torch.testing.assert_close(weights[::2], others)
+        assert not losses[-1, 1::2].isfinite().any()
+        assert losses[0].isfinite().all()
+
+
 def test_no_step_is_computed_after_all_runs_diverged():
     seen = []
 

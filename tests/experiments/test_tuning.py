@@ -8,7 +8,7 @@ from initguide.experiments import INITIALIZATIONS, sweep
 from initguide.experiments.claims.claim import at_any, at_best, lead
 from initguide.experiments.models import seeded_mlp
 from initguide.experiments.rows import grid
-from initguide.experiments.tuning import CHOOSING, averaged, tuned, tuned_on_digits
+from initguide.experiments.tuning import CHOOSING, STRIDE, averaged, tuned, tuned_on_digits
 
 RATES = (0.01, 0.03, 0.1, 0.3, 1.0)
 
@@ -154,14 +154,14 @@ def test_averaged_networks_have_seeds_of_their_own(networks):
     def run(seeds):
         seen.extend(seeds)
         return [
-            {"seed": seed, "lr": 0.1, "loss": float(seed % 1000 + i)}
-            for i, seed in enumerate(seeds)
+            {"seed": seed, "lr": 0.1, "loss": float(seed % 1000 + seed // STRIDE)} for seed in seeds
         ]
 
     rows = averaged(run, networks)([4, *CHOOSING])
     assert [row["seed"] for row in rows] == [4, *CHOOSING]
     assert len(set(seen)) == len(seen) == 3 * networks
-    assert [row["loss"] for row in rows] == [4, 2, 4]
+    # The copies of a network have the numbers 0, 1, …
+    assert [row["loss"] for row in rows] == [each + (networks - 1) / 2 for each in (4, 1, 2)]
 
 
 def test_the_mean_over_networks_is_that_of_each_row():

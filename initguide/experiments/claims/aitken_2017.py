@@ -6,8 +6,9 @@ of the pixels. If the kernels of a block are equal, that variance is zero. Train
 kernels different.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import islice
 from operator import truediv
 
 import torch
@@ -17,7 +18,7 @@ from torch.nn import functional as F
 from initguide.experiments.claims.claim import Check, Claim, Values, by_seed, per_seed
 from initguide.experiments.claims.recorded import recorded
 from initguide.experiments.data import digits
-from initguide.experiments.descent import gradient_step
+from initguide.experiments.descent import descend
 from initguide.experiments.models import uninitialized
 from initguide.experiments.rows import Rows, grid
 from initguide.experiments.tuning import averaged
@@ -87,47 +88,47 @@ def _deviation(larger: Tensor) -> Tensor:
 
 
 def _trained(images: Tensor, steps: int, lr: float, seeds: list[int]) -> Rows:
-    # The trained networks have one output channel, so both orders of ICNR are the same.
-    return [
-        one | row
-        for one in grid(seed=seeds, initialization=("He", "ICNR"))
-        for row in _enlarge(INITIALIZERS[one["initialization"]], images, one["seed"], steps, lr)
-    ]
-
-
-def _enlarge(
-    fill_: Callable[..., Tensor], images: Tensor, seed: int, steps: int, lr: float
-) -> Rows:
     """Train to enlarge 4 by 4 pixels to 8 by 8, and return checkerboard and loss by step."""
-    generator = torch.Generator().manual_seed(seed)
-    first = uninitialized(nn.Conv2d, 1, 8, 3, padding=1)
-    last = uninitialized(nn.Conv2d, 8, 4, 3, padding=1)
-    kaiming_normal_(first.weight, generator=generator)
-    fill_(last.weight, generator=generator)
-    model = nn.Sequential(first, nn.ReLU(), last, nn.PixelShuffle(2))
-    for parameter in model.parameters():
-        if parameter.ndim == 1:
-            zeros_(parameter)
-    optimizer = torch.optim.SGD(model.parameters(), lr=lr)
+    # The trained networks have one output channel, so both orders of ICNR are the same.
+    runs = grid(seed=seeds, initialization=("He", "ICNR"))
+    generators = [torch.Generator().manual_seed(run["seed"]) for run in runs]
+    models = [
+        _network(INITIALIZERS[run["initialization"]], generator)
+        for run, generator in zip(runs, generators, strict=True)
+    ]
     small = F.avg_pool2d(images, 2)
     greys = torch.linspace(images.min().item(), images.max().item(), 5)
     flat = greys.view(-1, 1, 1, 1).expand(-1, 1, 8, 8)
 
-    def loss() -> Tensor:
-        batch = torch.randint(len(images), (20,), generator=generator)
-        return F.mse_loss(model(small[batch]), images[batch])
+    def batches() -> Iterator[tuple[Tensor, Tensor]]:
+        while True:
+            draws = [torch.randint(len(images), (20,), generator=g) for g in generators]
+            index = torch.stack(draws)
+            yield small[index], images[index]
 
-    rows: Rows = []
-    for step in range(steps + 1):
-        if shown := step % 10 == 0 or step == steps:
-            with torch.no_grad():
-                # Without the border, where the padding changes the pattern.
-                deviation = _deviation(model(flat)[..., 4:-4, 4:-4]).sqrt().item()
-            rows.append({"step": step, "checkerboard": deviation})
-        before = gradient_step(optimizer, loss).item()
-        if shown:
-            rows[-1]["loss"] = before
+    rows, drawn = [], batches()
+    for step in range(0, steps + 1, 10):
+        with torch.no_grad():
+            # Without the border, where the padding changes the pattern.
+            inner = [model(flat)[..., 4:-4, 4:-4] for model in models]
+        some = islice(drawn, min(10, steps + 1 - step))
+        losses = descend(models, some, F.mse_loss, lr=[lr] * len(models))[0]
+        rows += [
+            run | {"step": step, "checkerboard": _deviation(one).sqrt().item(), "loss": loss}
+            for run, one, loss in zip(runs, inner, losses.tolist(), strict=True)
+        ]
     return rows
+
+
+def _network(fill_: Callable[..., Tensor], generator: torch.Generator) -> nn.Sequential:
+    first = uninitialized(nn.Conv2d, 1, 8, 3, padding=1)
+    last = uninitialized(nn.Conv2d, 8, 4, 3, padding=1)
+    kaiming_normal_(first.weight, generator=generator)
+    fill_(last.weight, generator=generator)
+    for layer in (first, last):
+        assert layer.bias is not None
+        zeros_(layer.bias)
+    return nn.Sequential(first, nn.ReLU(), last, nn.PixelShuffle(2))
 
 
 def _start(name: str) -> Values:

@@ -58,15 +58,18 @@ def run(
     rows: Rows = []
     for depth in depths:
         runs = grid(initialization=[STANDARD, COMPLETE], lr=rates, seed=seeds)
-        models = [
-            prenorm(
+        # One network stands for all rates: training copies its parameters.
+        starts = {
+            (name, seed): prenorm(
                 depth,
                 width,
-                multiplier=depths[0] / depth if run["initialization"] == COMPLETE else 1.0,
-                generator=torch.Generator().manual_seed(run["seed"]),
+                multiplier=depths[0] / depth if name == COMPLETE else 1.0,
+                generator=torch.Generator().manual_seed(seed),
             )
-            for run in runs
-        ]
+            for name in (STANDARD, COMPLETE)
+            for seed in seeds
+        }
+        models = [starts[run["initialization"], run["seed"]] for run in runs]
         batches = shared_batches(data, batch, seeds, len(runs), steps)
         lr = [run["lr"] for run in runs]
         losses = descend(models, batches, F.cross_entropy, lr=lr, betas=(0.9, 0.999))

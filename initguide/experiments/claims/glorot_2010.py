@@ -49,8 +49,8 @@ SIGMOID_RATES = (0.03, 0.1, 0.3, 1.0, 3.0)
 @recorded
 def run(
     seeds: Iterable[int],
-    tanh_widths: Sequence[int] = (64, *[100] * 5, 10),
-    sigmoid_widths: Sequence[int] = (64, *[100] * 4, 10),
+    tanh_widths: Sequence[int] = (64, *[64] * 5, 10),
+    sigmoid_widths: Sequence[int] = (64, *[64] * 4, 10),
     tanh_rates: Sequence[float] = TANH_RATES,
     sigmoid_rates: Sequence[float] = SIGMOID_RATES,
     steps: int = 200,
@@ -118,7 +118,7 @@ CLAIM = Claim(
     headline="From U(±1/√n) signal and gradient fade layer by layer, and tanh networks learn "
     "slowly. The normalized initialization avoids both. Deep sigmoid networks do not learn from "
     "random weights.",
-    setup="Digits; 5 tanh layers and 4 sigmoid layers of 100 units, 200 steps of gradient descent, "
+    setup="Digits; 5 tanh layers and 4 sigmoid layers of 64 units, 200 steps of gradient descent, "
     "mean loss of the last 100, each start at the best of five learning rates.",
     run=run,
     checks=(

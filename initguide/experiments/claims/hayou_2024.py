@@ -113,9 +113,11 @@ def _sweep(
     runs = [
         run for start in rates for run in grid(initialization=[start], lr=rates[start], seed=seeds)
     ]
-    models = [
-        _adapted(bases[run["seed"]], rank, run["initialization"], run["seed"]) for run in runs
-    ]
+    # One network stands for all rates: training copies its parameters.
+    adapted = {
+        (start, seed): _adapted(bases[seed], rank, start, seed) for start in rates for seed in seeds
+    }
+    models = [adapted[run["initialization"], run["seed"]] for run in runs]
     batches = shared_batches(Data(turned, *data[1:]), batch, seeds, len(runs), steps)
     lr = [run["lr"] for run in runs]
     losses = descend(models, batches, F.cross_entropy, lr=lr, betas=ADAM)

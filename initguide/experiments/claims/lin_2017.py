@@ -34,7 +34,7 @@ def run(
     lr: float = 0.1,
     batch: int = 256,
     steps: int = 1000,
-    every: int = 25,
+    every: int = 50,
 ) -> Rows:
     """Train classifiers on two normal clouds, a large one and a rare one.
 

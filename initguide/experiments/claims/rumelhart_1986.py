@@ -10,13 +10,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
+from torch import nn
 
 from initguide.experiments.claims.claim import Check, Claim, Values, by_seed
 from initguide.experiments.claims.recorded import recorded
-from initguide.experiments.data import digits
 from initguide.experiments.models import INITIALIZATIONS, each_linear, seeded_mlp
-from initguide.experiments.rows import Rows, grid
-from initguide.experiments.training import fit
+from initguide.experiments.rows import Rows, grid, join
+from initguide.experiments.training import fit_all_
 from initguide.methods.constant import constant_, zeros_
 
 STARTS = {
@@ -54,22 +54,32 @@ def run(
     """
     seeds = list(seeds)
     return [
-        run | row
+        row
         for nonlinearity in nonlinearities
-        for run in grid(initialization=STARTS, nonlinearity=[nonlinearity], seed=seeds)
-        for row in _train(run["initialization"], nonlinearity, widths, lr, steps, run["seed"])
+        for row in _train(nonlinearity, widths, lr, steps, seeds)
     ]
 
 
 def _train(
-    name: str, nonlinearity: str, widths: Sequence[int], lr: float, steps: int, seed: int
+    nonlinearity: str, widths: Sequence[int], lr: float, steps: int, seeds: Sequence[int]
 ) -> Rows:
-    model = seeded_mlp(STARTS[name], widths, nonlinearity, seed=seed)
-    before = [p.detach().clone() for p in model.parameters() if p.ndim == 2]
-    rows = fit(model, digits(), lr=lr, steps=steps, seed=seed, every=20)
-    after = [p.detach() for p in model.parameters() if p.ndim == 2]
-    moved = max((a - b).abs().max().item() for a, b in zip(after, before, strict=True))
-    return [*rows[:-1], rows[-1] | {"end": True, "moved": moved} | _first_layer(after[0])]
+    runs = grid(initialization=STARTS, nonlinearity=[nonlinearity], seed=seeds)
+    models = [
+        seeded_mlp(STARTS[run["initialization"]], widths, nonlinearity, seed=run["seed"])
+        for run in runs
+    ]
+    before = [_weights(model) for model in models]
+    orders = [run["seed"] for run in runs]
+    curves = fit_all_(models, lr=lr, steps=steps, seeds=orders, every=20)
+    for curve, model, old in zip(curves, models, before, strict=True):
+        new = _weights(model)
+        moved = max((a - b).abs().max().item() for a, b in zip(new, old, strict=True))
+        curve[-1] |= {"end": True, "moved": moved} | _first_layer(new[0])
+    return join(runs, curves)
+
+
+def _weights(model: nn.Module) -> list[torch.Tensor]:
+    return [p.detach().clone() for p in model.parameters() if p.ndim == 2]
 
 
 def _first_layer(weight: torch.Tensor) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from operator import truediv
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from initguide.experiments.claims.claim import Check, Claim, Values, by_seed, per_seed
@@ -53,9 +54,14 @@ def run(
     """
     target, seeds = _target(width), list(seeds)
     steps = [
-        run | _steps(draw, run["depth"], width, target, rates, limit, run["seed"])
+        run | result
         for name, draw in INITIALIZERS.items()
-        for run in grid(part=["steps"], initialization=[name], depth=depths, seed=seeds)
+        for depth in depths
+        for run, result in zip(
+            grid(part=["steps"], initialization=[name], depth=[depth], seed=seeds),
+            _steps(draw, depth, width, target, rates, limit, seeds),
+            strict=True,
+        )
     ]
     spectra = [
         run | _spectrum(draw, run["nonlinearity"], spectrum_depth, width, run["seed"])
@@ -83,30 +89,42 @@ def _steps(
     target: Array,
     rates: Sequence[float],
     limit: int,
-    seed: int,
-) -> dict[str, float]:
-    rng = np.random.default_rng(seed)
+    seeds: Sequence[int],
+) -> list[dict[str, float]]:
+    """Return for each seed the number of steps and the rate that needs the fewest."""
     shapes = [(width, width)] * (depth - 1) + [(len(target), width)]
-    # All rates are tried at once: the weights have the shape (rates, out, in).
+    generators = [np.random.default_rng(seed) for seed in seeds]
+    drawn = [[draw(shape, layout="out_in", rng=rng) for shape in shapes] for rng in generators]
+    # All seeds and rates are tried at once: the weights have the shape (seeds * rates, out, in).
     weights = [
-        np.repeat(draw(shape, layout="out_in", rng=rng)[None], len(rates), 0) for shape in shapes
+        torch.from_numpy(np.repeat(np.stack(layer), len(rates), 0)).float()
+        for layer in zip(*drawn, strict=True)
     ]
-    eta = np.array(rates)[:, None, None] / depth
-    enough = 0.05 * np.square(target).sum()
+    eta = torch.tensor(rates).repeat(len(seeds)).view(-1, 1, 1) / depth
+    goal = torch.from_numpy(target).float()
+    runs, found = grid(seed=range(len(seeds)), rate=rates), {}
     for step in range(limit):
-        below = [np.eye(width)[None]]
+        below = [torch.eye(width).expand(len(runs), -1, -1)]
         for weight in weights:
             below.append(weight @ below[-1])
-        losses = np.square(error := below.pop() - target).sum((1, 2))
-        if (losses < enough).any():
-            return {"steps": step, "rate": rates[int(np.argmax(losses < enough))]}
-        # A network that diverges is not updated any more, so that its numbers do not overflow.
-        error[losses > 1e4] = 0
+        error = below.pop() - goal
+        losses = error.square().sum((1, 2))
+        for run, learned in zip(runs, losses < 0.05 * goal.square().sum(), strict=True):
+            if learned:
+                found.setdefault(run["seed"], {"steps": step, "rate": run["rate"]})
+        # A run that diverges ends, and so do all runs of a seed of which one has learned.
+        going = [i for i, run in enumerate(runs) if losses[i] <= 1e4 and run["seed"] not in found]
+        if len(going) < len(runs):
+            runs = [runs[i] for i in going]
+            eta, error, *rest = (each[going] for each in (eta, error, *weights, *below))
+            weights, below = rest[:depth], rest[depth:]
+        if not runs:
+            break
         for i in reversed(range(depth)):
-            gradient = error @ below[i].swapaxes(1, 2)
-            error = weights[i].swapaxes(1, 2) @ error
-            weights[i] = weights[i] - eta * gradient
-    return {"steps": limit, "rate": np.nan}
+            gradient = error @ below[i].mT
+            error = weights[i].mT @ error
+            weights[i] -= eta * gradient
+    return [found.get(i, {"steps": limit, "rate": np.nan}) for i in range(len(seeds))]
 
 
 def _spectrum(

@@ -9,7 +9,7 @@ the branch by $(8L)^{-1/4}$.
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 
 import torch
 from torch import Tensor
@@ -19,7 +19,7 @@ from initguide.experiments.claims.claim import Check, Claim, at_best, lead, per_
 from initguide.experiments.claims.recorded import recorded
 from initguide.experiments.descent import descend
 from initguide.experiments.rows import Rows, final_losses, grid
-from initguide.experiments.transformer import transformer
+from initguide.experiments.transformer import Transformer, transformer
 from initguide.experiments.tuning import tuned
 
 TOKENS = 16
@@ -76,20 +76,45 @@ def _sweep(
     steps: int,
     seeds: list[int],
 ) -> Rows:
+    # Networks that differ in more than their numbers cannot be trained at once.
+    alone = {style: some for style, some in rates.items() if style == "pre-LN"}
+    together = {style: some for style, some in rates.items() if style not in alone}
+    return [
+        row
+        for some in (together, alone)
+        if some
+        for row in _train(some, warmup, depth, width, half, batch, steps, seeds)
+    ]
+
+
+def _train(
+    rates: Mapping[str, Sequence[float]],
+    warmup: int,
+    depth: int,
+    width: int,
+    half: int,
+    batch: int,
+    steps: int,
+    seeds: list[int],
+) -> Rows:
     runs = [
         run for style in rates for run in grid(initialization=[style], lr=rates[style], seed=seeds)
     ]
-    models = [
-        transformer(
-            run["initialization"].removesuffix(WARMED),
+
+    # One network stands for all rates: training copies its parameters.
+    @cache
+    def start(style: str, seed: int) -> Transformer:
+        generator = torch.Generator().manual_seed(seed)
+        return transformer(
+            style,
             tokens=TOKENS,
             positions=2 * half,
             width=width,
             depth=depth,
-            generator=torch.Generator().manual_seed(run["seed"]),
+            generator=generator,
         )
-        for run in runs
-    ]
+
+    models = [start(run["initialization"].removesuffix(WARMED), run["seed"]) for run in runs]
 
     def batches() -> Iterator[tuple[Tensor, Tensor]]:
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
