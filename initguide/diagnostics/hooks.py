@@ -54,6 +54,7 @@ class Layer:
         passed_by: Whether a signal leads around it, within its branch.
         alone: Whether it is a whole residual branch.
         without_inputs: Whether it is computed from parameters alone.
+        added: The size of the number that the forward adds to its output.
         weights: Facts about its weights.
     """
 
@@ -81,6 +82,7 @@ class Layer:
     alone: bool = False
     passed_by: bool = False
     without_inputs: bool = False
+    added: float = 0.0
     weights: Any = None
 
     @property

@@ -5,6 +5,7 @@ multiplied as a matrix, and the axis that is summed over is its input axis. The 
 compute with the parameter: it may convert it, scale it by a constant, or add noise to it.
 """
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -47,6 +48,8 @@ _JOINS = {*JOINS, "stack", "where", "setitem", "masked_fill", "embedding", "lerp
 _ADDED = {"addmm", "baddbmm"}
 # Functions of single numbers that a forward may apply to a parameter before it uses it.
 _FUNCTIONS = {"exp", "softplus", "sigmoid", "tanh", "clamp", "square", "abs", "relu", "softmax"}
+# Functions that make one number of a parameter.
+_SUMMARIES = {"sum", "mean", "prod", "dot"}
 # Beside the matrix product, a linear layer may add its bias and move values.
 LINEAR_LAYER_STEPS = {*MOVES, *TRANSPOSES, *ADDS} - {*SPLITS, "neg"}
 # If a parameter is used in several ways, the first of these decides.
@@ -209,24 +212,31 @@ def _final_role(use: Use, parameter: Tensor, dynamic: Collection[fx.Node]) -> Ro
     if use.user.op == "output":
         # Such as the std of a policy: its module knows the right values.
         return Role("kept", operation=name, node=use.user)
+    if name in _SUMMARIES and not _is_matrix(parameter):
+        # One number that the parameter gives, as in the loss of a flow.
+        return Role("kept", operation=name, node=use.user)
     special = state_space_role(use, parameter, dynamic)
     if special is not None:
         return Role(special, operation=name, node=use.user)
     if use.functions:
         # A scale in logarithms, or a decay of each channel: its module knows the right values.
-        is_scale = name in FACTORS and not _is_matrix(parameter)
+        is_scale = (name in FACTORS or use.by_values) and not _is_matrix(parameter)
         return Role("kept" if is_scale else "unknown", operation=use.functions[0], node=use.user)
     if use.noise:
         return Role("noise", operation=name, node=use.user)
     kind = _role_in(name, use)
-    if kind == "shift" and (use.picked or _is_matrix(parameter)):
+    may_be_dot = kind in ("scale", "weight") and not use.picked
+    fans = _fans_of_dot(use, parameter) if may_be_dot else None
+    if fans is not None:
+        return Role("weight", operation=name, node=use.user, factor=use.factor, fans=fans)
+    is_vectors = use.picked or (kind == "shift" and _is_matrix(parameter))
+    if is_vectors and kind in ("scale", "shift"):
         kind = "table"
     if kind == "weight" and use.by_values and not _is_matrix(parameter):
         # It scales another parameter, as the gain of a convolution that standardizes its weight.
         kind = "scale"
     in_out = _is_in_out(name, use)
     layout: Layout = "in_out" if in_out else "out_in"
-    fans = None
     if kind == "weight" and name in ("einsum", "tensordot"):
         fans_of = einsum_fans if name == "einsum" else tensordot_fans
         fans = fans_of(use.user, use.source, parameter, use.transposed)
@@ -239,6 +249,22 @@ def _final_role(use: Use, parameter: Tensor, dynamic: Collection[fx.Node]) -> Ro
         node, factor = (use.product, 1.0) if reads_input else (use.user, use.factor)
         return Role(kind, layout, name, node, factor, product=use.product)
     return Role(kind, layout, name, use.user, use.factor, fans)
+
+
+def _fans_of_dot(use: Use, parameter: Tensor) -> Fans | None:
+    """Return the fans of a vector whose products with a signal are summed, or None."""
+    if operation_name(use.user) in MATRIX_PRODUCTS:
+        return Fans(parameter.numel(), 1) if parameter.ndim == 1 else None
+    terms = set()
+    for user in use.user.users:
+        axes = user.args[1] if len(user.args) > 1 else user.kwargs.get("dim")
+        axes = (axes,) if isinstance(axes, int) else axes
+        is_sum = operation_name(user) == "sum" and isinstance(axes, (tuple, list))
+        if not is_sum or not all(type(axis) is int and -parameter.ndim <= axis < 0 for axis in axes):
+            return None
+        terms.add(math.prod(parameter.shape[axis] for axis in axes))
+    summed = max(terms, default=1)
+    return Fans(summed, parameter.numel() // summed) if summed > 1 and len(terms) == 1 else None
 
 
 def _is_in_out(name: str, use: Use) -> bool:

@@ -80,7 +80,7 @@ def _only_holds(module: nn.Module) -> bool:
 
 def _rule(name: str, tensor: Tensor, role: Role, weight: Rule) -> Rule:
     fixed = {"scale": "ones_", "shift": "zeros_", **STATE_SPACE, "kept": keep_}
-    if role.kind == "weight" and tensor.ndim > 1:
+    if role.kind == "weight" and (tensor.ndim > 1 or role.fans is not None):
         rule = weight
         rule.note = f"treated as {_kind_of_weight(tensor, role)}"
         if abs(role.factor) != 1:
