@@ -50,8 +50,8 @@ def non_finite(layers: list[Layer], loss: float | None) -> Iterator[Finding]:
 
 def inputs(first: Layer) -> Iterator[Finding]:
     """Find data whose mean or scale is far off, and which the first layer passes on."""
-    # A norm right after the first layer makes up for both.
-    if first.input is None or first.normed or first.fresh:
+    # A norm right after the first layer makes up for both. A layer may also read a parameter.
+    if first.input is None or first.normed or first.fresh or first.without_inputs:
         return
     mean, _, rms = first.input
     std = math.sqrt(max(rms**2 - mean**2, 0.0))

@@ -17,6 +17,7 @@ from initguide.graph.operations import (
     MATRIX_PRODUCTS,
     SIZES,
     WITHOUT_SIGNAL,
+    computes_with_weight,
     is_softmax,
     operation_name,
 )
@@ -28,9 +29,9 @@ _PASSING = re.compile(
     r"\w+_norm|to|float|type|clone|detach|repeat(_interleave)?|interpolate|pad|"
     r"pixel_shuffle|unbind|roll|flip|m?T|index_(add|select)|scatter(_add|_reduce)?|gather|t|"
     r"adjoint|swapaxes|swapdims|copy|setitem|masked_(fill|scatter)|where|index_(put|reduce)|narrow|select|"
-    r"tensor_split|unfold|adaptive_\w+_pool\dd"
+    r"tensor_split|unfold|broadcast_tensors|adaptive_\w+_pool\dd"
 )
-_ATTENTION = {"scaled_dot_product_attention", "softmax", "log_softmax", "baddbmm"}
+_ATTENTION = {"scaled_dot_product_attention", "softmax", "log_softmax", "logsumexp", "baddbmm"}
 # Activations that torch has and `FUNCTIONS` has not.
 _TORCH_ACTIVATIONS = ("sin", "cos", "erf", "abs")
 
@@ -45,7 +46,7 @@ def classify(node: fx.Node, view: ModelGraph) -> tuple[str, str, Any]:
     if node.op == "call_module":
         return _classify_module(node.meta["module"])
     name = operation_name(node)
-    if node in view.layers:
+    if node in view.layers or computes_with_weight(node):
         return "layer", name, None
     if _PASSING.fullmatch(name) or node in view.own_norms:
         return "pass", name, None

@@ -164,6 +164,12 @@ def _is_size_of(size: fx.Node, signal: fx.Node) -> bool:
     return size is not signal and bool(names & REDUCTIONS) and bool(names & roots)
 
 
+def computes_with_weight(node: fx.Node) -> bool:
+    """Return whether a node calls a linear layer or a convolution as a function."""
+    name = operation_name(node)
+    return node.op == "call_function" and (name == "linear" or name.startswith("conv"))
+
+
 def is_norm_call(node: fx.Node) -> bool:
     """Return whether a node calls a norm of torch as a function, such as `F.layer_norm`."""
     return node.op == "call_function" and operation_name(node).endswith("_norm")

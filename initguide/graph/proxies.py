@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, fx, nn
+from torch.distributions import Distribution
 
 from initguide._torch_internals import names_to_unpack
 from initguide.graph.operations import is_write, operation_name
@@ -143,6 +144,8 @@ class TensorProxy(fx.Proxy):
         """Return the rank."""
         return self.ndim
 
+    ndimension = dim
+
     def numel(self) -> int:
         """Return the number of entries."""
         return AnyLength() if self.parameter is None else self.parameter.numel()
@@ -205,8 +208,14 @@ class ProxyTracer(fx.Tracer):
         """
         modules = sum(1 for _ in root.modules())
         _Budget.left = OPERATIONS + OPERATIONS_PER_MODULE * modules
-        with self.writes:
-            return super().trace(root, concrete_args)
+        checks = Distribution._validate_args
+        # A distribution would branch on its parameters, only to check them.
+        Distribution.set_default_validate_args(False)
+        try:
+            with self.writes:
+                return super().trace(root, concrete_args)
+        finally:
+            Distribution.set_default_validate_args(checks)
 
     def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
         """Add a node to the graph."""

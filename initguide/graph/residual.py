@@ -7,8 +7,9 @@ from typing import NamedTuple
 from torch import fx
 
 from initguide.graph.classify import classify
+from initguide.graph.constants import constant_factor
 from initguide.graph.model_graph import ModelGraph
-from initguide.graph.operations import ADDS, WITHOUT_SIGNAL, operation_name, value_inputs
+from initguide.graph.operations import ADDS, FACTORS, WITHOUT_SIGNAL, operation_name, value_inputs
 
 
 class Branch(NamedTuple):
@@ -21,6 +22,7 @@ class Branch(NamedTuple):
         total: The node of the residual sum.
         is_normed: Whether a norm is the first thing that the branch computes.
         skips: The layers of the skip.
+        factor: The constant that the forward multiplies the sum by.
     """
 
     members: list[str]
@@ -29,6 +31,7 @@ class Branch(NamedTuple):
     total: fx.Node
     is_normed: bool
     skips: list[fx.Node]
+    factor: float
 
 
 class _Ancestors:
@@ -85,7 +88,18 @@ def find_branches(view: ModelGraph) -> Iterator[Branch]:
             members = [name for n in best.nodes for name in view.names(n)]
             ends = {name for n in _ends(end, {*best.nodes}, view) for name in view.names(n)}
             is_normed = _starts_with_norm(best, view)
-            yield Branch(members, ends, best.source, node, is_normed, best.skips)
+            factor = _factor_after(node)
+            yield Branch(members, ends, best.source, node, is_normed, best.skips, factor)
+
+
+def _factor_after(total: fx.Node) -> float:
+    """Return the constant that multiplies a sum wherever it is read, such as 1/sqrt(2), or 1."""
+    factors = {
+        constant_factor(user, total) if operation_name(user) in FACTORS else None
+        for user in total.users
+    }
+    factor = factors.pop() if len(factors) == 1 else None
+    return abs(factor or 1.0)
 
 
 def _residual_sum(
