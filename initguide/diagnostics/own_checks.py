@@ -130,6 +130,9 @@ def unscaled_branches(layers: list[Layer]) -> Iterator[Finding]:
         return
     stds = [layer.weights.last_rms for layer in ends]
     gains = [s * math.sqrt(e.weights.fan_in) for e, s in zip(ends, stds, strict=True)]
+    # Equal gains, or an equal std at all widths, are a start without such a factor.
+    if any(max(sizes) < 1.3 * min(sizes) for sizes in (stds, gains)):
+        return
     for sizes in (stds, gains):
         small = [s for s in sizes if s < 1.3 * min(sizes)]
         ratios = [s / median(small) / math.sqrt(count) for s in sizes]

@@ -17,8 +17,8 @@ from initguide.graph.operations import (
     MATRIX_PRODUCTS,
     SIZES,
     WITHOUT_SIGNAL,
+    averages,
     computes_with_weight,
-    is_softmax,
     operation_name,
 )
 
@@ -53,7 +53,7 @@ def classify(node: fx.Node, view: ModelGraph) -> tuple[str, str, Any]:
     if name in FACTORS or name in MATRIX_PRODUCTS:
         # A product with an input, such as a mask or the matrix of a graph, passes the signal on.
         signals = [each for each in node.all_input_nodes if each in view.after_layers]
-        if len(signals) == 1 or (name in MATRIX_PRODUCTS and _averages(node)):
+        if len(signals) == 1 or (name in MATRIX_PRODUCTS and averages(node)):
             return "pass", name, None
         return ("product" if name in FACTORS else "attention"), name, None
     if name in {*_ATTENTION, *WITHOUT_SIGNAL, *SIZES, "getattr"}:
@@ -63,17 +63,6 @@ def classify(node: fx.Node, view: ModelGraph) -> tuple[str, str, Any]:
     if name in FUNCTIONS or name in _TORCH_ACTIVATIONS:
         return "activation", name, activation_of_call(name, node)
     return "unknown", name, None
-
-
-def _averages(node: fx.Node) -> bool:
-    """Return whether a product of matrices takes means, by weights from a softmax."""
-    for each in node.all_input_nodes:
-        source = each
-        while operation_name(source) in ("dropout", "to", "float") and source.all_input_nodes:
-            source = source.all_input_nodes[0]
-        if is_softmax(source):
-            return True
-    return False
 
 
 def _classify_module(module: nn.Module) -> tuple[str, str, Any]:

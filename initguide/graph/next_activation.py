@@ -134,8 +134,7 @@ def _downstream(node: fx.Node, view: ModelGraph) -> Iterator[tuple[tuple[str, ..
                 continue
             seen.add(user)
             kind, label, value = classify(user, view)
-            if _is_generated_weight(user, place, view):
-                kind = "weight"
+            kind = _kind_as_argument(user, place, view) or kind
             if kind != "pass":
                 yield place.path, kind, label, value
             elif not (place.summed and view.is_norm(user)):
@@ -143,15 +142,23 @@ def _downstream(node: fx.Node, view: ModelGraph) -> Iterator[tuple[tuple[str, ..
                 queue.append(_Place(user, (*place.path, _step(user)), summed))
 
 
-def _is_generated_weight(user: fx.Node, place: _Place, view: ModelGraph) -> bool:
-    """Return whether an operation uses a signal as its weight, as in a hypernetwork."""
+def _kind_as_argument(user: fx.Node, place: _Place, view: ModelGraph) -> str:
+    """Return "weight" or "pass" if an operation uses a signal as its weight or its bias.
+
+    A hypernetwork computes them. Other uses give an empty text.
+    """
+    if place.node not in view.dynamic:
+        return ""
     if computes_with_weight(user):
-        return user.args[1:2] == (place.node,) or user.kwargs.get("weight") is place.node
+        _, weight, bias = (*user.args, None, None, None)[:3]
+        if place.node in (weight, user.kwargs.get("weight")):
+            return "weight"
+        return "pass" if place.node in (bias, user.kwargs.get("bias")) else ""
     # A matrix that was cut from a vector, and that an input is multiplied by.
     is_product = operation_name(user) in MATRIX_PRODUCTS and len(user.all_input_nodes) == 2
     is_cut = is_product and not RESHAPES.isdisjoint(place.path)
     other, second = (*user.args, None, None)[:2]
-    return is_cut and second is place.node and other not in view.after_layers
+    return "weight" if is_cut and second is place.node and other not in view.after_layers else ""
 
 
 def _step(node: fx.Node) -> str:

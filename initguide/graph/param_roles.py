@@ -5,7 +5,6 @@ multiplied as a matrix, and the axis that is summed over is its input axis. The 
 compute with the parameter: it may convert it, scale it by a constant, or add noise to it.
 """
 
-import math
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -13,6 +12,7 @@ from typing import Literal
 from torch import Tensor, fx
 
 from initguide.fans import Fans, Layout
+from initguide.fans import fans as fans_of_shape
 from initguide.graph.constants import constant_factor, has_parameter, reads_shape
 from initguide.graph.operations import (
     ADDS,
@@ -24,11 +24,18 @@ from initguide.graph.operations import (
     SUMS,
     TRANSPOSES,
     Use,
+    averages,
     depends_on,
     operation_name,
 )
 from initguide.graph.state_space import multiplies_decay, state_space_role
-from initguide.graph.weight_fans import call_fans, einsum_fans, tensordot_fans
+from initguide.graph.weight_fans import (
+    call_fans,
+    dot_fans,
+    einsum_fans,
+    shape_after,
+    tensordot_fans,
+)
 
 RoleKind = Literal[
     "weight",
@@ -108,7 +115,7 @@ def role_of(node: fx.Node, parameter: Tensor, dynamic: Collection[fx.Node]) -> R
         dynamic: The nodes that depend on an input.
     """
     roles: list[Role] = []
-    queue = [Use(user, node) for user in node.users]
+    queue = [Use(user, node, tuple(parameter.shape)) for user in node.users]
     seen: set[tuple[fx.Node, bool]] = set()
     while queue:
         use = queue.pop(0)
@@ -136,6 +143,8 @@ def role_of(node: fx.Node, parameter: Tensor, dynamic: Collection[fx.Node]) -> R
 def _passed_on(use: Use, parameter: Tensor, dynamic: Collection[fx.Node]) -> Use | None:
     """Return the use with what its node changes, or None if the node is the final use."""
     name, others = operation_name(use.user), _others(use)
+    if name in {*MOVES, *TRANSPOSES}:
+        use = replace(use, shape=shape_after(use))
     transposes = name in TRANSPOSES or (name == "getattr" and use.user.args[1] in TRANSPOSES)
     if transposes:
         return replace(use, transposed=not use.transposed)
@@ -226,7 +235,7 @@ def _final_role(use: Use, parameter: Tensor, dynamic: Collection[fx.Node]) -> Ro
         return Role("noise", operation=name, node=use.user)
     kind = _role_in(name, use)
     may_be_dot = kind in ("scale", "weight") and not use.picked
-    fans = _fans_of_dot(use, parameter) if may_be_dot else None
+    fans = dot_fans(use.user, parameter) if may_be_dot else None
     if fans is not None:
         return Role("weight", operation=name, node=use.user, factor=use.factor, fans=fans)
     is_vectors = use.picked or (kind == "shift" and _is_matrix(parameter))
@@ -243,28 +252,18 @@ def _final_role(use: Use, parameter: Tensor, dynamic: Collection[fx.Node]) -> Ro
         kind = "weight" if fans is not None else "unknown"
     elif kind == "weight" and name.startswith("conv"):
         fans = call_fans(use.user, parameter)
+    elif kind == "weight" and parameter.ndim > 2 and use.shape and len(use.shape) == 2:
+        # The forward makes a matrix of it, as of a kernel with an axis of heads.
+        fans = fans_of_shape(use.shape, "in_out" if in_out != use.transposed else "out_in")
+    if kind == "weight" and averages(use.user):
+        # A mean of vectors with weights from a softmax, which picks one of them in the end.
+        fans = Fans(1, parameter.shape[-1])
     if kind == "weight" and use.product is not None:
         # The matrix that reads the input belongs to no activation.
         reads_input = use.is_first == (in_out ^ use.is_turned)
         node, factor = (use.product, 1.0) if reads_input else (use.user, use.factor)
         return Role(kind, layout, name, node, factor, product=use.product)
     return Role(kind, layout, name, use.user, use.factor, fans)
-
-
-def _fans_of_dot(use: Use, parameter: Tensor) -> Fans | None:
-    """Return the fans of a vector whose products with a signal are summed, or None."""
-    if operation_name(use.user) in MATRIX_PRODUCTS:
-        return Fans(parameter.numel(), 1) if parameter.ndim == 1 else None
-    terms = set()
-    for user in use.user.users:
-        axes = user.args[1] if len(user.args) > 1 else user.kwargs.get("dim")
-        axes = (axes,) if isinstance(axes, int) else axes
-        is_sum = operation_name(user) == "sum" and isinstance(axes, (tuple, list))
-        if not is_sum or not all(type(axis) is int and -parameter.ndim <= axis < 0 for axis in axes):
-            return None
-        terms.add(math.prod(parameter.shape[axis] for axis in axes))
-    summed = max(terms, default=1)
-    return Fans(summed, parameter.numel() // summed) if summed > 1 and len(terms) == 1 else None
 
 
 def _is_in_out(name: str, use: Use) -> bool:

@@ -130,7 +130,7 @@ def _residual_sum(
     # A branch contains an inner branch as a whole. Otherwise this is no residual sum.
     if any(node in inside and start not in inside for node, start in inner):
         return None
-    if _holds_signal(end, source, ancestors, view):
+    if _holds_signal(end, _signal_before(source, sources, view), view):
         # The branch holds the signal itself, as in the coupling `x * exp(s) + t`.
         return None
     layers = sum(n in view.layers for n in nodes)
@@ -149,12 +149,31 @@ def _starts_with_norm(found: _ResidualSum, view: ModelGraph) -> bool:
     return False
 
 
-def _holds_signal(end: fx.Node, source: fx.Node, ancestors: _Ancestors, view: ModelGraph) -> bool:
+def _signal_before(
+    source: fx.Node, sources: dict[fx.Node, fx.Node], view: ModelGraph
+) -> set[fx.Node]:
+    """Return a source and the nodes that its signal comes from, back to a residual sum."""
+    found, queue = set(), [source]
+    while queue:
+        node = queue.pop()
+        if node in found or node not in view.dynamic:
+            continue
+        found.add(node)
+        given = [each for each in value_inputs(node) if each in view.dynamic]
+        # A product of two signals, such as that with a gate, is a new signal.
+        if not (node in sources or node in view.layers) and (
+            len(given) == 1 or classify(node, view)[0] == "pass"
+        ):
+            queue += given
+    return found
+
+
+def _holds_signal(end: fx.Node, signal: set[fx.Node], view: ModelGraph) -> bool:
     """Return whether the signal before a branch reaches its end without a layer on the way."""
     seen, queue = {end}, [] if end in view.layers else [end]
     while queue:
         node = queue.pop()
-        if node is source or ancestors.is_ancestor(node, source):
+        if node in signal:
             return True
         for each in value_inputs(node):
             if each in view.dynamic and each not in seen and each not in view.layers:

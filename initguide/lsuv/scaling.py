@@ -132,7 +132,10 @@ def scaling_layers(
         is_half = measured.dtype.itemsize < 4
         tol = max(calibration.tol, torch.finfo(measured.dtype).eps if is_half else 0.0)
         if not abs(std_after - 1) <= tol:
-            raise ValueError(f"layer {name!r} must reach std 1 within tol={tol}; got {std_after}")
+            raise ValueError(
+                f"layer {name!r} must reach std 1 within tol={tol}; got {std_after}: freeze the "
+                "layer to leave it as it is"
+            )
         rows.append(row(name, std_before, scale, std_after, activation.note))
         return output
 
