@@ -92,7 +92,7 @@ def dot_fans(node: fx.Node, parameter: Tensor) -> Fans | None:
 def shape_after(use: Use) -> tuple[int, ...] | None:
     """Return the shape after a move of a parameter, or None if constants do not tell it."""
     node, shape = use.user, use.shape
-    if shape is None or len(node.all_input_nodes) > 1:
+    if not shape or len(node.all_input_nodes) > 1:
         return None
     function: Any = node.target
     if node.op == "call_method":

@@ -36,7 +36,7 @@ from initguide.recipes.torch_defaults import default_bound
 
 ZERO, UNUSUAL = "all zero", "far from its usual values"
 _DOUBTFUL = {SMOOTH, NEAR_IDENTITY, UNUSUAL}
-_UNSEEN = "in meta, sharded and complex tensors, deliberate starts are not recognized"
+_UNSEEN = "meta and sharded tensors show no values here, so deliberate starts are not recognized"
 
 
 def with_deliberate_starts(made: Plan, trace: Trace, recipes: Container[str]) -> Plan:
