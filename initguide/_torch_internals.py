@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 from torch._C._functorch import is_functorch_wrapped_tensor
+from torch.distributions import Distribution
 from torch.utils.checkpoint import CheckpointFunction
 
 # The base class of all convolutions, lazy and quantization-aware ones too.
@@ -176,6 +177,17 @@ def run_eagerly() -> AbstractContextManager[object]:
     # Before this import, which is slow, no module can be compiled.
     is_loaded = "torch._dynamo" in sys.modules
     return torch.compiler.set_stance("force_eager") if is_loaded else nullcontext()
+
+
+@contextmanager
+def unchecked_distributions() -> Iterator[None]:
+    """Let distributions take any parameters: to check them, they would read values."""
+    checks = Distribution._validate_args
+    Distribution.set_default_validate_args(False)
+    try:
+        yield
+    finally:
+        Distribution.set_default_validate_args(checks)
 
 
 @contextmanager

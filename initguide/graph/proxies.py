@@ -14,9 +14,8 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, fx, nn
-from torch.distributions import Distribution
 
-from initguide._torch_internals import names_to_unpack
+from initguide._torch_internals import names_to_unpack, unchecked_distributions
 from initguide.graph.operations import is_write, operation_name
 from initguide.graph.writes import Writes
 
@@ -208,14 +207,8 @@ class ProxyTracer(fx.Tracer):
         """
         modules = sum(1 for _ in root.modules())
         _Budget.left = OPERATIONS + OPERATIONS_PER_MODULE * modules
-        checks = Distribution._validate_args
-        # A distribution would branch on its parameters, only to check them.
-        Distribution.set_default_validate_args(False)
-        try:
-            with self.writes:
-                return super().trace(root, concrete_args)
-        finally:
-            Distribution.set_default_validate_args(checks)
+        with self.writes, unchecked_distributions():
+            return super().trace(root, concrete_args)
 
     def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
         """Add a node to the graph."""
