@@ -1,6 +1,7 @@
 """Habits of published models that `measure` must not take for faults."""
 
 import copy
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 import initguide as init
+from initguide.diagnostics.messages import branch_ends
 
 WIDTH = 64
 
@@ -32,19 +34,21 @@ def perceptron(out=WIDTH):
 
 
 class Momentum(nn.Module):
-    """A network and its frozen copy, which follows it."""
+    """A network and its frozen copy, which follows it and may run first."""
 
-    def __init__(self, learns):
+    def __init__(self, learns, first):
         super().__init__()
-        self.online = perceptron()
+        self.online, self.first = perceptron(), first
         self.target = copy.deepcopy(self.online).requires_grad_(learns)
 
     def forward(self, x):
-        return self.online(x) - self.target(x)
+        y = self.target(x) if self.first else 0
+        return self.online(x) - (y if self.first else self.target(x))
 
 
-def test_a_frozen_copy_is_meant():
-    found = {learns: kinds(Momentum(learns), batch()) for learns in (True, False)}
+@pytest.mark.parametrize("first", [True, False])
+def test_a_frozen_copy_is_meant(first):
+    found = {learns: kinds(Momentum(learns, first), batch()) for learns in (True, False)}
     assert found == {True: ["cloned layers"], False: []}
 
 
@@ -201,3 +205,10 @@ def test_lsuv_reaches_what_half_precision_can(dtype, width):
     report = init.lsuv_(model, batch(6, width).to(dtype), tol=0, generator=generator(0))
     for row in report.rows:
         assert abs(row["std_after"] - 1) <= torch.finfo(dtype).eps
+
+
+def test_a_router_ends_no_branch():
+    sizes = [(64, True), (4, True), (64, True), (64, False)]
+    layers: list = [SimpleNamespace(units=n, ends=ends, is_table=False) for n, ends in sizes]
+    assert branch_ends(layers) == [layers[0], layers[2]]
+    assert branch_ends(layers[3:]) == []
