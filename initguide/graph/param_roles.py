@@ -33,6 +33,8 @@ from initguide.graph.weight_fans import (
     call_fans,
     dot_fans,
     einsum_fans,
+    is_kernel,
+    is_weight_of,
     shape_after,
     tensordot_fans,
 )
@@ -158,7 +160,7 @@ def _passed_on(use: Use, parameter: Tensor, dynamic: Collection[fx.Node]) -> Use
     if name in _FUNCTIONS and not others:
         return replace(use, functions=(*use.functions, name), factor=1.0)
     if use.user in dynamic or use.user.op == "output":
-        is_modulated = name in FACTORS and _is_matrix(parameter) and _is_kernel(use.user)
+        is_modulated = name in FACTORS and _is_matrix(parameter) and is_kernel(use.user)
         return use if is_modulated else None
     if name in SUMS:
         # The other summand is computed from parameters too.
@@ -190,29 +192,6 @@ def _position(use: Use) -> int | None:
 
 def _is_matrix(parameter: Tensor) -> bool:
     return sum(size > 1 for size in parameter.shape) > 1
-
-
-def _is_kernel(node: fx.Node) -> bool:
-    """Return whether a product of a parameter and a signal is then used as a layer's weight."""
-    seen, queue = set(), [node]
-    while queue:
-        source = queue.pop()
-        for user in source.users:
-            name = operation_name(user)
-            if _is_weight_of(user, source):
-                return True
-            if user not in seen and name in {*MOVES, *FACTORS}:
-                seen.add(user)
-                queue.append(user)
-    return False
-
-
-def _is_weight_of(user: fx.Node, source: fx.Node) -> bool:
-    """Return whether a node computes a linear layer or a convolution with this weight."""
-    name = operation_name(user)
-    is_layer = name == "linear" or name.startswith("conv")
-    second = len(user.args) > 1 and user.args[1] is source
-    return is_layer and (second or user.kwargs.get("weight") is source)
 
 
 def _final_role(use: Use, parameter: Tensor, dynamic: Collection[fx.Node]) -> Role:
@@ -282,7 +261,7 @@ def _role_in(name: str, use: Use) -> RoleKind:
     """Return the role in one operation."""
     user, source, position = use.user, use.source, _position(use)
     if name == "linear" or name.startswith("conv"):
-        if _is_weight_of(user, source):
+        if is_weight_of(user, source):
             return "weight"
         return "table" if position == 0 else "shift"
     if name in MATRIX_PRODUCTS:

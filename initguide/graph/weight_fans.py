@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, fx
 
 from initguide.fans import Fans, convolution_fans
-from initguide.graph.operations import MATRIX_PRODUCTS, Use, operation_name
+from initguide.graph.operations import FACTORS, MATRIX_PRODUCTS, MOVES, Use, operation_name
 from initguide.graph.proxies import AnyLength
 
 
@@ -110,3 +110,26 @@ def shape_after(use: Use) -> tuple[int, ...] | None:
     except (RuntimeError, TypeError, ValueError, IndexError):
         return None
     return tuple(moved.shape) if isinstance(moved, Tensor) else None
+
+
+def is_kernel(node: fx.Node) -> bool:
+    """Return whether a product of a parameter and a signal is then used as a layer's weight."""
+    seen, queue = set(), [node]
+    while queue:
+        source = queue.pop()
+        for user in source.users:
+            name = operation_name(user)
+            if is_weight_of(user, source):
+                return True
+            if user not in seen and name in {*MOVES, *FACTORS}:
+                seen.add(user)
+                queue.append(user)
+    return False
+
+
+def is_weight_of(user: fx.Node, source: fx.Node) -> bool:
+    """Return whether a node computes a linear layer or a convolution with this weight."""
+    name = operation_name(user)
+    is_layer = name == "linear" or name.startswith("conv")
+    second = len(user.args) > 1 and user.args[1] is source
+    return is_layer and (second or user.kwargs.get("weight") is source)
