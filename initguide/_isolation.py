@@ -8,6 +8,7 @@ copies as well, and afterwards they hold their own objects again.
 import functools
 import io
 import logging
+import random
 import sys
 import types
 import warnings
@@ -16,6 +17,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -49,8 +51,32 @@ def isolated(model: nn.Module, *, values: bool = True) -> Iterator[nn.Module]:
     """
     copies = Copies(values=values)
     private = copies.of(model)
-    with in_use(copies):
+    with in_use(copies), _even_draws():
         yield private
+
+
+@contextmanager
+def _even_draws() -> Iterator[None]:
+    """Let each draw of a single number be one half.
+
+    Stochastic depth then keeps all blocks, which have a chance of more than one half.
+    """
+
+    def even(draw: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        value = draw(*args, **options)
+        if isinstance(value, torch.Tensor):
+            return value.fill_(0.5) if type(value) is torch.Tensor and value.numel() == 1 else value
+        return 0.5 if isinstance(value, float) else value
+
+    holders = [(random, "random"), (np.random, "random"), (np.random, "rand"), (torch, "rand")]
+    before = [getattr(holder, name) for holder, name in holders]
+    for (holder, name), draw in zip(holders, before, strict=True):
+        setattr(holder, name, partial(even, draw))
+    try:
+        yield
+    finally:
+        for (holder, name), draw in zip(holders, before, strict=True):
+            setattr(holder, name, draw)
 
 
 @contextmanager

@@ -8,13 +8,15 @@ import copy
 import dis
 import sys
 from collections import OrderedDict
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch._C._functorch import is_functorch_wrapped_tensor
+from torch.distributions import Distribution
+from torch.utils.checkpoint import CheckpointFunction
 
 # The base class of all convolutions, lazy and quantization-aware ones too.
 ConvBase = nn.modules.conv._ConvNd
@@ -175,6 +177,35 @@ def run_eagerly() -> AbstractContextManager[object]:
     # Before this import, which is slow, no module can be compiled.
     is_loaded = "torch._dynamo" in sys.modules
     return torch.compiler.set_stance("force_eager") if is_loaded else nullcontext()
+
+
+@contextmanager
+def unchecked_distributions() -> Iterator[None]:
+    """Let distributions take any parameters: to check them, they would read values."""
+    checks = Distribution._validate_args
+    Distribution.set_default_validate_args(False)
+    try:
+        yield
+    finally:
+        Distribution.set_default_validate_args(checks)
+
+
+@contextmanager
+def without_checkpoints() -> Iterator[None]:
+    """Run what `torch.utils.checkpoint` wraps as it is, with `use_reentrant=True` too.
+
+    That kind refuses `torch.autograd.grad`, and first runs its function without gradients.
+    """
+
+    def apply(function: Callable[..., Any], _preserve: bool, *args: Any) -> Any:
+        return function(*args)
+
+    CheckpointFunction.apply = apply  # pyright: ignore[reportAttributeAccessIssue]
+    try:
+        yield
+    finally:
+        # The method of the parent class is found again.
+        del CheckpointFunction.apply
 
 
 def hooks_before(module: Any) -> list[Any]:

@@ -14,6 +14,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
+from torch.utils.checkpoint import CheckpointFunction
 
 from initguide import _torch_internals as internals
 
@@ -251,3 +252,21 @@ def test_is_traced():
         look(torch.ones(3))
     torch.compile(look, backend="eager")(plain)
     assert seen == [True] * 3, f"vmap, fake tensors or compiling are not noticed in {VERSIONS}"
+
+
+def test_unchecked_distributions():
+    bad = torch.tensor(-1.0)
+    with internals.unchecked_distributions():
+        torch.distributions.Normal(0.0, bad)
+    with pytest.raises(ValueError, match="scale"):
+        torch.distributions.Normal(0.0, bad)
+
+
+def test_without_checkpoints():
+    x = torch.ones(2, requires_grad=True)
+    with internals.without_checkpoints():
+        y = CheckpointFunction.apply(torch.exp, True, x)
+    assert torch.autograd.grad(y.sum(), x)[0].equal(y)
+    y = CheckpointFunction.apply(torch.exp, True, x)
+    with pytest.raises(RuntimeError, match="use_reentrant"):
+        torch.autograd.grad(y.sum(), x)

@@ -9,7 +9,7 @@ from statistics import median
 from initguide.diagnostics.flows import Flows
 from initguide.diagnostics.hooks import Layer
 from initguide.diagnostics.layer_checks import cut_off
-from initguide.diagnostics.messages import hidden, name_of, read_by, remedy, std_of
+from initguide.diagnostics.messages import branch_ends, hidden, name_of, read_by, remedy, std_of
 from initguide.diagnostics.report import Finding, finding
 
 # By which factor sizes may differ over a whole network. Sound networks stay within 10: the product
@@ -230,7 +230,7 @@ def _ways_back(layers: list[Layer], flows: Flows) -> Iterator[list[tuple[Layer, 
     yield _way_back([layer for layer in free if layer.branch is None], flows)
     # A branch may end in a factor of 1e-6 (LayerScale), and a branch inside it in another one. So
     # the sums are compared with each other, and the layers of one branch with each other.
-    ends = [layer for layer in layers[start:] if layer.ends and layer.branch not in flows.within]
+    ends = [e for e in branch_ends(layers[start:]) if e.branch not in flows.within]
     yield _way_back(ends, flows)
     branches = (layer.branch for layer in reversed(free) if layer.branch is not None)
     for branch in dict.fromkeys(branches):

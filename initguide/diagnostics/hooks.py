@@ -54,6 +54,7 @@ class Layer:
         passed_by: Whether a signal leads around it, within its branch.
         alone: Whether it is a whole residual branch.
         without_inputs: Whether it is computed from parameters alone.
+        added: The size of the number that the forward adds to its output.
         weights: Facts about its weights.
     """
 
@@ -81,6 +82,7 @@ class Layer:
     alone: bool = False
     passed_by: bool = False
     without_inputs: bool = False
+    added: float = 0.0
     weights: Any = None
 
     @property
@@ -122,6 +124,7 @@ class Recording:
             mean step, and the share of the state that a step keeps.
         roots: Tensors whose gradients pass through all layers.
         waiting: Layers whose activation has not been called yet.
+        in_vmap: The first layer whose output cannot be read.
         inside: How many calls of layers and norms are running.
         of_loss: Whether the loss is running.
         scratch: Memory for masks.
@@ -138,6 +141,7 @@ class Recording:
     decays: list[tuple[str, int, Tensor, Tensor]] = field(default_factory=list)
     roots: list[Tensor] = field(default_factory=list)
     waiting: list[Layer] = field(default_factory=list)
+    in_vmap: str = ""
     inside: int = 0
     of_loss: bool = False
     scratch: Tensor | None = None
@@ -189,6 +193,7 @@ def _layer(
 ) -> None:
     made = [t for t in tensors(output) if has_numbers(t)]
     if not made:
+        record.in_vmap = record.in_vmap or name
         return
     given = tensors([args, kwargs])
     flow = record.flows.join(given)

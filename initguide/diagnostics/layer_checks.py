@@ -3,8 +3,6 @@
 import math
 from collections.abc import Iterator
 
-from torch import nn
-
 from initguide.diagnostics.flows import Flows
 from initguide.diagnostics.hooks import Layer
 from initguide.diagnostics.messages import more, name_of, remedy, scale, std_of
@@ -50,8 +48,8 @@ def non_finite(layers: list[Layer], loss: float | None) -> Iterator[Finding]:
 
 def inputs(first: Layer) -> Iterator[Finding]:
     """Find data whose mean or scale is far off, and which the first layer passes on."""
-    # A norm right after the first layer makes up for both.
-    if first.input is None or first.normed or first.fresh:
+    # A norm right after the first layer makes up for both. A layer may also read a parameter.
+    if first.input is None or first.normed or first.fresh or first.without_inputs:
         return
     mean, _, rms = first.input
     std = math.sqrt(max(rms**2 - mean**2, 0.0))
@@ -69,9 +67,7 @@ def cloned(layers: list[Layer]) -> Iterator[Finding]:
     for index, layer in enumerate(layers):
         twin = next((each for each in layers[:index] if same(each.weights, layer.weights)), None)
         is_own = isinstance(layer.module, OwnWeight) and layer.module.role != "weight"
-        # Two frozen tables, such as waves of positions, may be equal by design.
-        learns = isinstance(layer.module, OwnWeight) or _learns(layer.module)
-        if twin is not None and drawn(layer.weights) and not is_own and learns:
+        if twin and drawn(layer.weights) and not is_own and _learns(layer) and _learns(twin):
             pairs.append((layer, twin))
     if pairs:
         layer, twin = pairs[0]
@@ -79,8 +75,13 @@ def cloned(layers: list[Layer]) -> Iterator[Finding]:
         yield finding("cloned layers", message, where=name_of(layer))
 
 
-def _learns(module: nn.Module) -> bool:
-    return any(parameter.requires_grad for parameter in module.parameters())
+def _learns(layer: Layer) -> bool:
+    """Return whether a layer is trained: a frozen one may be a copy by design.
+
+    Examples are waves of positions, and the target network of a momentum encoder.
+    """
+    module = layer.module
+    return isinstance(module, OwnWeight) or any(p.requires_grad for p in module.parameters())
 
 
 def zero(layers: list[Layer], flows: Flows) -> Iterator[Finding]:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from initguide._checks import check_memory, check_model
 from initguide._state import naming_the_layer
-from initguide._torch_internals import run_eagerly, unwrapped
+from initguide._torch_internals import run_eagerly, unwrapped, without_checkpoints
 from initguide._tree import argument_tensors, tensors
 from initguide._undoing import ValuesKept, side_effects_undone
 from initguide.diagnostics import depth_checks, layer_checks, own_checks
@@ -110,7 +110,7 @@ def measure(model: nn.Module, *inputs: Any, loss: Loss | None = None, **named: A
     """
     _check(model, inputs, named, loss)
     model = unwrapped(model)
-    with run_eagerly(), torch.inference_mode(False):
+    with run_eagerly(), without_checkpoints(), torch.inference_mode(False):
         # Tensors made in inference mode cannot take part in a backward pass.
         inputs = tuple(map(_usable, inputs))
         named = {name: _usable(value) for name, value in named.items()}
@@ -192,6 +192,8 @@ def _run(
             held = [name for name, _ in layers_of(model)] or "a model without layers"
             if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
                 held = "a scripted model: measure it before you script it"
+            elif record.in_vmap:
+                held = f"{record.in_vmap!r} in torch.func.vmap: measure one of its models by itself"
             raise ValueError(f"the batch must reach a layer; got {held}")
         place_in_branches(record, tensors(output))
         if loss is None:

@@ -2,6 +2,7 @@
 
 import math
 from contextlib import suppress
+from statistics import mode
 
 from torch import nn
 
@@ -59,6 +60,8 @@ def scale(layer: Layer) -> str:
     gains = _gains(layer)
     if gains is not None and not reason:
         gain, right = gains
+        if layer.ends and gain < right:
+            return not_understood("a layer that ends a branch may be small")
         if not _agree(gain, right):
             return (
                 f"{layer.kind} before {label} has gain {gain:.2g}, and the right gain is "
@@ -110,10 +113,22 @@ def read_by(layer: Layer) -> float | None:
 def hidden(layers: list[Layer]) -> list[Layer]:
     """Return the layers that must keep the size of the signal.
 
-    A head and the last layer of a branch are not among them: they may be small, or zero.
+    A head and the last layer of a branch are not among them: they may be small, or zero. So may a
+    layer whose output the forward adds to a larger number, such as one.
     """
     return [
         layer
         for layer in layers
         if not (layer is layers[-1] or layer.head or layer.ends or layer.weights.zero)
+        and not layer.added > layer.output[2]
     ]
+
+
+def branch_ends(layers: list[Layer]) -> list[Layer]:
+    """Return the layers that end residual branches.
+
+    A router scales the sum that a branch adds, and does not end the branch.
+    """
+    ends = [layer for layer in layers if layer.ends]
+    width = mode([layer.units for layer in ends] or [0])
+    return [layer for layer in ends if layer.units == width and not layer.is_table]

@@ -3,11 +3,11 @@
 import math
 from collections import defaultdict
 from collections.abc import Iterator
-from statistics import median, mode
+from statistics import median
 
 from initguide.diagnostics.flows import bits
 from initguide.diagnostics.hooks import Layer, Recording
-from initguide.diagnostics.messages import name_of, not_understood, read_by
+from initguide.diagnostics.messages import branch_ends, name_of, not_understood, read_by
 from initguide.diagnostics.report import Finding, finding
 from initguide.diagnostics.watch import ClassLoss
 from initguide.diagnostics.weights import OwnWeight
@@ -124,15 +124,15 @@ def siblings(layers: list[Layer]) -> Iterator[Finding]:
 
 def unscaled_branches(layers: list[Layer]) -> Iterator[Finding]:
     """Find branches that lack the factor 1 / sqrt(branches) that the others have."""
-    ends = [e for e in layers if e.ends and e.weights.last_rms and e.weights.fan_in]
-    # A router scales the sum that a branch adds, and does not end the branch.
-    width = mode([e.units for e in ends] or [0])
-    ends = [e for e in ends if not e.is_table and e.units == width]
+    ends = [e for e in branch_ends(layers) if e.weights.last_rms and e.weights.fan_in]
     count = len({layer.branch for layer in ends})
     if count < 8:
         return
     stds = [layer.weights.last_rms for layer in ends]
     gains = [s * math.sqrt(e.weights.fan_in) for e, s in zip(ends, stds, strict=True)]
+    # Equal gains, or an equal std at all widths, are a start without such a factor.
+    if any(max(sizes) < 1.3 * min(sizes) for sizes in (stds, gains)):
+        return
     for sizes in (stds, gains):
         small = [s for s in sizes if s < 1.3 * min(sizes)]
         ratios = [s / median(small) / math.sqrt(count) for s in sizes]

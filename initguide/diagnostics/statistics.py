@@ -5,12 +5,18 @@ import math
 import torch
 from torch import Tensor
 
+from initguide._torch_internals import is_functorch_wrapped_tensor
+
 Moments = tuple[float, float, float] | Tensor
 
 
 def has_numbers(tensor: Tensor) -> bool:
-    """Return whether a tensor holds real or complex numbers, and no integers."""
-    return tensor.is_floating_point() or tensor.is_complex()
+    """Return whether a tensor holds real or complex numbers that can be read.
+
+    Integers are no such numbers, and those inside `torch.func.vmap` cannot be read.
+    """
+    is_real = tensor.is_floating_point() or tensor.is_complex()
+    return is_real and not is_functorch_wrapped_tensor(tensor)
 
 
 def plain(tensor: Tensor) -> Tensor:

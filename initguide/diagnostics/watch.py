@@ -112,6 +112,11 @@ def _record(record: Recording, name: str, args: Any, kwargs: Any, output: Any) -
             record.layers[-1].shuffled = True
         elif name in _SUMS and len(given) == 2:
             record.flows.add_sum(*(record.flows.of(each).sources for each in given))
+        elif name in _SUMS and len(given) == 1:
+            numbers = [abs(each) for each in args if isinstance(each, (int, float))]
+            for layer in record.layers if numbers else ():
+                if flow.sources >> layer.bit & 1:
+                    layer.added = max(layer.added, *numbers)
         if flow.sources and (held := _own(record, given)):
             flow = _use(record, name, args, held, given, made, flow)
         flow = _meaning(record, name, flow, given, made[0])

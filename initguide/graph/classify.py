@@ -17,7 +17,8 @@ from initguide.graph.operations import (
     MATRIX_PRODUCTS,
     SIZES,
     WITHOUT_SIGNAL,
-    is_softmax,
+    averages,
+    computes_with_weight,
     operation_name,
 )
 
@@ -28,9 +29,9 @@ _PASSING = re.compile(
     r"\w+_norm|to|float|type|clone|detach|repeat(_interleave)?|interpolate|pad|"
     r"pixel_shuffle|unbind|roll|flip|m?T|index_(add|select)|scatter(_add|_reduce)?|gather|t|"
     r"adjoint|swapaxes|swapdims|copy|setitem|masked_(fill|scatter)|where|index_(put|reduce)|narrow|select|"
-    r"tensor_split|unfold|adaptive_\w+_pool\dd"
+    r"tensor_split|unfold|broadcast_tensors|adaptive_\w+_pool\dd"
 )
-_ATTENTION = {"scaled_dot_product_attention", "softmax", "log_softmax", "baddbmm"}
+_ATTENTION = {"scaled_dot_product_attention", "softmax", "log_softmax", "logsumexp", "baddbmm"}
 # Activations that torch has and `FUNCTIONS` has not.
 _TORCH_ACTIVATIONS = ("sin", "cos", "erf", "abs")
 
@@ -45,14 +46,14 @@ def classify(node: fx.Node, view: ModelGraph) -> tuple[str, str, Any]:
     if node.op == "call_module":
         return _classify_module(node.meta["module"])
     name = operation_name(node)
-    if node in view.layers:
+    if node in view.layers or computes_with_weight(node):
         return "layer", name, None
     if _PASSING.fullmatch(name) or node in view.own_norms:
         return "pass", name, None
     if name in FACTORS or name in MATRIX_PRODUCTS:
         # A product with an input, such as a mask or the matrix of a graph, passes the signal on.
         signals = [each for each in node.all_input_nodes if each in view.after_layers]
-        if len(signals) == 1 or (name in MATRIX_PRODUCTS and _averages(node)):
+        if len(signals) == 1 or (name in MATRIX_PRODUCTS and averages(node)):
             return "pass", name, None
         return ("product" if name in FACTORS else "attention"), name, None
     if name in {*_ATTENTION, *WITHOUT_SIGNAL, *SIZES, "getattr"}:
@@ -62,17 +63,6 @@ def classify(node: fx.Node, view: ModelGraph) -> tuple[str, str, Any]:
     if name in FUNCTIONS or name in _TORCH_ACTIVATIONS:
         return "activation", name, activation_of_call(name, node)
     return "unknown", name, None
-
-
-def _averages(node: fx.Node) -> bool:
-    """Return whether a product of matrices takes means, by weights from a softmax."""
-    for each in node.all_input_nodes:
-        source = each
-        while operation_name(source) in ("dropout", "to", "float") and source.all_input_nodes:
-            source = source.all_input_nodes[0]
-        if is_softmax(source):
-            return True
-    return False
 
 
 def _classify_module(module: nn.Module) -> tuple[str, str, Any]:

@@ -41,6 +41,7 @@ class LayerInfo:
         label: Its name in a printed plan.
         branch: The number of the residual branch that holds the layer, from 0; None outside.
         ends: Whether the layer ends its branch: it is the last layer, or the norm after it.
+        sum_factor: The constant that the forward multiplies the sum of its branch and the skip by.
         last: Whether no layer follows it in the model.
         note: What is not known.
         between: The operations between the layer and its activation, in order.
@@ -50,6 +51,7 @@ class LayerInfo:
     label: str = "linear"
     branch: int | None = None
     ends: bool = False
+    sum_factor: float = 1.0
     last: bool = False
     note: str = ""
     between: tuple[str, ...] = ()

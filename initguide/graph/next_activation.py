@@ -11,7 +11,13 @@ from initguide.activations import Nonlinearity, function_of
 from initguide.graph.classify import classify
 from initguide.graph.layer_info import LayerInfo
 from initguide.graph.model_graph import ModelGraph
-from initguide.graph.operations import SPLITS, operation_name
+from initguide.graph.operations import (
+    MATRIX_PRODUCTS,
+    RESHAPES,
+    SPLITS,
+    computes_with_weight,
+    operation_name,
+)
 from initguide.graph.probe import followers
 
 # Functions that turn a model's last layer into its output, such as a probability.
@@ -48,12 +54,15 @@ def layer_info(node: fx.Node, view: ModelGraph, *, whole_model: bool) -> LayerIn
     unknown: list[str] = []
     products: list[str] = []
     parts: list[str] = []
+    is_weight = False
     for path, kind, label, value in _downstream(node, view):
         if kind == "activation":
             between = between if activations else path
             activations.setdefault(label, value)
         elif kind in ("layer", "attention") and SPLITS & {*path}:
             parts.append(label)
+        elif kind == "weight":
+            is_weight = True
         elif kind == "unknown":
             unknown.append(label)
         elif kind == "product":
@@ -61,6 +70,9 @@ def layer_info(node: fx.Node, view: ModelGraph, *, whole_model: bool) -> LayerIn
         elif kind == "output" and not whole_model:
             unknown.append("the operation after the submodule")
     last = whole_model and node not in view.before_layers
+    if is_weight:
+        note = "its output is the weight of a product, whose number of terms is not known"
+        return LayerInfo(label=NOT_KNOWN, last=last, note=note)
     if activations:
         (label, value), *others = activations.items()
         if last and _is_output(label, value):
@@ -122,11 +134,31 @@ def _downstream(node: fx.Node, view: ModelGraph) -> Iterator[tuple[tuple[str, ..
                 continue
             seen.add(user)
             kind, label, value = classify(user, view)
+            kind = _kind_as_argument(user, place, view) or kind
             if kind != "pass":
                 yield place.path, kind, label, value
             elif not (place.summed and view.is_norm(user)):
                 summed = place.summed or user in view.sums
                 queue.append(_Place(user, (*place.path, _step(user)), summed))
+
+
+def _kind_as_argument(user: fx.Node, place: _Place, view: ModelGraph) -> str:
+    """Return "weight" or "pass" if an operation uses a signal as its weight or its bias.
+
+    A hypernetwork computes them. Other uses give an empty text.
+    """
+    if place.node not in view.dynamic:
+        return ""
+    if computes_with_weight(user):
+        _, weight, bias = (*user.args, None, None, None)[:3]
+        if place.node in (weight, user.kwargs.get("weight")):
+            return "weight"
+        return "pass" if place.node in (bias, user.kwargs.get("bias")) else ""
+    # A matrix that was cut from a vector, and that an input is multiplied by.
+    is_product = operation_name(user) in MATRIX_PRODUCTS and len(user.all_input_nodes) == 2
+    is_cut = is_product and not RESHAPES.isdisjoint(place.path)
+    other, second = (*user.args, None, None)[:2]
+    return "weight" if is_cut and second is place.node and other not in view.after_layers else ""
 
 
 def _step(node: fx.Node) -> str:

@@ -59,6 +59,7 @@ class Use:
     Attributes:
         user: The node.
         source: Which of its inputs holds the parameter.
+        shape: The shape of what it reads; None if that is not known.
         transposed: Whether the last two axes were exchanged.
         picked: Whether the input picked rows of the parameter.
         factor: The product of the constants that the parameter was multiplied by.
@@ -72,6 +73,7 @@ class Use:
 
     user: fx.Node
     source: fx.Node
+    shape: tuple[int, ...] | None = None
     transposed: bool = False
     picked: bool = False
     factor: float = 1.0
@@ -164,6 +166,12 @@ def _is_size_of(size: fx.Node, signal: fx.Node) -> bool:
     return size is not signal and bool(names & REDUCTIONS) and bool(names & roots)
 
 
+def computes_with_weight(node: fx.Node) -> bool:
+    """Return whether a node calls a linear layer or a convolution as a function."""
+    name = operation_name(node)
+    return node.op == "call_function" and (name == "linear" or name.startswith("conv"))
+
+
 def is_norm_call(node: fx.Node) -> bool:
     """Return whether a node calls a norm of torch as a function, such as `F.layer_norm`."""
     return node.op == "call_function" and operation_name(node).endswith("_norm")
@@ -173,4 +181,15 @@ def is_softmax(node: fx.Node) -> bool:
     """Return whether a node calls a softmax, as a function or as a module."""
     if node.op == "call_module":
         return isinstance(node.meta.get("module"), nn.Softmax)
-    return operation_name(node) == "softmax"
+    return operation_name(node) in ("softmax", "gumbel_softmax")
+
+
+def averages(node: fx.Node) -> bool:
+    """Return whether a product of matrices takes means, by weights from a softmax."""
+    for each in node.all_input_nodes:
+        source = each
+        while operation_name(source) in ("dropout", "to", "float") and source.all_input_nodes:
+            source = source.all_input_nodes[0]
+        if is_softmax(source):
+            return True
+    return False

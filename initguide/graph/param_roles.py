@@ -12,6 +12,7 @@ from typing import Literal
 from torch import Tensor, fx
 
 from initguide.fans import Fans, Layout
+from initguide.fans import fans as fans_of_shape
 from initguide.graph.constants import constant_factor, has_parameter, reads_shape
 from initguide.graph.operations import (
     ADDS,
@@ -23,11 +24,20 @@ from initguide.graph.operations import (
     SUMS,
     TRANSPOSES,
     Use,
+    averages,
     depends_on,
     operation_name,
 )
 from initguide.graph.state_space import multiplies_decay, state_space_role
-from initguide.graph.weight_fans import call_fans, einsum_fans, tensordot_fans
+from initguide.graph.weight_fans import (
+    call_fans,
+    dot_fans,
+    einsum_fans,
+    is_kernel,
+    is_weight_of,
+    shape_after,
+    tensordot_fans,
+)
 
 RoleKind = Literal[
     "weight",
@@ -47,6 +57,8 @@ _JOINS = {*JOINS, "stack", "where", "setitem", "masked_fill", "embedding", "lerp
 _ADDED = {"addmm", "baddbmm"}
 # Functions of single numbers that a forward may apply to a parameter before it uses it.
 _FUNCTIONS = {"exp", "softplus", "sigmoid", "tanh", "clamp", "square", "abs", "relu", "softmax"}
+# Functions that make one number of a parameter.
+_SUMMARIES = {"sum", "mean", "prod", "dot"}
 # Beside the matrix product, a linear layer may add its bias and move values.
 LINEAR_LAYER_STEPS = {*MOVES, *TRANSPOSES, *ADDS} - {*SPLITS, "neg"}
 # If a parameter is used in several ways, the first of these decides.
@@ -105,7 +117,7 @@ def role_of(node: fx.Node, parameter: Tensor, dynamic: Collection[fx.Node]) -> R
         dynamic: The nodes that depend on an input.
     """
     roles: list[Role] = []
-    queue = [Use(user, node) for user in node.users]
+    queue = [Use(user, node, tuple(parameter.shape)) for user in node.users]
     seen: set[tuple[fx.Node, bool]] = set()
     while queue:
         use = queue.pop(0)
@@ -133,6 +145,8 @@ def role_of(node: fx.Node, parameter: Tensor, dynamic: Collection[fx.Node]) -> R
 def _passed_on(use: Use, parameter: Tensor, dynamic: Collection[fx.Node]) -> Use | None:
     """Return the use with what its node changes, or None if the node is the final use."""
     name, others = operation_name(use.user), _others(use)
+    if name in {*MOVES, *TRANSPOSES}:
+        use = replace(use, shape=shape_after(use))
     transposes = name in TRANSPOSES or (name == "getattr" and use.user.args[1] in TRANSPOSES)
     if transposes:
         return replace(use, transposed=not use.transposed)
@@ -146,7 +160,7 @@ def _passed_on(use: Use, parameter: Tensor, dynamic: Collection[fx.Node]) -> Use
     if name in _FUNCTIONS and not others:
         return replace(use, functions=(*use.functions, name), factor=1.0)
     if use.user in dynamic or use.user.op == "output":
-        is_modulated = name in FACTORS and _is_matrix(parameter) and _is_kernel(use.user)
+        is_modulated = name in FACTORS and _is_matrix(parameter) and is_kernel(use.user)
         return use if is_modulated else None
     if name in SUMS:
         # The other summand is computed from parameters too.
@@ -180,59 +194,49 @@ def _is_matrix(parameter: Tensor) -> bool:
     return sum(size > 1 for size in parameter.shape) > 1
 
 
-def _is_kernel(node: fx.Node) -> bool:
-    """Return whether a product of a parameter and a signal is then used as a layer's weight."""
-    seen, queue = set(), [node]
-    while queue:
-        source = queue.pop()
-        for user in source.users:
-            name = operation_name(user)
-            if _is_weight_of(user, source):
-                return True
-            if user not in seen and name in {*MOVES, *FACTORS}:
-                seen.add(user)
-                queue.append(user)
-    return False
-
-
-def _is_weight_of(user: fx.Node, source: fx.Node) -> bool:
-    """Return whether a node computes a linear layer or a convolution with this weight."""
-    name = operation_name(user)
-    is_layer = name == "linear" or name.startswith("conv")
-    second = len(user.args) > 1 and user.args[1] is source
-    return is_layer and (second or user.kwargs.get("weight") is source)
-
-
 def _final_role(use: Use, parameter: Tensor, dynamic: Collection[fx.Node]) -> Role:
     """Return the role of a parameter in its final use."""
     name = operation_name(use.user)
     if use.user.op == "output":
         # Such as the std of a policy: its module knows the right values.
         return Role("kept", operation=name, node=use.user)
+    if name in _SUMMARIES and not _is_matrix(parameter):
+        # One number that the parameter gives, as in the loss of a flow.
+        return Role("kept", operation=name, node=use.user)
     special = state_space_role(use, parameter, dynamic)
     if special is not None:
         return Role(special, operation=name, node=use.user)
     if use.functions:
         # A scale in logarithms, or a decay of each channel: its module knows the right values.
-        is_scale = name in FACTORS and not _is_matrix(parameter)
+        is_scale = (name in FACTORS or use.by_values) and not _is_matrix(parameter)
         return Role("kept" if is_scale else "unknown", operation=use.functions[0], node=use.user)
     if use.noise:
         return Role("noise", operation=name, node=use.user)
     kind = _role_in(name, use)
-    if kind == "shift" and (use.picked or _is_matrix(parameter)):
+    may_be_dot = kind in ("scale", "weight") and not use.picked
+    fans = dot_fans(use.user, parameter) if may_be_dot else None
+    if fans is not None:
+        return Role("weight", operation=name, node=use.user, factor=use.factor, fans=fans)
+    is_vectors = use.picked or (kind == "shift" and _is_matrix(parameter))
+    if is_vectors and kind in ("scale", "shift"):
         kind = "table"
     if kind == "weight" and use.by_values and not _is_matrix(parameter):
         # It scales another parameter, as the gain of a convolution that standardizes its weight.
         kind = "scale"
     in_out = _is_in_out(name, use)
     layout: Layout = "in_out" if in_out else "out_in"
-    fans = None
     if kind == "weight" and name in ("einsum", "tensordot"):
         fans_of = einsum_fans if name == "einsum" else tensordot_fans
         fans = fans_of(use.user, use.source, parameter, use.transposed)
         kind = "weight" if fans is not None else "unknown"
     elif kind == "weight" and name.startswith("conv"):
         fans = call_fans(use.user, parameter)
+    elif kind == "weight" and parameter.ndim > 2 and use.shape and len(use.shape) == 2:
+        # The forward makes a matrix of it, as of a kernel with an axis of heads.
+        fans = fans_of_shape(use.shape, "in_out" if in_out != use.transposed else "out_in")
+    if kind == "weight" and averages(use.user):
+        # A mean of vectors with weights from a softmax, which picks one of them in the end.
+        fans = Fans(1, parameter.shape[-1])
     if kind == "weight" and use.product is not None:
         # The matrix that reads the input belongs to no activation.
         reads_input = use.is_first == (in_out ^ use.is_turned)
@@ -257,7 +261,7 @@ def _role_in(name: str, use: Use) -> RoleKind:
     """Return the role in one operation."""
     user, source, position = use.user, use.source, _position(use)
     if name == "linear" or name.startswith("conv"):
-        if _is_weight_of(user, source):
+        if is_weight_of(user, source):
             return "weight"
         return "table" if position == 0 else "shift"
     if name in MATRIX_PRODUCTS:

@@ -15,7 +15,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, fx, nn
 
-from initguide._torch_internals import names_to_unpack
+from initguide._torch_internals import names_to_unpack, unchecked_distributions
 from initguide.graph.operations import is_write, operation_name
 from initguide.graph.writes import Writes
 
@@ -143,6 +143,8 @@ class TensorProxy(fx.Proxy):
         """Return the rank."""
         return self.ndim
 
+    ndimension = dim
+
     def numel(self) -> int:
         """Return the number of entries."""
         return AnyLength() if self.parameter is None else self.parameter.numel()
@@ -205,7 +207,7 @@ class ProxyTracer(fx.Tracer):
         """
         modules = sum(1 for _ in root.modules())
         _Budget.left = OPERATIONS + OPERATIONS_PER_MODULE * modules
-        with self.writes:
+        with self.writes, unchecked_distributions():
             return super().trace(root, concrete_args)
 
     def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:

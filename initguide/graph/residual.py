@@ -7,8 +7,9 @@ from typing import NamedTuple
 from torch import fx
 
 from initguide.graph.classify import classify
+from initguide.graph.constants import constant_factor
 from initguide.graph.model_graph import ModelGraph
-from initguide.graph.operations import ADDS, WITHOUT_SIGNAL, operation_name, value_inputs
+from initguide.graph.operations import ADDS, FACTORS, WITHOUT_SIGNAL, operation_name, value_inputs
 
 
 class Branch(NamedTuple):
@@ -21,6 +22,7 @@ class Branch(NamedTuple):
         total: The node of the residual sum.
         is_normed: Whether a norm is the first thing that the branch computes.
         skips: The layers of the skip.
+        factor: The constant that the forward multiplies the sum by.
     """
 
     members: list[str]
@@ -29,6 +31,7 @@ class Branch(NamedTuple):
     total: fx.Node
     is_normed: bool
     skips: list[fx.Node]
+    factor: float
 
 
 class _Ancestors:
@@ -85,7 +88,18 @@ def find_branches(view: ModelGraph) -> Iterator[Branch]:
             members = [name for n in best.nodes for name in view.names(n)]
             ends = {name for n in _ends(end, {*best.nodes}, view) for name in view.names(n)}
             is_normed = _starts_with_norm(best, view)
-            yield Branch(members, ends, best.source, node, is_normed, best.skips)
+            factor = _factor_after(node)
+            yield Branch(members, ends, best.source, node, is_normed, best.skips, factor)
+
+
+def _factor_after(total: fx.Node) -> float:
+    """Return the constant that multiplies a sum wherever it is read, such as 1/sqrt(2), or 1."""
+    factors = {
+        constant_factor(user, total) if operation_name(user) in FACTORS else None
+        for user in total.users
+    }
+    factor = factors.pop() if len(factors) == 1 else None
+    return abs(factor or 1.0)
 
 
 def _residual_sum(
@@ -116,7 +130,7 @@ def _residual_sum(
     # A branch contains an inner branch as a whole. Otherwise this is no residual sum.
     if any(node in inside and start not in inside for node, start in inner):
         return None
-    if _holds_signal(end, source, ancestors, view):
+    if _holds_signal(end, _signal_before(source, sources, view), view):
         # The branch holds the signal itself, as in the coupling `x * exp(s) + t`.
         return None
     layers = sum(n in view.layers for n in nodes)
@@ -135,12 +149,31 @@ def _starts_with_norm(found: _ResidualSum, view: ModelGraph) -> bool:
     return False
 
 
-def _holds_signal(end: fx.Node, source: fx.Node, ancestors: _Ancestors, view: ModelGraph) -> bool:
+def _signal_before(
+    source: fx.Node, sources: dict[fx.Node, fx.Node], view: ModelGraph
+) -> set[fx.Node]:
+    """Return a source and the nodes that its signal comes from, back to a residual sum."""
+    found, queue = set(), [source]
+    while queue:
+        node = queue.pop()
+        if node in found or node not in view.dynamic:
+            continue
+        found.add(node)
+        given = [each for each in value_inputs(node) if each in view.dynamic]
+        # A product of two signals, such as that with a gate, is a new signal.
+        if not (node in sources or node in view.layers) and (
+            len(given) == 1 or classify(node, view)[0] == "pass"
+        ):
+            queue += given
+    return found
+
+
+def _holds_signal(end: fx.Node, signal: set[fx.Node], view: ModelGraph) -> bool:
     """Return whether the signal before a branch reaches its end without a layer on the way."""
     seen, queue = {end}, [] if end in view.layers else [end]
     while queue:
         node = queue.pop()
-        if node is source or ancestors.is_ancestor(node, source):
+        if node in signal:
             return True
         for each in value_inputs(node):
             if each in view.dynamic and each not in seen and each not in view.layers:

@@ -70,7 +70,8 @@ def _starts_stream(table: fx.Node, view: ModelGraph, is_full: bool) -> bool:
         if node in view.sources:
             if is_full:
                 return True
-            continue
+            if node in view.normed_sources:
+                continue
         for user in node.users:
             factor = constant_factor(user, node) if operation_name(user) in FACTORS else None
             passes = factor is not None or classify(user, view)[0] == "pass"

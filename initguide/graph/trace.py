@@ -203,8 +203,12 @@ def _trace_graph(graph: fx.Graph, module: nn.Module, name: str, result: Trace) -
         # The members of an inner branch do not belong to the outer one.
         members = [m for m in branch.members if _is_outside_branches(prefix + m, result)]
         for member in members:
-            info, ends = result.layers[prefix + member], member in branch.ends
-            result.layers[prefix + member] = replace(info, branch=result.branch_count, ends=ends)
+            result.layers[prefix + member] = replace(
+                result.layers[prefix + member],
+                branch=result.branch_count,
+                ends=member in branch.ends,
+                sum_factor=branch.factor,
+            )
         result.branch_count += bool(members)
 
 

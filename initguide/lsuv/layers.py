@@ -3,6 +3,7 @@
 from collections.abc import Hashable
 from typing import Any
 
+import torch
 from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 
@@ -60,7 +61,10 @@ def check_layer(name: str, owner: Any) -> None:
 
 def unscaled_weights(model: nn.Module, owners: list[Any]) -> dict[Hashable, str]:
     """Return the weights of these owners that must not change, each with the reason."""
-    reasons = {weight_id(owner): "frozen" for owner in owners if not _requires_grad(owner)}
+    reasons = {
+        weight_id(owner): "its bias sets steps or gates" for owner in owners if _is_shifted(owner)
+    }
+    reasons |= {weight_id(owner): "frozen" for owner in owners if not _requires_grad(owner)}
     # To scale an embedding that is tied to the head would change a layer that has already run.
     known = {id(owner) for owner in owners}
     for name, module in model.named_modules():
@@ -68,6 +72,18 @@ def unscaled_weights(model: nn.Module, owners: list[Any]) -> dict[Hashable, str]
             for parameter in module.parameters(recurse=False):
                 reasons[memory_of(parameter)] = f"shares the weight of {name or 'model'}"
     return reasons
+
+
+def _is_shifted(owner: Any) -> bool:
+    """Return whether a bias is large and far to one side, as that of a step size or of a gate.
+
+    It was set on purpose, and leaves no scale at which the output has unit variance.
+    """
+    bias = getattr(owner, "bias", None)
+    if bias is None or is_sharded(bias) or bias.numel() < 2:
+        return False
+    variance, mean = torch.var_mean(bias.double(), correction=0)
+    return bool(variance >= 1) and bool(mean**2 > variance)
 
 
 def weight_id(owner: Any) -> Hashable:

@@ -92,8 +92,9 @@ def lsuv_(
     Linear layers, convolutions and the output projection of `nn.MultiheadAttention` are scaled. A
     module that runs several times is scaled at its first call. A weight that several layers share
     is scaled in the first of them. A frozen weight is not scaled, and neither is one that a module
-    of another kind shares, such as an embedding tied to the head. A compiled model runs eagerly
-    here.
+    of another kind shares, such as an embedding tied to the head. A layer whose bias is large and
+    far to one side, such as that of the step sizes of a state-space model, is left as it is. A
+    compiled model runs eagerly here.
 
     A model in `DistributedDataParallel` or under FSDP2's `fully_shard` is called in every process,
     each with its part of the batch and with a generator in the same state. The variances are those
@@ -103,7 +104,8 @@ def lsuv_(
     Args:
         model: Any module; its parameters change in place.
         *inputs: The arguments of the model: a batch of the data that it is trained on.
-        tol: How far a layer's std may be from 1 afterwards.
+        tol: How far a layer's std may be from 1 afterwards. Half precision cannot do better than
+            its resolution, 2⁻⁷ in bfloat16.
         orthonormal: Whether to draw orthonormal weights first; if not, the present ones are scaled.
         generator: Draws the orthonormal weights. If None, torch's global generator seeds them; of
             several processes, that of the first.

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from initguide._sharding import is_sharded, local_part
+from initguide._torch_internals import is_functorch_wrapped_tensor
 from initguide.layers.convolution import CONVOLUTIONS
 from initguide.lsuv.distributed import Total
 from initguide.lsuv.layers import scales_with_weight, unscaled_weights, weight_id, weight_owner
@@ -78,6 +79,11 @@ def scaling_layers(
             return
         if is_sharded(owner.weight):
             raise ValueError(f"layer {name!r} must run on a whole weight; got a DTensor")
+        if is_functorch_wrapped_tensor(owner.weight):
+            raise ValueError(
+                f"layer {name!r} must run on its own weight; got one of torch.func.vmap: scale "
+                "each model of an ensemble by itself"
+            )
         if calibration.generator is not None:
             _draw(name, owner, originals.get(owner), calibration.generator)
         if getattr(owner, "bias", None) is not None and owner not in biases:
@@ -122,9 +128,13 @@ def scaling_layers(
             # An activation may work in place.
             measured = activation.function(at_least_float32(measured).clone())
         std_after = math.sqrt(centred_moments(measured, total)[1])
-        if not abs(std_after - 1) <= calibration.tol:
+        # Half precision rounds the weights and the output.
+        is_half = measured.dtype.itemsize < 4
+        tol = max(calibration.tol, torch.finfo(measured.dtype).eps if is_half else 0.0)
+        if not abs(std_after - 1) <= tol:
             raise ValueError(
-                f"layer {name!r} must reach std 1 within tol={calibration.tol}; got {std_after}"
+                f"layer {name!r} must reach std 1 within tol={tol}; got {std_after}: freeze the "
+                "layer to leave it as it is"
             )
         rows.append(row(name, std_before, scale, std_after, activation.note))
         return output

@@ -30,7 +30,8 @@ def auto(model: nn.Module, trace: Trace) -> list[Rule]:
 
     The last layer of each of $N$ branches is scaled by $1/\sqrt{N}$, so that the sum of the
     branches has the size of one. A branch that ends in a norm is not counted, because the norm
-    would undo the scale.
+    would undo the scale. If the forward multiplies each sum by a constant $c < 1$, such as
+    $1/\sqrt2$, the branch is scaled by $\sqrt{1/c^2 - 1}$, so that the stream keeps its size.
     """
     modules = dict(model.named_modules())
     normed = {
@@ -38,18 +39,23 @@ def auto(model: nn.Module, trace: Trace) -> list[Rule]:
         for name, info in trace.layers.items()
         if info.ends and isinstance(modules.get(name), NORMS)
     }
-    small: float = max(trace.branch_count - len(normed), 1) ** -0.5
-    ends = [n for n, info in trace.layers.items() if info.ends and info.branch not in normed]
+    ends = {n: i for n, i in trace.layers.items() if i.ends and i.branch not in normed}
+    shrunk = {info.branch for info in ends.values() if 0.5 <= info.sum_factor < 1}
+    small: float = max(trace.branch_count - len(normed | shrunk), 1) ** -0.5
+    times = {
+        name: math.sqrt(info.sum_factor**-2 - 1) if info.branch in shrunk else small
+        for name, info in ends.items()
+    }
     branch_ends = [
-        Rule(f"{escape(name)}.weight", "lecun_normal_", times=small)
-        for name in ends
+        Rule(f"{escape(name)}.weight", "lecun_normal_", times=factor)
+        for name, factor in times.items()
         if isinstance(modules.get(name), LINEAR_LAYERS)
     ]
     beside_heads = _tables_beside_heads(model, trace)
     return [
         # Before the rules for layers, because a tied weight is also the weight of a layer.
         *(rule for rule in beside_heads if rule.note),
-        *custom_param_rules(model, trace, dict.fromkeys(ends, small), gain="unit"),
+        *custom_param_rules(model, trace, times, gain="unit"),
         *GATE_RULES,
         *ATTENTION_RULES,
         *branch_ends,

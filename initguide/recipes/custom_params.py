@@ -16,6 +16,7 @@ from torch.nn.parameter import is_lazy
 
 from initguide.graph.custom_layers import custom_norm_values
 from initguide.graph.layer_info import LAYERS, NORMS, PACKED, has_own_forward
+from initguide.graph.operations import computes_with_weight
 from initguide.graph.param_roles import Role
 from initguide.graph.trace import Trace
 from initguide.layers.state_space import (
@@ -80,7 +81,7 @@ def _only_holds(module: nn.Module) -> bool:
 
 def _rule(name: str, tensor: Tensor, role: Role, weight: Rule) -> Rule:
     fixed = {"scale": "ones_", "shift": "zeros_", **STATE_SPACE, "kept": keep_}
-    if role.kind == "weight" and tensor.ndim > 1:
+    if role.kind == "weight" and (tensor.ndim > 1 or role.fans is not None):
         rule = weight
         rule.note = f"treated as {_kind_of_weight(tensor, role)}"
         if abs(role.factor) != 1:
@@ -88,6 +89,9 @@ def _rule(name: str, tensor: Tensor, role: Role, weight: Rule) -> Rule:
     elif role.kind == "noise":
         rule = Rule(escape(name), noise_scale_)
         rule.note = "treated as the scale of noise"
+    elif role.kind == "table" and _is_read_by_layer(role):
+        rule = Rule(escape(name), "normal_", std=1)
+        rule.note = "treated as the input of a layer"
     elif role.kind == "table" and "bias" not in name.rpartition(".")[2]:
         rule = Rule(escape(name), "truncated_normal_", std=TABLE_STD)
         rule.note = "treated as a table of vectors"
@@ -98,6 +102,14 @@ def _rule(name: str, tensor: Tensor, role: Role, weight: Rule) -> Rule:
         if role.kind == "kept" and role.operation == "output":
             rule.note = "the forward returns it, so it keeps its value"
     return rule
+
+
+def _is_read_by_layer(role: Role) -> bool:
+    """Return whether layers read a table as it is, so that it is their only signal."""
+    return bool(role.nodes) and all(
+        computes_with_weight(node) or isinstance(node.meta.get("module"), LAYERS)
+        for node in role.nodes
+    )
 
 
 _NOTES = {

@@ -252,6 +252,8 @@ def test_the_gain_is_advised_where_it_is_known_and_wrong():
         first = "zero the biases" if words == right else f"zero the biases; {words}"
         assert remedy(of_gain(gain), "zero the biases").startswith(first)
     assert remedy(of_gain(2**0.5), "zero the biases") == "zero the biases"
+    assert scale(of_gain(0.3, ends=True)).startswith("not understood, because a layer that ends")
+    assert scale(of_gain(3.0, ends=True)).startswith(advice.format("3"))
 
 
 def test_where_no_gain_is_known_the_reason_is_said():

@@ -375,10 +375,6 @@ JOINS = {
         lambda m, x, mask: m.cell(x[:, 0], m.extra.expand(2, -1)),
         (1, WIDTH),
     ),
-    "a function's input": (
-        lambda m, x, mask: F.linear(m.extra, m.a.weight) + x,
-        (1, 1, WIDTH),
-    ),
 }
 
 

@@ -162,3 +162,42 @@ def test_a_looked_up_parameter_that_is_no_matrix_is_no_tied_table(shape):
     assert "reads it back" not in row["note"]
     for parameter in model.parameters():
         assert parameter.isfinite().all()
+
+
+class AfterNorm(nn.Module):
+    """Blocks whose sums are normed, as in the first GPT: the stream starts with a plain vector."""
+
+    def __init__(self, mlp, words=1000, width=256, depth=3):
+        super().__init__()
+        self.words = nn.Embedding(words, width)
+        self.mix = nn.ModuleList(nn.Linear(width, width) for _ in range(depth))
+        self.mlp = nn.ModuleList(mlp(width) for _ in range(depth))
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2 * depth))
+
+    def forward(self, ids):
+        x = self.words(ids)
+        for i, (mix, mlp) in enumerate(zip(self.mix, self.mlp, strict=True)):
+            x = self.norms[2 * i](x + mix(x).cumsum(1) / 4)
+            x = self.norms[2 * i + 1](x + mlp(x))
+        return x @ self.words.weight.T
+
+
+def narrow(width):
+    return nn.Linear(width, width)
+
+
+def wide(width):
+    return nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
+
+
+@pytest.mark.parametrize("mlp", [narrow, wide])
+def test_a_head_after_normed_sums_reads_tokens_back(mlp):
+    model = AfterNorm(mlp)
+    planned = init.initialize_(model, seed=0)
+    row = next(row for row in planned.rows if row["parameter"] == "words.weight")
+    assert row["note"].startswith("the head reads it back")
+    ids = torch.randint(0, 1000, (4, 16), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        logits = model(ids)
+    excess = (logits.logsumexp(-1) - logits.mean(-1)).mean().item() - math.log(1000)
+    assert 0 < excess < 0.5
