@@ -149,7 +149,7 @@ METHODS = (
         tensor=orthogonal_,
         law=r"W = g\,Q,\ Q^\top Q = I",
         paper=PAPERS["saxe2014"],
-        use_when="recurrent weights, very deep networks; with ReLU and gain √2",
+        use_when="states of recurrent layers; 30 and more linear or tanh layers, with gain 1",
         avoid_when="convolutions, expecting the operator to keep norms; ReLU with gain 1",
         elsewhere="Keras `Orthogonal`, JAX `orthogonal`",
         page="guide/methods/orthogonal.md",

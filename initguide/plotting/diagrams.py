@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -36,7 +37,7 @@ def network(
         sizes: The number of units in each layer.
         links: The colours of the weights to be stressed; all others are thin and grey.
         units: The fill colours of units; all others are grey.
-        labels: Texts by unit, written in its circle, or by weight, written beside its line.
+        labels: Texts by unit, written in its circle, or by weight, written along its line.
         gap: The distance between layers; a circle has the radius 0.3.
         step: The distance between the units of a layer.
         ax: The Axes to draw on; None creates a figure.
@@ -69,17 +70,17 @@ def network(
             colour, width = (links[name], 2.5) if stressed else (ink(), 0.8)
             ax.plot([x0, x1], [y0, y1], color=colour, lw=width, alpha=1 if stressed else 0.4)
             if name in labels:
-                # Level lines have it outside. Lines that cross have it on opposite sides of the
-                # crossing, so that each label is beside one line only.
-                level, falls = y0 == y1, y1 < y0
-                share = 0.5 if level else 0.33 if falls else 0.67
-                above = level and y0 >= 0
+                # Along its line and away from the crossing, a label is beside one line only.
+                share = 0.5 if y0 == y1 else 0.3
+                above = y1 < y0 or y0 == y1 >= 0
                 ax.text(
                     x0 + share * (x1 - x0),
                     y0 + share * (y1 - y0) + (0.08 if above else -0.08),
                     labels[name],
-                    ha="center" if level else "right" if falls else "left",
+                    ha="center",
                     va="bottom" if above else "top",
+                    rotation=math.degrees(math.atan2(y1 - y0, x1 - x0)),
+                    rotation_mode="anchor",
                 )
     for name, (x, y) in place.items():
         face = units.get(name, GREY)

@@ -16,11 +16,13 @@ FAN_IN, FAN_OUT, BLOCKS = 64, 32, 9
 OUTPUT_BIAS = "0; unequal classes: log of their frequencies"
 FORGET_BIAS = "0; forget gate of an LSTM: log *T*"
 NOTE = """\
-A decimal number in a std is the gain of the activation; without one the gain is 1. For GELU and
-SiLU the gain keeps a signal of size 1. For tanh and sigmoid it is one over the rms of their outputs
-for standard normal inputs. In a convolution fan_in counts the places of the kernel too. *N* is the
-number of residual branches. *T* is the number of steps that an LSTM should remember; if you do not
-know it, use a bias of 1."""
+*Before ReLU* means that a ReLU follows the layer. GELU, SiLU and SELU are relatives of the ReLU.
+The number in front of a std, such as 1.41, is the *gain*. If there is none, the gain is 1. With
+its gain, an activation gives outputs of size 1 if the inputs of the layer have size 1. Tanh and
+sigmoid cannot, because their outputs are below 1. Their gain is one over the rms of their outputs
+for standard normal inputs. In a convolution fan_in counts the places of the kernel too. *N* is
+the number of residual branches. *T* is the number of steps that an LSTM should remember; if you
+do not know it, use a bias of 1."""
 
 
 class Draw(NamedTuple):

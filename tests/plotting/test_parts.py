@@ -212,8 +212,9 @@ def test_labels_of_units_and_links_are_beside_what_they_name():
     assert texts["a"].get_position() == (0, 0.5)
     assert texts["a"].get_zorder() > max(patch.get_zorder() for patch in ax.patches)
     # The link from (0, -0.5) to (3, 0.5), and the two level ones at ±0.5.
-    assert texts["rises"].get_position() == pytest.approx((0.67 * 3, -0.5 + 0.67 - 0.08))
-    assert texts["rises"].get_ha() == "left"
+    assert texts["rises"].get_position() == pytest.approx((0.3 * 3, -0.5 + 0.3 - 0.08))
+    assert texts["rises"].get_va() == "top"
+    assert math.tan(math.radians(texts["rises"].get_rotation())) == pytest.approx(1 / 3)
     assert texts["level"].get_position() == pytest.approx((1.5, -0.58))
     assert (texts["level"].get_ha(), texts["level"].get_va()) == ("center", "top")
     assert texts["falls"].get_position() == pytest.approx((1.5, 0.58))
@@ -221,8 +222,8 @@ def test_labels_of_units_and_links_are_beside_what_they_name():
     # The circles reach up to 0.8.
     assert 0.8 < ax.get_ylim()[1] < 1.3
     crossing = plotting.network([2, 2], labels={(0, 0, 1): "falls"}).texts[0]
-    assert crossing.get_position() == pytest.approx((0.33 * 3, 0.5 - 0.33 - 0.08))
-    assert crossing.get_ha() == "right"
+    assert crossing.get_position() == pytest.approx((0.3 * 3, 0.5 - 0.3 + 0.08))
+    assert crossing.get_va() == "bottom"
 
 
 # Histograms.
