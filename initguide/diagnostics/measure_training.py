@@ -178,6 +178,7 @@ def _train(
             break
         model.zero_grad()
         optimizer.zero_grad()
+        torch.clear_autocast_cache()  # It holds the weights as they were before the step.
     _read_weights(history.end, found)
 
 

@@ -1,4 +1,4 @@
-"""Rows: every experiment returns a list of dictionaries, one for each measured point."""
+"""Rows: an experiment returns a list of dicts, one for each measured point. Ranges as text."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
@@ -18,6 +18,17 @@ def grid(**settings: Iterable[Any]) -> Rows:
 def join(runs: Iterable[Mapping[str, Any]], curves: Iterable[Iterable[dict[str, Any]]]) -> Rows:
     """Return the rows of all runs, and add to each row the settings of its run."""
     return [{**run, **row} for run, curve in zip(runs, curves, strict=True) for row in curve]
+
+
+def span(values: Iterable[Any], form: str) -> str:
+    """Return the range of values as text, and one number if both ends look the same.
+
+    Args:
+        values: Numbers, at least one.
+        form: The format of an end, such as `".2g"`.
+    """
+    values = list(values)
+    return " to ".join(dict.fromkeys(format(end, form) for end in (min(values), max(values))))
 
 
 def loss_curves(runs: Sequence[Mapping[str, Any]], losses: Tensor, every: int = 10) -> Rows:

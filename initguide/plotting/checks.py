@@ -19,7 +19,7 @@ _LONGEST = 20
 
 
 def training(rows: Rows, findings: Iterable[Any] = ()) -> Figure:
-    r"""Draw a training run: the update over the weight above, the size of the signal below.
+    r"""Draw a training run: the loss, the update over the weight, and the size of the signal.
 
     Lines go from tan, the first layer, to magenta, the last one. In a network of more than six
     layers, only the first, the last and those with findings have a label. The dotted line is the
@@ -31,7 +31,7 @@ def training(rows: Rows, findings: Iterable[Any] = ()) -> Figure:
         findings: Its findings.
 
     Returns:
-        The Figure, with two or three panels.
+        The Figure, with three or four panels.
 
     Raises:
         ValueError: There are no rows.
@@ -53,20 +53,35 @@ def training(rows: Rows, findings: Iterable[Any] = ()) -> Figure:
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
         report = measure_training(model, [(x, y)] * 9, optimizer, F.cross_entropy, steps=9)
         print([ax.get_ylabel() for ax in report.plot().axes])
-        #> ['update / weight', 'output of the layer']
+        #> ['loss', 'update / weight', 'output of the layer']
         ```
     """
     findings = list(findings)
     panels = {"update": "update / weight", "rms": "output of the layer"}
     if any(each.kind == "units die" for each in findings):
         panels["dead"] = "dead units"
-    figure, axes = _figure(rows, len(panels), 1)
-    # Before the labels, which are placed by the limits of the axes.
-    axes[0, 0].axhline(1e-3, color=ink(), linestyle=":", linewidth=1.2, zorder=1)
-    for ax, (key, label) in zip(axes[:, 0], panels.items(), strict=True):
+    figure, axes = _figure(rows, 1 + len(panels), 1)
+    losses = {row["step"]: row["loss"] for row in rows}
+    axes[0, 0].plot(losses.keys(), losses.values(), color=ink())
+    axes[0, 0].set(ylabel="loss")
+    _usual(axes[1, 0])
+    for ax, (key, label) in zip(axes[1:, 0], panels.items(), strict=True):
         _lines(ax, rows, "step", key, findings, log=key != "dead")
         ax.set(ylabel=label, xlabel="step" if ax is axes[-1, 0] else "")
     return figure
+
+
+def _usual(ax: Axes) -> None:
+    """Mark the usual update; before the labels, which are placed by the limits of the axes."""
+    ax.axhline(1e-3, color=ink(), linestyle=":", linewidth=1.2, zorder=1)
+    ax.annotate(
+        "usual",
+        (0, 1e-3),
+        xycoords=ax.get_yaxis_transform(),
+        xytext=(4, 2),
+        textcoords="offset points",
+        va="bottom",
+    )
 
 
 def coordinates(rows: Rows, findings: Iterable[Any] = ()) -> Figure:

@@ -170,9 +170,10 @@ def label_lines(ax: Axes) -> None:
     ]
     ax.autoscale_view()
     figure = ax.get_figure(root=True)
+    if figure and (engine := figure.get_layout_engine()):
+        engine.execute(figure)  # It decides how high the panel is.
     points = 72 * ax.get_position().height * (figure.get_figheight() if figure else 3.8)
-    # Labels have 11 points; the constrained layout will make the panel a little higher later.
-    gap = 13 / points
+    gap = 13 / points  # Labels have 11 points.
     ends = sorted(((_end(ax, line), line, label) for line, label in lines), key=lambda end: end[0])
     heights = _apart([height for height, _, _ in ends], gap)
     notes = {text.get_text().partition(":")[0]: text for text in ax.texts}

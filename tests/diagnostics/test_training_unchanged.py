@@ -149,6 +149,15 @@ def test_a_hook_may_clip_the_gradient():
     assert measured(model, optimizer).findings == []
 
 
+def test_autocast_around_the_call_sees_the_new_weights_of_each_step():
+    model = mlp()
+    optimizer = ADAM(model.parameters(), lr=1e-3)
+    plain = measured(model, optimizer)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = measured(model, optimizer)
+    assert mixed.rows[-1]["loss"] == pytest.approx(plain.rows[-1]["loss"], rel=0.02)
+
+
 # Batches of all kinds.
 
 

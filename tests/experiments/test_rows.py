@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from initguide.experiments.rows import final_losses, grid, join, loss_curves
+from initguide.experiments.rows import final_losses, grid, join, loss_curves, span
 
 
 def test_loss_curves_are_means_of_a_few_steps():
@@ -43,3 +43,12 @@ def test_final_losses_are_means_of_the_last_steps_and_a_lost_run_stays_lost():
         {"seed": 4, "loss": 3.0},
         {"seed": 5, "loss": float("inf")},
     ]
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [([0.3, 0.1, 0.2], "0.10 to 0.30"), ([0.301, 0.299], "0.30"), (torch.tensor([2.0]), "2.00")],
+)
+def test_a_span_is_one_number_if_its_ends_look_the_same(values, text: str):
+    assert span(values, ".2f") == text
+    assert span(iter(values), ".2f") == text

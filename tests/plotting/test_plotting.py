@@ -467,6 +467,7 @@ def training_rows(layers, steps=3):
         {
             "layer": name,
             "step": step,
+            "loss": 3.0 - step,
             "update": None if step == steps - 1 else 10.0 ** -(1 + depth + step),
             "rms": 1.0 + depth if step else math.inf,
             "dead": 0.1 * step,
@@ -482,7 +483,8 @@ def found(kind, where):
 
 def test_a_training_run_has_a_line_for_each_layer_in_the_colours_of_a_sequence():
     figure = plotting.training(training_rows(["a", "b", "c"]))
-    update, signal = figure.axes
+    loss, update, signal = figure.axes
+    assert loss.lines[0].get_xydata().tolist() == [[0, 3.0], [1, 2.0], [2, 1.0]]
     rule, *lines = update.lines
     assert set(rule.get_ydata()) == {1e-3}
     assert [line.get_xydata().tolist() for line in lines] == [
@@ -491,7 +493,7 @@ def test_a_training_run_has_a_line_for_each_layer_in_the_colours_of_a_sequence()
     assert [line.get_color() for line in lines] == list(STOPS)
     # A number that is not finite is left out.
     assert signal.lines[0].get_xydata().tolist() == [[1, 1], [2, 1]]
-    assert set(words(update)) == {"a", "b", "c"}
+    assert set(words(update)) == {"a", "b", "c", "usual"}
 
 
 def test_dead_units_have_a_panel_if_units_died():
@@ -500,8 +502,8 @@ def test_dead_units_have_a_panel_if_units_died():
         row["dead"] = None if row["layer"] == "c" else row["dead"]
     figure = plotting.training(rows, [found("units die", "b")])
     # The head has no activation, and the other layers keep their colours.
-    assert [line.get_color() for line in figure.axes[2].lines] == [
-        line.get_color() for line in figure.axes[1].lines[:2]
+    assert [line.get_color() for line in figure.axes[3].lines] == [
+        line.get_color() for line in figure.axes[2].lines[:2]
     ]
     assert [ax.get_ylabel() for ax in figure.axes][-1] == "dead units"
     assert figure.axes[-1].get_yscale() == "linear"
@@ -512,7 +514,7 @@ def test_many_layers_share_their_labels_with_those_that_have_findings():
     names = [f"encoder.layers.{i}.attention.query" for i in range(20)]
     figure = plotting.training(training_rows(names), [found("signal drifts", names[7])])
     expected = {"…" + names[index][-19:] for index in (0, 7, 19)}
-    assert set(words(figure.axes[0])) == expected
+    assert set(words(figure.axes[2])) == expected
 
 
 def test_a_coordinate_check_shows_the_start_and_the_last_change():

@@ -1,7 +1,11 @@
 """The installed transformers: do its models still start as the records say?"""
 
+import textwrap
+from pathlib import Path
+
 import pytest
 import torch
+from blocks import python_blocks
 
 import initguide as init
 from initguide.graph.trace import trace
@@ -71,3 +75,17 @@ def test_mamba_of_transformers_has_the_roles_of_mamba():
     assert init.audit(model, "mamba").findings == []
     kinds = {role.kind for role in weight_roles(model, trace(model)).values()}
     assert kinds == {"embedding", "head", "mixer input", "mixer output", "conv", "dt"}
+
+
+def test_the_rules_to_copy_fit_a_llama():
+    page = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "modern-networks.md"
+    names = {}
+    for block in python_blocks(page)[:2]:  # the set-up, and the lines for a Llama
+        exec(textwrap.dedent("\n".join(block.lines)), names)
+    model = built("LlamaConfig", GROUPED)
+    init.initialize_(model, names["rules"], seed=0)
+    drawn = {name: parameter.std().item() for name, parameter in model.named_parameters()}
+    assert drawn["model.layers.2.mlp.down_proj.weight"] == pytest.approx(0.02 / 24**0.5, rel=0.02)
+    assert drawn["model.layers.0.mlp.up_proj.weight"] == pytest.approx(0.02, rel=0.02)
+    assert drawn["lm_head.weight"] == pytest.approx(0.02, rel=0.02)
+    assert torch.all(model.model.norm.weight == 1)
