@@ -254,7 +254,9 @@ def test_is_traced():
     assert seen == [True] * 3, f"vmap, fake tensors or compiling are not noticed in {VERSIONS}"
 
 
-def test_unchecked_distributions():
+def test_unchecked_distributions(monkeypatch):
+    # torch.compile switches the checks off for good.
+    monkeypatch.setattr(torch.distributions.Distribution, "_validate_args", True)
     bad = torch.tensor(-1.0)
     with internals.unchecked_distributions():
         torch.distributions.Normal(0.0, bad)

@@ -12,7 +12,7 @@ def found(kind, where):
 
 
 def runs(names, steps, **numbers):
-    row = {"update": 0.01, "rms": 2.0, "dead": 0.1} | numbers
+    row = {"loss": 1.0, "update": 0.01, "rms": 2.0, "dead": 0.1} | numbers
     return [{"layer": name, "step": step, **row} for step in range(steps) for name in names]
 
 
@@ -23,44 +23,47 @@ def labels(ax):
 def test_a_training_run_has_its_words_at_the_edges():
     figure = plotting.training(runs("ab", 3), [found("units die", "a")])
     assert [ax.get_ylabel() for ax in figure.axes] == [
+        "loss",
         "update / weight",
         "output of the layer",
         "dead units",
     ]
-    assert [ax.get_xlabel() for ax in figure.axes] == ["", "", "step"]
-    assert [ax.get_yscale() for ax in figure.axes] == ["log", "log", "linear"]
-    assert figure.get_figheight() == pytest.approx(3 * 1.8 + 0.3)
-    (rule,) = (line for line in figure.axes[0].lines if line.get_linestyle() == ":")
+    assert [ax.get_xlabel() for ax in figure.axes] == ["", "", "", "step"]
+    assert [ax.get_yscale() for ax in figure.axes] == ["linear", "log", "log", "linear"]
+    assert figure.get_figheight() == pytest.approx(4 * 1.8 + 0.3)
+    assert figure.axes[0].lines[0].get_ydata().tolist() == [1.0, 1.0, 1.0]
+    (rule,) = (line for line in figure.axes[1].lines if line.get_linestyle() == ":")
     assert set(rule.get_ydata()) == {1e-3}
-    assert rule.get_zorder() < min(line.get_zorder() for line in figure.axes[1].lines)
+    assert rule.get_zorder() < min(line.get_zorder() for line in figure.axes[2].lines)
     two = plotting.training(runs("ab", 3), [found("signal drifts", "a")])
-    assert [ax.get_xlabel() for ax in two.axes] == ["", "step"]
-    assert two.get_figheight() == pytest.approx(2 * 1.8 + 0.3)
+    assert [ax.get_xlabel() for ax in two.axes] == ["", "", "step"]
+    assert two.get_figheight() == pytest.approx(3 * 1.8 + 0.3)
+
 
 
 @pytest.mark.parametrize(("count", "marker"), [(5, "."), (6, "")])
 def test_short_lines_have_points(count, marker):
     figure = plotting.training(runs("a", count))
-    assert figure.axes[1].lines[0].get_marker() == marker
+    assert figure.axes[2].lines[0].get_marker() == marker
 
 
 def test_up_to_six_layers_have_a_label_each():
-    assert len(labels(plotting.training(runs("abcdef", 2)).axes[1])) == 6
-    assert labels(plotting.training(runs("abcdefg", 2)).axes[1]) == ["a", "g"]
+    assert len(labels(plotting.training(runs("abcdef", 2)).axes[2])) == 6
+    assert labels(plotting.training(runs("abcdefg", 2)).axes[2]) == ["a", "g"]
 
 
 def test_a_name_of_more_than_twenty_letters_is_cut():
     for length, shown in ((20, "x" * 20), (21, "…" + "x" * 19)):
-        (label,) = labels(plotting.training(runs(["x" * length], 2)).axes[1])
+        (label,) = labels(plotting.training(runs(["x" * length], 2)).axes[2])
         assert label == shown
 
 
 def test_zeros_are_drawn_only_where_the_axis_is_linear():
     figure = plotting.training(runs("a", 3, update=0.0, dead=0.0), [found("units die", "a")])
-    update, _, dead = figure.axes
+    _, update, _, dead = figure.axes
     assert len(update.lines) == 1
     assert dead.lines[0].get_ydata().tolist() == [0, 0, 0]
-    assert not plotting.training(runs("a", 3, rms=None)).axes[1].lines
+    assert not plotting.training(runs("a", 3, rms=None)).axes[2].lines
 
 
 def test_a_coordinate_check_has_its_words_at_the_edges():
