@@ -512,8 +512,7 @@ def updates_measured_by_their_largest_layer(right):
 
 @fault(
     "_undoing:training_undone",
-    "diagnostics/test_training_unchanged.py"
-    "::test_training_goes_on_as_if_it_had_not_been_measured",
+    "diagnostics/test_training_unchanged.py::test_training_goes_on_as_if_it_had_not_been_measured",
 )
 def training_kept(right):
     return lambda model, optimizer: import_module("initguide._undoing").side_effects_undone(model)

@@ -40,7 +40,6 @@ def test_a_training_run_has_its_words_at_the_edges():
     assert two.get_figheight() == pytest.approx(3 * 1.8 + 0.3)
 
 
-
 @pytest.mark.parametrize(("count", "marker"), [(5, "."), (6, "")])
 def test_short_lines_have_points(count, marker):
     figure = plotting.training(runs("a", count))
