@@ -70,9 +70,9 @@ def _even_draws() -> Iterator[None]:
 
     holders = [(random, "random"), (np.random, "random"), (np.random, "rand"), (torch, "rand")]
     before = [getattr(holder, name) for holder, name in holders]
-    for (holder, name), draw in zip(holders, before, strict=True):
-        setattr(holder, name, partial(even, draw))
     try:
+        for (holder, name), draw in zip(holders, before, strict=True):
+            setattr(holder, name, partial(even, draw))
         yield
     finally:
         for (holder, name), draw in zip(holders, before, strict=True):

@@ -78,7 +78,9 @@ def descend(
         name: torch.tensor(lrs[name], dtype=p.dtype).view(-1, *[1] * (p.dim() - 1))
         for name, p in parameters.items()
     }
-    first, second = ({name: torch.zeros_like(p) for name, p in parameters.items()} for _ in "12")
+    first, second = (
+        {name: torch.zeros_like(p) for name, p in parameters.items()} for _ in range(2)
+    )
     warmup_steps = torch.tensor(warmup or [1] * len(models))
     running, losses = torch.arange(len(models)), []
     for step, batch in enumerate(batches, start=1):

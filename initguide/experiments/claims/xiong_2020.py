@@ -10,6 +10,7 @@ the branch by $(8L)^{-1/4}$.
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache, partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -66,25 +67,11 @@ def run(
     return tuned(partial(_sweep, rates, warmup, depth, width, half, batch, steps), seeds)
 
 
-def _sweep(
-    rates: Mapping[str, Sequence[float]],
-    warmup: int,
-    depth: int,
-    width: int,
-    half: int,
-    batch: int,
-    steps: int,
-    seeds: list[int],
-) -> Rows:
+def _sweep(rates: Mapping[str, Sequence[float]], *settings: Any) -> Rows:
     # Networks that differ in more than their numbers cannot be trained at once.
     alone = {style: some for style, some in rates.items() if style == "pre-LN"}
     together = {style: some for style, some in rates.items() if style not in alone}
-    return [
-        row
-        for some in (together, alone)
-        if some
-        for row in _train(some, warmup, depth, width, half, batch, steps, seeds)
-    ]
+    return [row for some in (together, alone) if some for row in _train(some, *settings)]
 
 
 def _train(
