@@ -1,11 +1,12 @@
 # %% [markdown]
 # # Aitken 2017: no checkerboard at the start
 #
-# **A sub-pixel convolution makes an image of twice the size, in blocks of 2×2 pixels. From ICNR it
-# starts without a checkerboard: all pixels of a block are equal. From He's independent kernels,
-# about three quarters of the output's mean square is variance within the blocks. Training brings
-# some of the checkerboard back: after 100 steps it is smaller from ICNR than from He, but it is not
-# zero. The verdict is *holds*, because the claim is about the start.**
+# **A sub-pixel convolution makes an image of twice the size, in blocks of 2×2 pixels. ICNR gives
+# the pixels of a block the same kernel, so they are equal and there is no checkerboard at the
+# start. From He's independent kernels, about three quarters of the mean square of an untrained
+# layer's output is variance within the blocks. Training brings some of the checkerboard back: after
+# 100 steps it is smaller from ICNR than from He, but it is not zero. The verdict is *holds*,
+# because the claim is about the start.**
 
 # %% The code that draws this figure
 import matplotlib.pyplot as plt

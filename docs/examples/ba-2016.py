@@ -3,8 +3,8 @@
 #
 # **With LayerNorm after each hidden layer, a network learns from weights of any of seven scales.
 # But each scale needs its own learning rate, which grows about with the square of the scale.
-# Without LayerNorm, a network learns from one or two of the seven scales, at the best of eight
-# rates. The verdict is *holds*.**
+# Without LayerNorm, a network learns from one of the seven scales, at the best of eight rates. The
+# verdict is *holds*.**
 
 # %% The code that draws this figure
 import matplotlib.pyplot as plt
@@ -106,9 +106,8 @@ print(
 # ## What it does not show
 #
 # - Very small scales, where LayerNorm's $\varepsilon$ matters, or a large head, which no LayerNorm
-#   follows. [Layer normalization](../guide/layer-normalization.md), section 2.4.5, shows both.
-# - One learning rate for a network whose weights have several scales, as formulas with the fan-in
-#   give them.
+#   follows. [Layer normalization](../guide/layer-normalization.md) shows both.
+# - Networks whose layers start at different scales, as with formulas of the fan-in.
 # - Adam. The size of its steps does not depend on the size of the gradient, so its best rate should
 #   grow with the scale, not with its square.
 #

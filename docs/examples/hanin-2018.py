@@ -58,9 +58,9 @@ table(hanin_2018.CLAIM)
 # $1 + r$. If the weights have the variances $\sigma_1^2$ and $\sigma_2^2$ and the width is $n$,
 # then $r = n\sigma_1^2 \cdot \tfrac12 \cdot n\sigma_2^2$. The $\tfrac12$ comes from the ReLU.
 #
-# $N$ blocks multiply the mean square by $(1 + r)^N$. With $r = 1/N$ this is less than $e$ at any
-# depth. He's branch has $r = 2$, so its last weights must be divided by $\sqrt{2N}$. GPT-2 scales
-# its branches in a similar way: see [Radford 2019](radford-2019.py).
+# $N$ blocks multiply the mean square by $(1 + r)^N$. With $r = 1/N$ this mean over draws is less
+# than $e$ at any depth. He's branch has $r = 2$, so its last weights must be divided by
+# $\sqrt{2N}$. GPT-2 scales its branches in a similar way: see [Radford 2019](radford-2019.py).
 #
 # ## What it does not show
 #

@@ -1,12 +1,12 @@
 # %% [markdown]
 # # He 2015: 30 ReLU layers
 #
-# **From He's variance a network of 22 ReLU layers learns, and one of 30 layers begins to learn.
-# From Xavier's variance neither of them leaves the loss of guessing in 200 steps, at any of five
-# learning rates. The verdict is *holds*.**
+# **In 200 steps from He's variance, a network of 22 ReLU layers learns, and one of 30 layers begins
+# to learn. From Xavier's variance both stay near the loss of guessing, at each of five learning
+# rates. The verdict is *holds*.**
 #
-# At 22 layers this is more than the paper claims. Its network learned from Xavier's variance too,
-# but more slowly.
+# The paper's network of 22 layers learned from Xavier's variance too, but more slowly. Ours did
+# not.
 
 # %% The code that draws this figure
 import matplotlib.pyplot as plt
@@ -25,9 +25,9 @@ axes[0].set_xlabel("")
 plotting.shared_legend(axes)
 
 # %% [markdown]
-# <!-- figure: Training loss of ReLU networks after 200 steps. Each start has five learning rates of
-# its own, around its best one: He's are smaller. A ring marks the rate that two other seeds chose.
-# Lines and bands: geometric mean and range over 5 seeds. -->
+# <!-- figure: Training loss of ReLU networks, the mean of the last 20 of 200 steps. Each start has
+# five learning rates of its own, around its best one: He's are smaller. A ring marks the rate that
+# two other seeds chose. Lines and bands: geometric mean and range over 5 seeds. -->
 #
 # ## The verdict
 #

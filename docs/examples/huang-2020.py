@@ -48,10 +48,11 @@ table(huang_2020.CLAIM)
 # From Xavier's weights the output of a branch grows with its input $h$. So $h$ and its gradient
 # grow from block to block, and one step of Adam changes the output by too much.
 #
-# T-Fixup multiplies the weights of the values, of the attention's output, of both layers after it,
-# and the embeddings by $0.67\,L^{-1/4}$ for $L$ blocks. Two of these matrices follow each other in
-# a branch, so its output becomes smaller by the factor $0.67^2\,L^{-1/2}$. Huang et al. derive that
-# the changes of all blocks in one step then add up to a bounded change of the output.
+# T-Fixup multiplies four matrices of each block (the values, the attention's output, and both
+# layers after it) and the embeddings by $0.67\,L^{-1/4}$ for $L$ blocks. Two of these matrices
+# follow each other in a branch, so its output becomes smaller by the factor $0.67^2\,L^{-1/2}$.
+# Huang et al. derive that the changes of all blocks in one step then add up to a bounded change of
+# the output.
 #
 # ## What it does not show
 #

@@ -3,8 +3,8 @@
 #
 # **One example in a hundred is positive. If the output bias starts at the log odds, the loss starts
 # far lower than with zero bias, and after 50 steps the network ranks the examples better. But
-# training from zero bias is not unstable here: it learns later, and after 1000 steps the difference
-# is small. So the verdict is *holds in part*.**
+# training from zero bias is not unstable here, at one learning rate: it learns later, and after
+# 1000 steps the difference is small. So the verdict is *holds in part*.**
 #
 # The paper reports instability for an object detector, whose first gradients are much larger than
 # those of our small classifier.
@@ -27,8 +27,8 @@ plotting.shared_legend(axes)
 
 # %% [markdown]
 # <!-- figure: Loss and AUC on held-out data with 1 % positives. From zero bias the AUC stays near
-# one half for the first steps and catches up later; on one seed it falls at first. Lines and bands:
-# geometric mean (loss) or mean (AUC), and range over 5 seeds. -->
+# or below one half for the first steps and comes close later; on one seed it falls at first. Lines
+# and bands: geometric mean (loss) or mean (AUC), and range over 5 seeds. -->
 #
 # The *AUC* is the probability that a positive gets a higher score than a negative. Guessing gives
 # one half on average. An untrained network is not exactly there: its scores depend a little on the

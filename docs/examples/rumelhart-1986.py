@@ -50,10 +50,10 @@ plotting.shared_legend([axes["curves"]])
 
 # %% [markdown]
 # <!-- figure: Above: the accuracy of ReLU networks, mean and range over 5 seeds. From Xavier's
-# random weights they learn. From a constant they stay below 0.25, and from zeros near chance.
-# Below: the incoming weights of the 32 units of the first layer after training, one picture per
-# unit (red: above zero, blue: below zero; seed 0). From zeros all weights are still zero. From a
-# constant all units have the same weights. -->
+# random weights they learn. From a constant they stay below 0.25. From zeros they give all images
+# one class, which is rare among the test images. Below: the incoming weights of the 32 units of the
+# first layer after training, one picture per unit (red: above zero, blue: below zero; seed 0). From
+# zeros all weights are still zero. From a constant all units have the same weights. -->
 #
 # ## Why equal units stay equal
 #
@@ -62,8 +62,9 @@ plotting.shared_legend([axes["curves"]])
 #
 # If all weights are zero, a ReLU layer has the output zero and passes no gradient back. Then only
 # the biases of the last layer get a gradient. They learn how often each class occurs in the
-# training images, so the accuracy is not exactly that of guessing. A sigmoid of zero is one half,
-# so the last weights of a sigmoid network get a gradient, and after them the other layers.
+# training images. So all images get one class, and the accuracy is its share of the test images. A
+# sigmoid of zero is one half, so the last weights of a sigmoid network get a gradient, and after
+# them the other layers.
 #
 # ## What we measured
 #
@@ -76,7 +77,8 @@ table(rumelhart_1986.CLAIM)
 
 # %% [markdown]
 # <!-- table: The inequalities that decide [the verdict](index.md), over 5 seeds. Weights are those
-# of the first layer. Without random weights the seed decides only the order of the data. -->
+# of the first layer. Where the weights are not random, the seed decides only the order of the data.
+# -->
 #
 # We also ran this once with twice as many steps, and all inequalities held on every seed.
 #

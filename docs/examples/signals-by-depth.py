@@ -167,9 +167,9 @@ ax.semilogy(
     runs[0].mean() * 6 ** (-(layers - 1) / 2),
     ":",
     color=ink,
-    label="theory",
+    label="theory of the std",
 )
-ax.set(xlabel="layer", ylabel="activations")
+ax.set(xlabel="layer", ylabel="size of the activations")
 ax.legend()
 
 # %% [markdown]

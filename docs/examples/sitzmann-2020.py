@@ -35,7 +35,7 @@ for ax, key in zip(axes, ("held out", "train"), strict=True):
         title=f"pixels {key}" if key == "held out" else "pixels given",
         ylabel="",
     )
-axes[0].set_ylabel("signal to noise, dB")
+axes[0].set_ylabel("peak signal to noise, dB")
 plotting.shared_legend(axes)
 
 # %% [markdown]
@@ -47,8 +47,8 @@ plotting.shared_legend(axes)
 #
 # Three hidden layers of 64 sines map the coordinates of a pixel to its grey value. They train for
 # 200 steps of Adam at learning rate 0.0001, on a random half of 64×64 pixels. The *peak
-# signal-to-noise ratio* compares the largest range of the pixels with the rms of the error. An
-# error that is ten times smaller gives 20 dB more.
+# signal-to-noise ratio* compares the range of the pixels, from black to white, with the rms of the
+# error. An error that is ten times smaller gives 20 dB more.
 
 # %%
 table(sitzmann_2020.CLAIM)
@@ -65,12 +65,11 @@ table(sitzmann_2020.CLAIM)
 #
 # ## Why the argument of the sine needs a scale
 #
-# Each sine multiplies its argument by 30, so the weights must be divided by 30:
-# $w \sim \mathcal{U}(\pm\sqrt{6/n} / 30)$. Then the argument has a std near 1 in each layer,
-# which is small compared with the period of the sine, $2\pi \approx 6.3$. With PyTorch's
-# $\mathcal{U}(\pm 1/\sqrt n)$ the argument has a std of about 12. So each layer makes the
-# differences between neighbouring pixels larger, until their values are unrelated
-# ([why](../advanced/implicit-networks.md)).
+# Each sine multiplies its sum $W h$ by 30, so the weights must be divided by 30: $w \sim
+# \mathcal{U}(\pm\sqrt{6/n} / 30)$. Then the argument has a std near 1 in each layer, which is small
+# compared with the period of the sine, $2\pi \approx 6.3$. With PyTorch's $\mathcal{U}(\pm 1/\sqrt
+# n)$ the argument has a std of about 12. So each layer makes the differences between neighbouring
+# pixels larger, until their values are unrelated ([why](../advanced/implicit-networks.md)).
 #
 # ## What it does not show
 #

@@ -77,8 +77,9 @@ def spread(name, widths, layer):
 # ## The same at 20 layers
 #
 # This network has 20 hidden layers of 100 units. Its first hidden layer looks as before. From there
-# to its last hidden layer the same factor applies 19 times. Compare the scales of the axes,
-# including their powers of ten.
+# to its last hidden layer, the weights apply the same factor 19 times. (PyTorch's default adds
+# biases in each layer, so its signal settles.) Compare the scales of the axes, including their
+# powers of ten.
 
 # %% The code that draws this figure
 DEEP = (*[100] * 21, 10)
@@ -88,8 +89,8 @@ deep = {
 plotting.histograms(deep, layers=(1, 20))
 
 # %% [markdown]
-# <!-- figure: Activations of hidden layers 1 and 20. Only He's activations have about the same std
-# in both. -->
+# <!-- figure: Activations of hidden layers 1 and 20. Of these draws, only He's has about the same
+# std in both (the table has the range). -->
 
 # %%
 [{"initialization": name} | spread(name, DEEP, 19) for name in INITIALIZATIONS]
@@ -115,8 +116,8 @@ plotting.histograms(slopes, layers=(1, 20))
 # gradient in the first layer is much smaller or much larger than in the last. -->
 #
 # The table has the rms of the gradient in the first hidden layer, divided by that in the last. In
-# theory, each ReLU layer multiplies the mean square of the gradient by
-# $\chi_1 = \sigma_w^2/2$.
+# theory, each ReLU layer multiplies the mean square of the gradient by $\chi_1 = \sigma_w^2/2$,
+# where $\sigma_w^2$ is the variance of a weight times the fan-in.
 
 
 # %% The code of the table
@@ -156,8 +157,7 @@ sigma_w = {
 # - The activations of the first layer have the same shape in all five, at different scales. From
 #   them alone you cannot see what the gradient does, because it depends on all layers above. With
 #   std 0.01 it vanishes, and with std 1.0 it explodes.
-# - With PyTorch's default the activations at layer 20 still differ, because its biases differ from
-#   unit to unit. They differ between units, but hardly between inputs: see
-#   [signals by depth](signals-by-depth.py).
+# - With PyTorch's default the activations at layer 20 differ from unit to unit, because its biases
+#   do. But they hardly differ between inputs: see [signals by depth](signals-by-depth.py).
 #
-# More: [section 2.4.4](../guide/visualizing.md).
+# More: [visualizing](../guide/visualizing.md).

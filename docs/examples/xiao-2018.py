@@ -2,10 +2,10 @@
 # # Xiao 2018: 100 plain convolutions
 #
 # **From delta-orthogonal kernels, a tanh network of 100 convolutions learns to read digits. After
-# 100 steps it is right at least three times as often as by guessing. From Gaussian kernels,
-# and from orthogonal kernels without the delta, it is still at chance. Fully connected networks of
-# 200 layers begin to learn from orthogonal matrices in 80 steps. From Gaussian matrices they do
-# not. The verdict is *holds*, for these depths.**
+# 100 steps its held-out accuracy is above 0.3 on every seed. From Gaussian kernels, and from
+# orthogonal kernels without the delta, it is still at chance. Fully connected networks of 200
+# layers begin to learn from orthogonal matrices in 80 steps. From Gaussian matrices they do not.
+# All starts share one learning rate. The verdict is *holds*, for these depths.**
 #
 # The networks have no skip connections and no normalization. The paper trains up to 10,000 layers.
 
@@ -30,9 +30,9 @@ axes[0].set_xlabel("")
 plotting.shared_legend(axes)
 
 # %% [markdown]
-# <!-- figure: Training loss of plain tanh networks. In the upper panel the line of the Gaussian
-# kernels is hidden under that of the orthogonal kernels: both stay at chance. Lines and bands: mean
-# and range over 5 seeds. -->
+# <!-- figure: Training loss of plain tanh networks, each point the mean of the 20 steps before it.
+# In the upper panel the line of the Gaussian kernels is hidden under that of the orthogonal
+# kernels: both stay at chance. Lines and bands: mean and range over 5 seeds. -->
 #
 # ## The two networks
 #
@@ -46,10 +46,10 @@ plotting.shared_legend(axes)
 #
 # A delta-orthogonal kernel is an orthogonal matrix at its centre and zero around it. So each layer
 # keeps all lengths, except for the part that the tanh removes. The *flattened* orthogonal kernel is
-# drawn differently: its entries are written into a matrix of 8 rows and 72 columns, and that matrix
-# is orthogonal. This kernel, like a Gaussian one, keeps lengths only on average. In 100 layers
-# most directions fade and a few grow. The zero padding at the border removes some of the signal
-# too. [The guide](../advanced/delta-orthogonal.md) derives it and draws the singular values.
+# drawn differently: its entries are written into a matrix of 8 rows and 72 columns, and the rows of
+# that matrix are orthonormal. This kernel, like a Gaussian one, keeps lengths only on average. In
+# 100 layers most directions fade and a few grow. The zero padding at the border removes some of the
+# signal too. [The guide](../advanced/delta-orthogonal.md) derives it and draws the singular values.
 #
 # ## What we measured
 #

@@ -3,8 +3,8 @@
 #
 # **In the standard parametrization, the best learning rate becomes smaller as the network becomes
 # wider. A network of 256 units at the best rate of 32 units has a much larger loss than at its own
-# best rate. In the maximal update parametrization (muP) the best rate stays about the same. So you
-# can search for it with a narrow network. The verdict is *holds*.**
+# best rate. In the maximal update parametrization (muP) the best rate stays about the same. So here
+# a narrow network finds the rate for a wide one. The verdict is *holds*.**
 
 # %% The code that draws this figure
 import numpy as np
@@ -19,7 +19,7 @@ axes = plotting.rates_by_size(rows, "width", "units", limits=(0.4, 3))
 
 # %% [markdown]
 # <!-- figure: Training loss at seven rates of Adam, one line per width. A star marks the lowest
-# point of each line. Above, it moves to the left as the width grows; below, it stays. Two lines
+# point of each line. Above, it moves to the left from 64 to 256 units; below, it stays. Two lines
 # leave the upper panel at its top. Lines and bands: geometric mean and range over 5 seeds. -->
 #
 # ## What we measured
@@ -50,7 +50,7 @@ table(yang_2021.CLAIM)
 # For this the effect of a step must not depend on the width $n$. With Adam:
 #
 # - A step changes each weight by about $\eta$, with the sign of error times input. If the same
-#   input comes again, the $n$ changes of a unit's weights add up, and its argument moves by
+#   input comes again, the $n$ changes of a unit's weights add up, and the unit's sum moves by
 #   $\eta\, n$. So **weights with $n$ inputs get a rate $\propto 1/n$**. The first layer has a fixed
 #   number of inputs, so it keeps its rate. The biases keep their rate too.
 # - A step changes the output by $\sum_i w_i\, \Delta h_i$, where $w_i$ are the weights of the head

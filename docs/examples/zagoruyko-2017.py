@@ -2,8 +2,8 @@
 # # Zagoruyko 2017: plain deep convolutions
 #
 # **Twenty plain ReLU convolutions learn the digits in 100 steps if each kernel starts as the delta,
-# so that each layer copies its input. From He's start they only begin to learn, at the best of five
-# learning rates. The verdict is *holds*. It is about a delta at the start only.**
+# so that each layer copies its input. From He's start their loss hardly leaves that of guessing, at
+# the best of five learning rates. The verdict is *holds*. It is about a delta at the start only.**
 #
 # The paper's layer is different: it adds the delta to the kernel in every step.
 
@@ -45,15 +45,15 @@ losses = [row["loss"] for row in best if row["initialization"] == "He"]
 print(f"{np.mean(losses) / np.log(10):.0%}")
 
 # %% [markdown]
-# We count a network as having learned if this share is below 95 %. So these networks have begun to
-# learn.
+# We count a network as having learned if this share is below 95 %.
 #
 # ## Why the start matters
 #
 # Zagoruyko and Komodakis train very deep image networks without shortcuts. A *delta* kernel is 1 at
 # its centre and 0 elsewhere, so the layer copies its input. Twenty such layers pass on the output
-# of the first layer, and the gradient reaches each kernel unchanged. He's kernels keep the size of
-# the signal on average, but each layer makes different inputs more alike.
+# of the first layer, and where the signal is positive, the gradient reaches each kernel unchanged.
+# He's kernels keep the size of the signal on average, but each layer makes different inputs more
+# alike.
 #
 # ## What it does not show
 #

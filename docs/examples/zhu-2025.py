@@ -13,6 +13,7 @@ from initguide.experiments.claims import table, zhu_2025
 
 rows = zhu_2025.run(seeds=range(5), blocks=8, width=32, steps=80)
 ax = plotting.rates(rows, chance=np.log(10))
+ax.set_ylabel("mean loss of 80 steps")
 
 # %% [markdown]
 # <!-- figure: Training loss of residual networks, the mean of 80 steps, at five learning rates for
@@ -21,10 +22,10 @@ ax = plotting.rates(rows, chance=np.log(10))
 #
 # ## The verdict
 #
-# Each network is compared at its own best rate, which two other seeds chose: see
-# [the rules](index.md#how-the-starts-are-compared). The loss is the mean of all 80 steps, so it is
-# small if a network learns early. Dynamic tanh trains *as well* as LayerNorm if its loss is higher
-# by less than 5 % of the loss of guessing.
+# Each network is compared at its own best rate, which two other seeds chose: see [the
+# rules](index.md#how-the-starts-are-compared). The loss is the mean of all 80 steps, so it is small
+# if a network learns early. Dynamic tanh trains *as well* as LayerNorm if its loss is lower, or
+# higher by less than 5 % of the loss of guessing.
 
 # %%
 table(zhu_2025.CLAIM)
