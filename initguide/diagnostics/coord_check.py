@@ -30,9 +30,10 @@ LIMIT = 0.25
 # Larger values come from a mask.
 _MASKED = 1e8
 _HINTS = {
-    "grows": "with Adam, divide the learning rate of matrices by the width ratio, and the output "
-    "of the head as well",
-    "shrinks": "the learning rate or a multiplier falls too fast with the width",
+    "grows": "with Adam, divide the learning rate of each matrix after the first layer by the "
+    "width ratio, and draw the last matrix with a std proportional to 1/width",
+    "shrinks": "the learning rate or a multiplier falls too fast with the width, or must grow "
+    "with it",
     "signal": "draw each matrix with a std of about 1/sqrt(fan_in)",
 }
 # The scores of attention are sums over the size of a head. Such a sum grows as the size if queries
