@@ -114,7 +114,7 @@ def _across(name: str, column: str, first: int, last: int) -> Values:
 
 CLAIM = Claim(
     paper="glorot2010",
-    short="From U(±1/√n) the signal fades much faster than from Xavier.",
+    short="From U(±1/√n) the signal fades faster than from Xavier.",
     headline="From U(±1/√n) signal and gradient fade layer by layer, and tanh networks learn "
     "slowly. The normalized initialization avoids both. Deep sigmoid networks do not learn from "
     "random weights.",
