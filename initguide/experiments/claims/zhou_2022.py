@@ -94,7 +94,7 @@ def _change(name: str) -> Values:
 
 CLAIM = Claim(
     paper="zhou2022",
-    short="From small weights the hidden units become more parallel.",
+    short="From small weights hidden units become more parallel.",
     headline="If the weights start small, the input weights of the hidden units become parallel "
     "(tested: more nearly parallel than from large weights).",
     setup="40 points of a mean of sines in 5 dimensions, 100 tanh units, weights of std 100⁻ᵞ, 300 "
