@@ -72,6 +72,19 @@ def test_a_reason_is_the_first_line_of_a_short_error():
         assert note == f"forward of the model cannot be traced: {words}"
 
 
+def test_a_reason_is_that_of_a_call_without_optional_arguments():
+    class Asks(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = nn.Linear(4, 4)
+
+        def forward(self, x, mask=None):
+            raise RuntimeError("without a mask" if mask is None else "with a mask")
+
+    note = trace(Asks()).layer("a").note
+    assert note == "forward of the model cannot be traced: RuntimeError: without a mask"
+
+
 def test_a_layer_that_is_not_used_is_noted():
     class Idle(nn.Module):
         def __init__(self):
