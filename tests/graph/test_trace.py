@@ -154,6 +154,20 @@ def test_a_forward_is_traced_once_if_that_reaches_all_layers(monkeypatch):
     assert {name: role.kind for name, role in found.roles.items()} == {"read.weight": "weight"}
 
 
+def test_a_length_that_is_not_known_can_be_divided_by_each_number():
+    class Windows(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(4, 4), nn.Linear(4, 4)
+
+        def forward(self, x):
+            if x.shape[1] % 3 or x.shape[1] % 7:
+                raise ValueError("the length must be a multiple of 21")
+            return self.b(self.a(x).tanh())
+
+    assert (trace(Windows()).layer("a").label, trace(Windows()).layer("a").note) == ("tanh", "")
+
+
 def test_unpacking_a_proxy_gives_one_value_for_each_name():
     class Unpacks(nn.Module):
         def __init__(self):
