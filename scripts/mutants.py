@@ -33,6 +33,8 @@ SLOW = "test_ranks.py"
 NEAR = {
     ".": ["test_purity.py", "test_errors.py", "test_copies.py", "model", "lsuv/test_unchanged.py"],
     "__main__": ["test_command_line.py"],
+    "_isolation": ["graph/test_uses.py"],
+    "initialize": ["recipes/test_method_recipes.py"],
     "_tree": ["diagnostics/test_measure_inputs.py"],
     "_format": ["diagnostics/test_report.py"],
     "_sharding": ["model/test_ranks.py"],

@@ -12,6 +12,7 @@ from scipy.stats import norm
 from torch import nn
 
 import initguide as init
+from initguide.activations import derivative_of
 
 # From the published tables: forward, by std, backward (closed forms where there are any).
 TABLE = {
@@ -62,6 +63,23 @@ def test_name_module_and_functions_agree():
     for same in (nn.ReLU(), nn.ReLU(inplace=True), torch.relu, lambda z: np.maximum(z, 0)):
         for kind in ("forward", "std", "backward"):
             assert init.gain(same, kind) == pytest.approx(init.gain("relu", kind), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("same", "error"),
+    [
+        ("tanh", 1e-15),
+        (nn.Tanh(), 1e-15),
+        (torch.tanh_, 1e-15),
+        # A difference over 2e-6 of values that are rounded to 1e-16.
+        (np.tanh, 1e-9),
+    ],
+)
+def test_only_the_derivative_of_a_function_of_arrays_is_a_difference(same, error):
+    z = torch.linspace(-3, 3, 31, dtype=torch.float64)
+    slopes = derivative_of(same)(z)
+    torch.testing.assert_close(slopes, 1 - z.tanh() ** 2, rtol=0, atol=error)
+    torch.testing.assert_close(z, torch.linspace(-3, 3, 31, dtype=z.dtype), rtol=0, atol=0)
 
 
 def test_a_module_is_left_as_it_was():

@@ -121,7 +121,7 @@ def coordinates(rows: Rows, findings: Iterable[Any] = ()) -> Figure:
 
     findings = list(findings)
     directions = list(dict.fromkeys(row["axis"] for row in rows))
-    figure, axes = _figure(rows, 2, max(len(directions), 1))
+    figure, axes = _figure(rows, 2, len(directions))
     last = max(row["step"] for row in rows)
     for column, axis in enumerate(directions):
         mine = [row for row in rows if row["axis"] == axis]

@@ -328,6 +328,24 @@ def test_nothing_changes_whatever_is_raised(model, loss):
     assert torch._C._len_torch_function_stack() == 0
 
 
+class Counts(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, y):
+        self.calls += 1
+        return square(y)
+
+
+def test_a_loss_that_is_a_module_is_restored_but_a_function_keeps_its_records():
+    loss, seen = Counts(), []
+    init.measure(nn.Linear(32, 10), vectors(0, 32), loss=loss)
+    assert loss.calls == 0
+    init.measure(nn.Linear(32, 10), vectors(0, 32), loss=lambda y: seen.append(y) or square(y))
+    assert len(seen) == 1
+
+
 def test_an_error_names_the_module():
     model = nn.Sequential(nn.Linear(32, WIDTH), Fails(OSError("no disk")))
     with pytest.raises(OSError, match="no disk") as error:

@@ -208,3 +208,28 @@ def test_the_logits_of_a_head_by_function_are_those_of_the_loss(times):
     assert f"the logits have rms {size:.3g}, and" in found.message
     assert found.message.endswith(f"measured {inner:.3g}")
     assert found.hint.startswith("not understood")
+
+
+class ScaledNorm(nn.Module):
+    """A norm by function, and a factor of the model's own."""
+
+    def __init__(self, factor):
+        super().__init__()
+        self.a, self.b = nn.Linear(32, WIDTH), nn.Linear(WIDTH, 10)
+        self.own = nn.Parameter(torch.full((WIDTH,), factor))
+
+    def forward(self, x):
+        return self.b(F.layer_norm(self.a(x), (WIDTH,)) * self.own)
+
+
+# The factor of a norm is near one, or zero. LayerScale starts at 0.1 and below.
+@pytest.mark.parametrize(
+    ("factor", "measured"), [(1.0, False), (0.21, False), (0.19, True), (1e-6, True), (0.0, False)]
+)
+def test_only_a_small_factor_after_a_norm_has_a_row(factor, measured):
+    report = init.measure(ScaledNorm(factor), normal(64, 32))
+    found = {row["layer"]: row["rms"] for row in report.rows}
+    assert [*found] == (["a", "own", "b"] if measured else ["a", "b"])
+    if measured:
+        # After a norm the signal has rms 1.
+        assert found["own"] == pytest.approx(factor, rel=0.01)

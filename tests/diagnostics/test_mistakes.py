@@ -195,6 +195,20 @@ def test_two_mistakes_are_tried_only_if_one_is_not_enough():
     assert [each.kinds for each in explain(one, HE)] == [("square root missing",)]
 
 
+@pytest.mark.parametrize(
+    ("std", "kind"),
+    [
+        (0.01, "square root missing"),
+        (0.316228, "square root twice"),
+        (0.173205, "bound used as std"),
+        (0.141421, "gain wrong"),
+    ],
+)
+def test_only_mistakes_in_numbers_explain_a_std_that_is_the_same_at_each_shape(std, kind):
+    (found,) = explain([case(std, 0.1)], Known(None, None, ""))
+    assert (found.kinds, found.of_fans) == ((kind,), False)
+
+
 def test_a_mistake_that_changes_nothing_explains_nothing():
     square = case(0.05, 0.0408, (1200, 1200))
     assert explain([square], HE) == []

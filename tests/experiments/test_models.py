@@ -45,6 +45,20 @@ def test_mlp_takes_any_activation(nonlinearity):
     assert torch.equal(model(x), expected)
 
 
+def test_networks_without_settings_have_those_of_the_documentation():
+    plain, by_hand = (
+        mlp((64, 5, 10), generator=seeded(), **settings)
+        for settings in ({}, {"nonlinearity": nn.ReLU, "layer_norm": False})
+    )
+    assert repr(plain) == repr(by_hand)
+    stem, *_, head = residual("He", 2, 8, generator=seeded())
+    assert (stem.in_features, head.out_features) == (64, 10)
+    model = transformer("pre-LN", generator=seeded())
+    assert len(model.blocks) == 12
+    assert (model.tokens.weight.shape, model.positions.shape) == ((16, 16), (8, 16))
+    assert {block.heads for block in model.blocks} == {2}
+
+
 def test_each_layer_has_a_separate_activation_module():
     model = mlp(WIDTHS, nn.PReLU(), generator=seeded())
     assert model[1].weight is not model[3].weight

@@ -115,6 +115,9 @@ def test_the_tasks_by_hand():
     # Two symbols, five blanks, the signal, and two blanks for the answer.
     assert (codes[:, 2:] == torch.tensor([8, 8, 8, 8, 8, 9, 8, 8])).all()
 
+    # Five symbols unless another number is given.
+    assert copying(3, 6, seeded())[0].shape == (3, 16, 10)
+
     x, classes = first_sign(30, 6, seeded())
     assert torch.equal(x[:, 0, 1], 2.0 * classes - 1)
     assert (x[:, 1:, 1] == 0).all()

@@ -16,6 +16,11 @@ def test_loss_curves_are_means_of_a_few_steps():
     ]
 
 
+def test_loss_curves_have_a_row_for_every_ten_steps_and_for_the_rest():
+    (first, second) = loss_curves([{}], torch.arange(13.0)[:, None])
+    assert (first, second) == ({"step": 10, "loss": 4.5}, {"step": 13, "loss": 11.0})
+
+
 def test_grid_has_each_combination_and_the_last_setting_changes_fastest():
     assert grid(name={"He": 1, "Xavier": 2}, lr=[0.1], seed=iter(range(2))) == [
         {"name": "He", "lr": 0.1, "seed": 0},

@@ -14,6 +14,7 @@ from initguide.experiments import (
     activations,
     each_linear,
     gradients,
+    lsuv_stack,
     mlp,
     pytorch_default,
     signals_by_depth,
@@ -74,6 +75,20 @@ def test_signals_equal_a_plain_loop():
     assert row["std"] == pytest.approx(h.var(0).mean().item() ** 0.5)
     gradient = cotangent * (1 - h**2)
     assert row["gradient_rms"] == pytest.approx((gradient**2).mean().item() ** 0.5)
+
+
+def test_signals_without_settings_have_those_of_the_documentation():
+    he = {"He": INITIALIZATIONS["He"]}
+    settings = {"width": 256, "batch": 64, "nonlinearity": nn.ReLU, "seeds": [0, 1, 2, 3, 4]}
+    assert signals_by_depth(he, depth=1) == signals_by_depth(he, depth=1, **settings)
+    assert len(signals_by_depth(he, width=2, batch=2, seeds=[0])) == 50
+
+
+def test_lsuv_without_settings_draws_64_inputs():
+    model, by_hand = (mlp(WIDTHS, generator=seeded()) for _ in range(2))
+    lsuv_stack("tanh")(model, seeded(1))
+    lsuv_stack("tanh", batch=64)(by_hand, seeded(1))
+    assert all(map(torch.equal, model.parameters(), by_hand.parameters()))
 
 
 def test_default_biases_hide_that_the_input_is_ignored(deep):

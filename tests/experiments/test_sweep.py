@@ -1,9 +1,11 @@
 """A sweep over learning rates equals plain training with torch's own optimizers, run by run."""
 
+import inspect
 import math
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from initguide.experiments import INITIALIZATIONS, digits, mlp, sweep
@@ -45,6 +47,15 @@ def test_each_run_is_plain_training(adam, rate):
     right = (model(data.x_test).argmax(1) == data.y_test).double().mean().item()
     assert row["loss"] == pytest.approx(sum(losses[-2:]) / 2, rel=1e-4)
     assert row["accuracy"] == pytest.approx(right, abs=0.004)
+
+
+def test_a_sweep_without_settings_has_those_of_the_documentation():
+    he, by_hand = {"He": INITIALIZATIONS["He"]}, (64, 100, 100, 100, 10)
+    settings = {"adam": False, "widths": by_hand, "nonlinearity": nn.ReLU, "batch": 50}
+    rows = sweep(he, [0.1], steps=2)
+    assert rows == sweep(he, [0.1], steps=2, seeds=[0, 1, 2], **settings)
+    # As many steps as in `train`. So many would take seconds.
+    assert inspect.signature(sweep).parameters["steps"].default == 300
 
 
 def test_a_run_that_diverges_does_not_hide():

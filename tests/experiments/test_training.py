@@ -146,6 +146,15 @@ def test_the_seed_decides_the_rows(data):
     }  # fmt: skip
 
 
+def test_training_without_settings_has_those_of_the_documentation(data):
+    he, by_hand = {"He": INITIALIZATIONS["He"]}, (64, 100, 100, 100, 10)
+    rows = train(he, steps=1, data=data)
+    assert same(rows, train(he, steps=1, widths=by_hand, seeds=range(3), data=data))
+    assert not same(rows, train(he, nonlinearity=nn.Tanh, steps=1, data=data))
+    alone, twin = (mlp(WIDTHS, generator=seeded()) for _ in range(2))
+    assert same(fit(alone, data, steps=1), fit(twin, data, steps=1, seed=0))
+
+
 def test_a_run_that_diverges_has_nan_in_its_rows(data):
     wild = each_linear(lambda w, generator: init.constant_(w, 1e30))
     rows = train({"wild": wild}, widths=WIDTHS, steps=30, seeds=[0], data=data)
@@ -173,6 +182,7 @@ def test_a_run_that_diverges_does_not_change_other_runs(data):
         ({"lr": 0.0}, "lr must be positive; got 0.0"),
         ({"lr": math.nan}, "lr must be finite; got nan"),
         ({"steps": 0}, "steps, batch and every must be positive; got 0, 50 and 10"),
+        ({"every": 0}, "steps, batch and every must be positive; got 300, 50 and 0"),
         ({"batch": 2000}, "batch must be at most the 1400 inputs; got 2000"),
     ],
 )
@@ -184,6 +194,8 @@ def test_errors_of_training(data, arguments, message):
     with pytest.raises(ValueError, match=message):
         fit(model, data, **arguments)
     assert all(map(torch.equal, before, model.parameters()))
+    with pytest.raises(ValueError, match=message):
+        fit_all([model], data, seeds=[0], **arguments)
 
 
 def test_other_errors(data):

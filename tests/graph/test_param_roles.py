@@ -469,14 +469,16 @@ def test_a_scale_and_a_shift_in_one_operation(affine, shape):
     ("shape", "dims", "fan_in"),
     [((8, 5), 1, 8), ((5, 8), ([-1], [-1]), 8), ((8, 5), ([1], [0]), 8), ((4, 8, 5), 2, 32)],
 )
-def test_a_tensordot_sums_over_its_axes(shape, dims, fan_in):
+@pytest.mark.parametrize("transposed", [False, True])
+def test_a_tensordot_sums_over_its_axes(shape, dims, fan_in, transposed):
     class Product(nn.Module):
         def __init__(self):
             super().__init__()
-            self.own = nn.Parameter(torch.randn(shape))
+            weight = torch.randn(shape)
+            self.own = nn.Parameter(weight.mT if transposed else weight)
 
         def forward(self, x):
-            return torch.tensordot(x, self.own, dims=dims)
+            return torch.tensordot(x, self.own.mT if transposed else self.own, dims=dims)
 
     (row,) = init.plan(Product()).rows
     assert row["fan_in"] == fan_in

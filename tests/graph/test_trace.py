@@ -72,6 +72,19 @@ def test_a_reason_is_the_first_line_of_a_short_error():
         assert note == f"forward of the model cannot be traced: {words}"
 
 
+def test_a_reason_is_that_of_a_call_without_optional_arguments():
+    class Asks(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = nn.Linear(4, 4)
+
+        def forward(self, x, mask=None):
+            raise RuntimeError("without a mask" if mask is None else "with a mask")
+
+    note = trace(Asks()).layer("a").note
+    assert note == "forward of the model cannot be traced: RuntimeError: without a mask"
+
+
 def test_a_layer_that_is_not_used_is_noted():
     class Idle(nn.Module):
         def __init__(self):
@@ -139,6 +152,20 @@ def test_a_forward_is_traced_once_if_that_reaches_all_layers(monkeypatch):
     found = trace(model)
     assert [type(each) for each in traced] == [Read]
     assert {name: role.kind for name, role in found.roles.items()} == {"read.weight": "weight"}
+
+
+def test_a_length_that_is_not_known_can_be_divided_by_each_number():
+    class Windows(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(4, 4), nn.Linear(4, 4)
+
+        def forward(self, x):
+            if x.shape[1] % 3 or x.shape[1] % 7:
+                raise ValueError("the length must be a multiple of 21")
+            return self.b(self.a(x).tanh())
+
+    assert (trace(Windows()).layer("a").label, trace(Windows()).layer("a").note) == ("tanh", "")
 
 
 def test_unpacking_a_proxy_gives_one_value_for_each_name():

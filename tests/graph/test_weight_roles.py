@@ -331,6 +331,17 @@ def test_a_depthwise_convolution_outside_branches_makes_no_mixer():
     assert found == {"x": "conv", "z": "head"}
 
 
+@pytest.mark.parametrize(("after", "kind"), [(F.softplus, "dt"), (F.relu, "up")])
+def test_a_projection_whose_biased_sum_goes_through_softplus_makes_time_steps(after, kind):
+    found = roles(
+        lambda m, h: m.head(h + m.z(after(h @ m.x.weight.T + m.x.bias))),
+        x=nn.Linear(WIDTH, WIDTH),
+        z=linear(),
+        head=linear(),
+    )
+    assert found == {"x": kind, "z": "down", "head": "head"}
+
+
 # Blocks, and names.
 
 

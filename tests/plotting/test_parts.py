@@ -27,6 +27,7 @@ def test_a_sequence_of_colours_goes_in_even_steps_through_its_stops():
     ("low", "high", "ticks", "plain"),
     [
         (1, 5, [1, 1.5, 2, 3, 5], True),
+        (20, 90, [20, 30, 50, 70], True),
         (1, 100, [1, 2, 5, 10, 20, 50, 100], True),
         (1, 1e4, [1, 10, 100, 1e3, 1e4], True),
         (1e-3, 1e3, [1e-3, 1e-2, 0.1, 1, 10, 100, 1e3], False),

@@ -229,6 +229,28 @@ def test_auto_divides_branches_without_a_norm_by_their_number():
     assert stds(ResNet(), "auto")["layer1.0.conv2.weight"] == pytest.approx(math.sqrt(2 / 72))
 
 
+class Sums(nn.Module):
+    """Residual branches of two layers, whose last ones have a fan_in of 16."""
+
+    def __init__(self, branches):
+        super().__init__()
+        self.branches = nn.ModuleList(
+            nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 8)) for _ in range(branches)
+        )
+
+    def forward(self, x):
+        for branch in self.branches:
+            x = x + branch(x)
+        return x
+
+
+@pytest.mark.parametrize("branches", [1, 2, 3])
+def test_auto_gives_the_sum_of_all_branches_the_size_of_one(branches):
+    plan = stds(Sums(branches), "auto")
+    for index in range(branches):
+        assert plan[f"branches.{index}.2.weight"] == pytest.approx((16 * branches) ** -0.5)
+
+
 class Sine(nn.Module):
     """No scale brings its second moment to one."""
 
