@@ -36,8 +36,8 @@ ax.set_ylabel("mean loss of 120 steps")
 table(jozefowicz_2015.CLAIM)
 
 # %% [markdown]
-# <!-- table: Differences of the mean loss of all steps, over 5 seeds. Each seed is the mean of three
-# networks. -->
+# <!-- table: Differences of the mean loss of all steps, over 5 seeds. Each seed is the mean of
+# three networks. -->
 #
 # We also ran this once with 30 other seeds, once with twice as many rates, and once with twice as
 # many steps. All three inequalities held each time, on every seed. With one network per seed, bias
