@@ -7,7 +7,7 @@
 # *chrono* biases it learns at the chosen rates. The verdict is *holds*.**
 #
 # Each of the five seeds trains three networks. With bias 0, at least one of the 15 networks learns
-# at the largest of six rates. The mean loss of all 15 is above that of guessing there too.
+# at the largest of five rates. The mean loss of all 15 is above that of guessing there too.
 
 # %% The code that draws this figure
 import numpy as np
@@ -20,7 +20,7 @@ ax = plotting.rates(rows, chance=np.log(2))
 ax.set_ylabel("mean loss of 120 steps")
 
 # %% [markdown]
-# <!-- figure: Loss of LSTMs at six learning rates, by the bias that their forget gates start with.
+# <!-- figure: Loss of LSTMs at five learning rates, by the bias that their forget gates start with.
 # The loss is the mean of all 120 steps, so it is small if a network learns early. Each seed is the
 # mean of three networks. A ring marks the rate that two other seeds chose. Lines and bands:
 # geometric mean and range over 5 seeds. -->
