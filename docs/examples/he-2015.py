@@ -41,10 +41,9 @@ table(he_2015.CLAIM)
 # <!-- table: Mean loss of the last 20 steps, over 5 seeds. Chance is the loss of guessing, log 10.
 # A network counts as having learned if its loss is below 95 % of it. -->
 #
-# We also ran this once with twice as many rates, and once with twice as many steps. With the
-# rates all inequalities held on every seed. With the steps, one of five networks of 30 layers
-# from He's start ended worse than guessing, because the chosen rate is too large for its seed. At
-# the next smaller rate all five learned.
+# We also ran this once with 30 other seeds, once with twice as many rates, and once with twice as
+# many steps. All inequalities held each time, on every seed. In an earlier version, with twice as
+# many steps, one of five networks of 30 layers from He's start ended worse than guessing.
 #
 # ## Why the start matters
 #

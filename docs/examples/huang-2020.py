@@ -33,8 +33,8 @@ table(huang_2020.CLAIM)
 # <!-- table: Mean loss of the last 15 steps, over 5 seeds. Chance is the loss of guessing one of 15
 # tokens, log 15. -->
 #
-# We also ran this once with other seeds, once with twice as many rates, and once with twice as many
-# steps. All inequalities held on every seed.
+# We also ran this once with 30 other seeds, once with twice as many rates, and once with twice as
+# many steps. All inequalities held on every seed.
 #
 # ## The task
 #

@@ -6,8 +6,8 @@
 # steps stays at that of guessing at the chosen learning rate. From bias 1, from bias 2 and from
 # *chrono* biases it learns at the chosen rates. The verdict is *holds*.**
 #
-# With bias 0, one of the five seeds learns at the largest of six rates. The mean loss of the seeds
-# is above that of guessing there too.
+# Each of the five seeds trains three networks. With bias 0, at least one of the 15 networks learns
+# at the largest of five rates. The mean loss of all 15 is above that of guessing there too.
 
 # %% The code that draws this figure
 import numpy as np
@@ -20,25 +20,28 @@ ax = plotting.rates(rows, chance=np.log(2))
 ax.set_ylabel("mean loss of 120 steps")
 
 # %% [markdown]
-# <!-- figure: Loss of LSTMs at six learning rates, by the bias that their forget gates start with.
-# The loss is the mean of all 120 steps, so it is small if a network learns early. A ring marks the
-# rate that two other seeds chose. Lines and bands: geometric mean and range over 5 seeds. -->
+# <!-- figure: Loss of LSTMs at five learning rates, by the bias that their forget gates start with.
+# The loss is the mean of all 120 steps, so it is small if a network learns early. Each seed is the
+# mean of three networks. A ring marks the rate that two other seeds chose. Lines and bands:
+# geometric mean and range over 5 seeds. -->
 #
 # ## The verdict
 #
 # Each bias is compared at its own best rate, which two other seeds chose: see
-# [the rules](index.md#how-the-starts-are-compared).
+# [the rules](index.md#how-the-starts-are-compared). Near the largest rate at which an LSTM learns,
+# some networks learn and others do not. So each seed trains three networks, and we average their
+# losses.
 
 # %%
 table(jozefowicz_2015.CLAIM)
 
 # %% [markdown]
-# <!-- table: Differences of the mean loss of all steps, over 5 seeds. -->
+# <!-- table: Differences of the mean loss of all steps, over 5 seeds. Each seed is the mean of
+# three networks. -->
 #
-# We also ran this once with twice as many rates, and once with twice as many steps. With the
-# steps all three inequalities held on every seed. With the rates, the biases 1 and 2 failed on
-# one seed each, where the LSTM did not learn at the chosen rate. The row of chrono held on every
-# seed.
+# We also ran this once with 30 other seeds, once with twice as many rates, and once with twice as
+# many steps. All three inequalities held each time, on every seed. With one network per seed, bias
+# 1 and chrono failed on 5 of 30 seeds each, where the LSTM did not learn at the chosen rate.
 #
 # ## The task
 #

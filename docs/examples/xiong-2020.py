@@ -36,7 +36,7 @@ table(xiong_2020.CLAIM)
 # needs warm-up. -->
 #
 # We also ran this once with twice as many rates, and once with twice as many steps. All
-# inequalities came out the same each time. And we ran it with 60 other seeds. On all of them
+# inequalities came out the same each time. And we ran it with 90 other seeds. On all of them
 # DeepNorm ended lower than post-LN, and post-LN learned without warm-up. On one of them pre-LN did
 # not end lower than post-LN.
 #

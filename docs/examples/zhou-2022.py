@@ -51,7 +51,7 @@ table(zhou_2022.CLAIM)
 
 # %% [markdown]
 # <!-- table: Differences of the mean absolute cosine after training, over 5 seeds. Each seed is the
-# mean of four networks, which are trained on different points. -->
+# mean of three networks, which are trained on different points. -->
 #
 # The inputs have five dimensions. These are the mean absolute cosines of random directions in them,
 # and of the trained networks at their best rates:

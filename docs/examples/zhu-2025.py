@@ -34,8 +34,8 @@ table(zhu_2025.CLAIM)
 # <!-- table: Differences of the mean loss of all 80 steps, over 5 seeds. Chance is the loss of
 # guessing, log 10. -->
 #
-# We also ran this once with 30 other seeds, and once with twice as many steps. Both inequalities
-# held each time, on every seed.
+# We also ran this once with 30 other seeds, once with twice as many rates, and once with twice as
+# many steps. Both inequalities held each time, on every seed.
 #
 # ## Why the start of α matters
 #

@@ -58,7 +58,7 @@ def run(
     width: int = 64,
     hidden: int = 3,
     lr: float = 1e-4,
-    steps: int = 200,
+    steps: int = 140,
 ) -> Rows:
     """Fit networks of sines to half of the pixels of an image, and predict the other half.
 
@@ -132,6 +132,14 @@ def _last(name: str, key: str) -> Values:
     return by_seed(key, 1, initialization=name)
 
 
+def _given(name: str) -> Values:
+    """Return a function that gives each seed's mean ratio of the given pixels in the last 3 rows.
+
+    Near a perfect fit the error can jump up for a few steps. The mean depends less on such a jump.
+    """
+    return by_seed("train", 60, initialization=name)
+
+
 _DEFAULT = "PyTorch default"
 
 CLAIM = Claim(
@@ -139,7 +147,7 @@ CLAIM = Claim(
     short="Networks of sines represent images from SIREN's start.",
     headline="Networks of sines represent images, if their weights take account of the factor "
     "inside the sine.",
-    setup="Half of the pixels of a 64 by 64 image; 3 hidden layers of 64 sines, 200 steps of Adam, "
+    setup="Half of the pixels of a 64 by 64 image; 3 hidden layers of 64 sines, 140 steps of Adam, "
     "learning rate 0.0001.",
     run=run,
     checks=(
@@ -147,10 +155,10 @@ CLAIM = Claim(
         Check("dB of held-out pixels, PyTorch's default", _last(_DEFAULT, "held out"), "<", 13),
         Check("Std of the last argument, SIREN", _last("SIREN", "argument"), "<", 1.3),
         Check("Std of the last argument, PyTorch", _last(_DEFAULT, "argument"), ">", 8),
-        Check("dB of given pixels, SIREN", _last("SIREN", "train"), "<", 45, supports=False),
+        Check("dB of given pixels, SIREN", _given("SIREN"), "<", 45, supports=False),
         Check(
             "dB of given pixels, PyTorch's default",
-            _last(_DEFAULT, "train"),
+            _given(_DEFAULT),
             ">",
             55,
             supports=False,

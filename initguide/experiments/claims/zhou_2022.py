@@ -36,7 +36,7 @@ def run(
     width: int = 100,
     points: int = 40,
     steps: int = 300,
-    networks: int = 4,
+    networks: int = 3,
 ) -> Rows:
     r"""Train tanh networks with one hidden layer to fit sines, from weights of three sizes.
 
@@ -99,7 +99,7 @@ CLAIM = Claim(
     "(tested: more nearly parallel than from large weights).",
     setup="40 points of a mean of sines in 5 dimensions, 100 tanh units, weights of std 100⁻ᵞ, 300 "
     "steps of Adam, each γ at the best of six learning rates; mean |cosine| of two units, mean of "
-    "4 networks per seed.",
+    "3 networks per seed.",
     run=run,
     checks=(
         Check("Mean |cosine|, γ = 1 minus γ = 0.5", _change("γ = 1"), ">", 0),
