@@ -16,7 +16,7 @@ axes = plotting.rates_by_size(rows, "depth", "branches")
 # %% [markdown]
 # <!-- figure: Training loss at seven rates of Adam, one line per depth. A star marks the lowest
 # point of each line, which lies on one of the seven rates. Above, it moves to the left as the depth
-# grows. Below, it stays. Lines and bands: geometric mean and range over 5 seeds. -->
+# grows. Below, it moves less, or stays. Lines and bands: geometric mean and range over 5 seeds. -->
 #
 # ## The verdict
 #

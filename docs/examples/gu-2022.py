@@ -2,10 +2,10 @@
 # # Gu 2022: step sizes for long memories
 #
 # **A state space model reads a sequence of 400 numbers and must tell whether the first one was plus
-# or minus one. With step sizes Δ between 0.001 and 0.1, the usual range, it learns this in 100
-# training steps. With Δ between 0.1 and 10 it hardly does, at the best of six learning rates. But
-# with Δ between 0.00001 and 0.001, which the claim calls too small, it learns even a little faster.
-# So the verdict is *holds in part*.**
+# or minus one. (Noise enters by a second input.) With step sizes Δ between 0.001 and 0.1, the usual
+# range, it learns this in 100 training steps. With Δ between 0.1 and 10 it hardly does, at the best
+# of six learning rates. But with Δ between 0.00001 and 0.001, which the claim calls too small, it
+# learns even a little faster. So the verdict is *holds in part*.**
 #
 # A *state space model* is a recurrent network whose state decays in each step. The step size Δ sets
 # how fast. S4 and Mamba are sequence models of this kind, and both draw Δ between 0.001 and 0.1. A
@@ -58,8 +58,8 @@ for step in (0.001, 0.01, 0.1):
 
 # %% [markdown]
 # The gradient of Δ has the same factor. So a channel with a large Δ has almost no gradient that
-# could make its memory longer. In this task nothing needs a short memory, because the noise enters
-# by a second input. This may be why smaller Δ do no harm here; we did not test it.
+# could make its memory longer. In this task nothing needs a short memory, because the noise has an
+# input of its own. This may be why smaller Δ do no harm here; we did not test it.
 #
 # ## What it does not show
 #

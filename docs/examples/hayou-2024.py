@@ -56,8 +56,8 @@ table(hayou_2024.CLAIM)
 # LoRA computes $W x + B A x$, where $W$ is the frozen weight. A step of Adam changes each entry of
 # $A$ and $B$ by about the learning rate $\eta$.
 #
-# - With $B = 0$, the first step changes the output of a layer by $\Delta B\,(A x)$. The rank, here
-#   4, is the number of terms in each sum.
+# - With $B = 0$, the first step changes the output of a layer by $\Delta B\,(A x)$. Each entry is a
+#   sum of 4 terms, because the rank is 4.
 # - With $A = 0$, it changes the output by $B\,(\Delta A\,x)$. Each entry of $\Delta A\,x$ is a sum
 #   of $n$ terms of the size $\eta$, so it can grow in proportion to the width $n$.
 #

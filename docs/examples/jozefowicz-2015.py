@@ -1,9 +1,9 @@
 # %% [markdown]
 # # Jozefowicz 2015: open the forget gate
 #
-# **The first number of a sequence is +1 or −1, then come 29 steps of noise. An LSTM must name the
-# sign of the first number at the end. If its forget gate starts with bias 0, its mean loss over 120
-# steps stays at that of guessing at the chosen learning rate. From bias 1, from bias 2 and from
+# **An LSTM reads one number, +1 or −1, and then 29 steps of noise. At the end it must name the sign
+# of the first number. If its forget gate starts with bias 0, its mean loss over 120 steps is that
+# of guessing, at the learning rate that was chosen for it. From bias 1, from bias 2 and from
 # *chrono* biases it learns at the chosen rates. The verdict is *holds*.**
 #
 # Each of the five seeds trains three networks. With bias 0, at least one of the 15 networks learns

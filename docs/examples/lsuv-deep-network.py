@@ -39,8 +39,8 @@ plotting.shared_legend(axes)
 #
 # ## What we measured
 #
-# Two of these networks have no formula that fits: the maxout network, and ReLU layers whose inputs
-# have a wrong scale.
+# He's and Xavier's formulas fit none of these networks: maxout and softplus units are no ReLUs, and
+# the other inputs have a wrong scale.
 
 # %%
 table(mishkin_2016.CLAIM)

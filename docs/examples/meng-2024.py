@@ -3,8 +3,8 @@
 #
 # **PiSSA starts the two matrices of LoRA from the largest singular values of the frozen weight. At
 # the best learning rate of each, the mean loss of our small network over 80 steps is lower from
-# PiSSA than from LoRA's start. But at a smaller rate, random directions of the same size lead
-# LoRA's start too. So the verdict is *holds in part*.**
+# PiSSA than from LoRA's start. But at a smaller rate, random directions with the same singular
+# values have a lower loss than LoRA's start too. So the verdict is *holds in part*.**
 
 # %% The code that draws this figure
 import numpy as np
@@ -38,7 +38,7 @@ table(meng_2024.CLAIM)
 # many steps. Both inequalities held each time, on every seed. But they are about the mean loss of
 # all steps. At the end, PiSSA was lower than LoRA's start on 20 of the 30 seeds only. The mean loss
 # of PiSSA was lower than that of the random directions on 26 seeds. So we claim no difference
-# between these two, and none at the end.
+# between PiSSA and the random directions, and none at the end.
 #
 # ## The task
 #

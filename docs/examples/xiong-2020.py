@@ -3,8 +3,8 @@
 #
 # **A Transformer of 6 blocks with LayerNorm before each branch (*pre-LN*) ends at a lower loss than
 # one with LayerNorm after each sum (*post-LN*). Each has its best of five learning rates. Pre-LN
-# needs no warm-up for this. But post-LN learns without warm-up too, and warm-up does not lower its
-# loss on every seed. So the verdict is *holds in part*.**
+# does this without warm-up. But post-LN learns without warm-up too, and on at least one seed
+# warm-up does not lower its loss. So the verdict is *holds in part*.**
 
 # %% The code that draws this figure
 import numpy as np

@@ -17,7 +17,7 @@ axes = plotting.rates_by_size(rows, "width", "units")
 # %% [markdown]
 # <!-- figure: Training loss at six rates of Muon, one line per width, with a star at its lowest
 # point. With equal entries the lines move to the left as the width grows. With the spectral factor
-# they nearly keep their place. Bands: range over 5 seeds. -->
+# they nearly keep their place. Lines and bands: geometric mean and range over 5 seeds. -->
 #
 # ## The verdict
 #
