@@ -2,9 +2,11 @@
 
 import os
 
-# Before torch and matplotlib are imported: the machine's cores and screen must not matter.
+# Before torch, matplotlib and JAX are imported: the machine's cores and screen must not matter.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["MPLBACKEND"] = "Agg"
+# A test runs a program of JAX once or twice, so most of its time would go into its optimization.
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 
 import gc
 import sys
