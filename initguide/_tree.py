@@ -5,8 +5,12 @@ from collections.abc import Iterator, Mapping
 from types import FunctionType, ModuleType
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
+
+# Values that hold nothing.
+_ATOMS = (int, float, str, bytes, complex, type, torch.dtype, torch.device)
 
 
 def tensors(value: Any) -> list[Tensor]:
@@ -25,15 +29,16 @@ def tensors(value: Any) -> list[Tensor]:
         if isinstance(each, Tensor):
             found.append(each)
             continue
-        if id(each) in seen or isinstance(each, (str, bytes, int, float, complex, type)):
+        if each is None or id(each) in seen or isinstance(each, _ATOMS):
             continue
         seen.add(id(each))
         if isinstance(each, PackedSequence):
             found.append(each.data)
-        elif isinstance(each, Mapping):
-            queue += reversed(list(each.values()))
         elif isinstance(each, (tuple, list, set, frozenset, deque)):
             queue += reversed(list(each))
+        # Arguments by name are a dict. A look at an abstract class takes longer.
+        elif isinstance(each, (dict, Mapping)):
+            queue += reversed(list(each.values()))
         elif not isinstance(each, (ModuleType, FunctionType, nn.Module)):
             slots = [s for kind in type(each).__mro__ for s in vars(kind).get("__slots__", ())]
             values = [*getattr(each, "__dict__", {}).values()]

@@ -75,8 +75,11 @@ class ValuesKept(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        written = args[:1] if writes_in_place(func) else ()
-        for tensor in tensors([*written, kwargs.get("out")]):
+        written = [*args[:1]] if writes_in_place(func) else []
+        if "out" in kwargs:
+            written.append(kwargs["out"])
+        # Most functions write to nothing.
+        for tensor in tensors(written) if written else ():
             for kept in self._held.pop(memory_of(tensor), []):
                 self._written.note_values(kept)
         return func(*args, **kwargs)

@@ -160,14 +160,6 @@ def expected(answer: Answer) -> list[tuple[float, int | None]]:
 RAN: dict[tuple[str, str], list[Weight]] = {}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _compile_fast() -> Iterator[None]:
-    """A snippet runs once, so most of its time would go into the compiler's optimizations."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 def ran(framework: str, answer: Answer) -> list[Weight]:
     """Run a snippet by itself, once; return its parameters."""
     key = (framework, name(answer))

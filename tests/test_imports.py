@@ -13,7 +13,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # Each group may import from the groups before it, and from its own group without a circle.
 ORDER = (
     ("_torch_internals", "_tree", "_format", "_checks", "_state", "_sharding", "papers"),
-    ("_stand_ins", "_copies", "_contents", "_isolation", "_undoing"),
+    ("_stand_ins", "_copies", "_contents", "_scopes", "_isolation", "_undoing"),
     ("activations", "fans", "gains", "random", "haar"),
     ("moments", "propagation"),
     ("methods", "layers"),

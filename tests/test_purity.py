@@ -1,6 +1,7 @@
 """Looking at a model changes nothing, whatever the forward of the model does."""
 
 import gc
+import types
 
 import pytest
 import side_effects
@@ -156,6 +157,47 @@ def test_objects_of_a_library_in_c_are_left_alone():
     before = fingerprint(model)
     init.plan(model)
     assert [*differences(before, fingerprint(model))] == []
+
+
+USER, STORE = types.ModuleType("user"), types.ModuleType("store")
+vars(USER).update(store=STORE, log=[])
+vars(STORE).update(log=[])
+CODE = """
+def first(x):
+    log.append(1)
+    return second(x)
+
+
+def second(x):
+    store.log.append(1)
+    return x
+"""
+exec(CODE, vars(USER))
+
+
+class CallsModules(Base):
+    def effect(self, x):
+        return USER.first(x)
+
+
+def test_a_name_from_earlier_code_counts_in_a_module_that_later_code_reaches():
+    model = CallsModules()
+    init.plan(model)
+    assert (USER.log, STORE.log) == ([], [])
+    model(BATCH)
+    assert (USER.log, STORE.log) == ([1], [1])
+    USER.log.clear()
+    STORE.log.clear()
+
+
+@pytest.mark.parametrize("switch", [gc.enable, gc.disable])
+def test_the_garbage_collector_stays_on_or_off(switch):
+    switch()
+    before = gc.isenabled()
+    init.plan(Base())
+    after = gc.isenabled()
+    gc.enable()
+    assert after == before
 
 
 def test_an_error_in_the_middle_leaves_no_copies_behind(monkeypatch):

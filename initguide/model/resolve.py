@@ -131,8 +131,8 @@ def _match(param: Param, rules: Sequence[Rule], trace: Trace) -> _Match | None:
         name = full_name(owner, key)
         holders.append((trace.layers.get(name) or trace.layer(owner), module, key, name))
     for rule in rules:
-        takes_it = rule.takes_buffers or (rule.law is keep_ and param.tensor.is_meta)
-        if param.is_parameter or takes_it:
+        keeps_it = rule.law is keep_ and param.tensor.is_meta
+        if param.is_parameter or keeps_it or rule.takes_buffers:
             for info, module, key, name in holders:
                 if rule.matches(name, module, info):
                     return _Match(rule, info, module, key, name)

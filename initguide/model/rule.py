@@ -100,8 +100,8 @@ class Rule:
     def matches(self, name: str, module: nn.Module, info: LayerInfo) -> bool:
         """Return whether the rule matches the parameter of that name in that module."""
         return (
-            fnmatchcase(name, self.pattern)
-            and isinstance(module, self.on)
+            isinstance(module, self.on)
+            and fnmatchcase(name, self.pattern)
             and (not self.before or info.label in self.before)
             and self.ends in (None, info.ends)
         )
