@@ -24,6 +24,7 @@ from initguide.model.patterns import (
     SMOOTH,
     Part,
     can_be_read,
+    is_orthogonal,
     looks_unwritten,
     part_of,
     pattern,
@@ -105,6 +106,8 @@ def _reasons(entries: list[ParamPlan], parts: dict[str, Part], trace: Trace) -> 
             reason = reason or (f"all {part.flat[0]:.4g}" if part.size == 1 else "")
         elif not entry.sampler.std:
             reason = _of_fixed(entry, part, reason)
+        elif not reason and _is_rotation(entry):
+            reason = "its rows are orthonormal"
         if reason:
             found[entry.param.name] = reason
     # Training makes these as well.
@@ -133,6 +136,18 @@ def _reasons(entries: list[ParamPlan], parts: dict[str, Part], trace: Trace) -> 
 
 def _is_weight(entry: ParamPlan) -> bool:
     return bool(entry.sampler.std) and entry.param.tensor.ndim > 1
+
+
+def _is_rotation(entry: ParamPlan) -> bool:
+    """Return whether a weight is an orthogonal matrix of the scale that the plan gives it.
+
+    Such as the invertible convolutions of a flow. Many libraries draw the weights of linear and
+    recurrent layers by an orthogonal method, and these are random draws like others.
+    """
+    tensor = entry.param.tensor
+    is_drawn = isinstance(entry.param.holders[0][1], (nn.Linear, nn.RNNBase, nn.RNNCellBase))
+    has_scale = math.isclose(entry.sampler.std * len(tensor) ** 0.5, 1, rel_tol=0.01)
+    return tensor.ndim > 1 and not is_drawn and has_scale and is_orthogonal(tensor)
 
 
 def _writes(entry: ParamPlan) -> int:
