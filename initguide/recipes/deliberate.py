@@ -108,7 +108,10 @@ def _reasons(entries: list[ParamPlan], parts: dict[str, Part], trace: Trace) -> 
             reason = _of_fixed(entry, part, reason)
         elif not reason and _is_rotation(entry):
             reason = "its rows are orthonormal"
-        if reason:
+        role = trace.roles.get(entry.param.name)
+        # Ones are a placeholder for the steps of a state-space layer, which are far smaller.
+        is_placeholder = role is not None and role.kind == "time step" and reason == "all 1"
+        if reason and not is_placeholder:
             found[entry.param.name] = reason
     # Training makes these as well.
     doubtful = [n for n, reason in found.items() if reason in _DOUBTFUL or parts[n].size == 1]
