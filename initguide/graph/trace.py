@@ -6,6 +6,7 @@ one that branches on values. They run on a batch if there is one. Otherwise each
 by itself, and the result notes what stays unknown, and why.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -111,7 +112,9 @@ def trace_private(model: nn.Module, private: nn.Module, example: Any = None) -> 
         example: As in [trace][initguide.graph.trace.trace].
     """
     result = Trace()
-    result.left_out_inputs = example is None and len([*argument_choices(private)]) > 2
+    with suppress(ValueError):
+        # A scripted forward has no signature.
+        result.left_out_inputs = example is None and len([*argument_choices(private)]) > 2
     with silence():
         for module, copied in zip(model.modules(), private.modules(), strict=True):
             custom_layer(module, copied)
