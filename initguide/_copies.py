@@ -133,6 +133,9 @@ class Copies:
             into = cast("dict[str, Any]", attributes_of(new))
             is_module = issubclass(type(value), nn.Module)
             for name, each in attributes.items():
+                if is_module and name.endswith("_hooks_installed"):
+                    # A model of transformers hooks its parts once. A copy, without them, does so.
+                    continue
                 into[name] = OrderedDict() if is_module and name in HOOKS else self.of(each)
             if is_module:
                 into["_compiled_call_impl"] = None

@@ -191,6 +191,19 @@ def unchecked_distributions() -> Iterator[None]:
 
 
 @contextmanager
+def unmarked_for_compiler() -> Iterator[None]:
+    """Let a forward mark anything for the compiler, such as the static address of a cache."""
+    # torch loads this module, which is slow, only when somebody uses it.
+    dynamo = vars(sys.modules["torch._dynamo"]) if "torch._dynamo" in sys.modules else {}
+    marks = {name: value for name, value in dynamo.items() if name.startswith("mark_")}
+    dynamo.update(dict.fromkeys(marks, lambda *_, **__: None))
+    try:
+        yield
+    finally:
+        dynamo.update(marks)
+
+
+@contextmanager
 def without_checkpoints() -> Iterator[None]:
     """Run what `torch.utils.checkpoint` wraps as it is, with `use_reentrant=True` too.
 

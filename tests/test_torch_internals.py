@@ -264,6 +264,16 @@ def test_unchecked_distributions(monkeypatch):
         torch.distributions.Normal(0.0, bad)
 
 
+def test_unmarked_for_compiler():
+    import torch._dynamo
+
+    with internals.unmarked_for_compiler():
+        torch._dynamo.mark_static_address("no tensor")
+        torch._dynamo.mark_dynamic("no tensor", 0)
+    with pytest.raises(TypeError, match="tensor"):
+        torch._dynamo.mark_static_address("no tensor")
+
+
 def test_without_checkpoints():
     x = torch.ones(2, requires_grad=True)
     with internals.without_checkpoints():

@@ -28,6 +28,7 @@ class Flow:
         meaning: "size" is a std or a norm of a signal. "step" is a softplus, as of a state-space
             model, and "exponent" its product with a parameter.
         step: The layers that give the step, and its mean.
+        kept: The share of the state that a step keeps, by the median of the exponents.
     """
 
     sources: int = 0
@@ -36,6 +37,7 @@ class Flow:
     shift: str = ""
     meaning: str = ""
     step: tuple[int, Tensor] | None = None
+    kept: Tensor | None = None
 
 
 @dataclass

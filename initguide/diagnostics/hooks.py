@@ -200,6 +200,8 @@ def _layer(
     # A parameter may be the input of a layer, such as the query of a pooling attention.
     record.met.update(name for each in given for name in record.flows.of(each).parameters)
     layer = record.seen.get(module)
+    # A layer stands in the order at its first call, so a norm before a later call counts after it.
+    is_fresh = layer is not None and flow.normed
     if layer is None:
         batch, axis = axes(module, plain(made[0]), output)
         place = record.found.layer(name)
@@ -208,7 +210,7 @@ def _layer(
     else:
         record.flows.call_again(layer.bit, flow.sources)
     for tensor in tensors(output):
-        record.flows.known[tensor] = Flow(1 << layer.bit)
+        record.flows.known[tensor] = Flow(1 << layer.bit, normed=is_fresh)
 
 
 def add_layer(

@@ -31,9 +31,11 @@ def outputs(record: Recording) -> Iterator[Finding]:
     """Find a head whose outputs are too large, by the first loss or by the gain of the head."""
     by_bit = {layer.bit: layer for layer in record.layers}
     for each in record.losses:
-        loss, last = float(each.value), max(bits(each.sources))
-        if last in by_bit and math.isfinite(loss) and loss - each.guess > EXCESS:
-            yield _too_large(record.layers, by_bit[last], loss, each)
+        loss, heads = float(each.value), [by_bit.get(bit) for bit in bits(each.sources)]
+        if (last := heads[-1]) and math.isfinite(loss) and loss - each.guess > EXCESS:
+            # A product of two signals has two heads, and one may be scaled by a parameter.
+            large = (e for e in heads if e and e.is_factor and e.weights.rms > FACTOR)
+            yield _too_large(record.layers, next(large, last), loss, each)
             return
     for layer in record.layers:
         fan_in = layer.weights.fan_in

@@ -51,8 +51,10 @@ _FACTORIES = {f"{name}_like" for name in ("zeros", "ones", "empty", "full", "ran
 _FACTORIES |= {f"new_{name}" for name in ("zeros", "ones", "empty", "full", "tensor")}
 # LayerScale starts at 0.1 and below.
 SMALL = 0.2
-# Operations that keep the meaning of a step or an exponent.
-_KEEPING = {*MOVES, *TRANSPOSES, "clamp"}
+# The factor of logits that are cosines ends at 100, as published.
+LARGE = 101.0
+# Operations that keep the meaning of a step or an exponent. A scan sums the exponents of its steps.
+_KEEPING = {*MOVES, *TRANSPOSES, "clamp", "cumsum", "masked_fill", "tril"}
 
 
 class ClassLoss(NamedTuple):
@@ -94,7 +96,8 @@ def _record(record: Recording, name: str, args: Any, kwargs: Any, output: Any) -
     if isinstance(result, torch.Size) or not isinstance(result, (Tensor, tuple, list)):
         return
     made = tensors(result)
-    given = tensors([args, kwargs])
+    # Of the second tensor in `x.type_as(y)`, no values are read.
+    given = tensors([args, kwargs])[: 1 if name.endswith("_as") else None]
     flow = record.flows.join(given)
     if record.of_loss or name in ("cross_entropy", "nll_loss"):
         _loss(record, name, args, kwargs, made, flow)
@@ -149,8 +152,10 @@ def _use(
     if role == "scale" and flow.meaning == "step":
         # A step times a decay rate is an exponent, and may be large.
         role = "rate"
-    # A norm may have its own factor, near one; one that is far smaller scales a branch.
-    of_norm = role == "scale" and flow.normed and not 0 < float(size(tensor)) < SMALL
+    # A norm may have its own factor, near one. A far smaller one scales a branch, and a far larger
+    # one sets the scale of the logits.
+    factor = float(size(tensor)) if role == "scale" and flow.normed else math.nan
+    of_norm = factor == 0 or SMALL <= factor <= LARGE
     if role == "shift" or of_norm:
         return replace(flow, shift=own) if name in _SUMS else flow
     layer = record.seen.get(own)
@@ -190,9 +195,11 @@ def _meaning(record: Recording, name: str, flow: Flow, given: list[Tensor], made
         return replace(flow, meaning="step", step=(flow.sources, made.detach().mean()))
     if name in FACTORS:
         scaled = flow.meaning == "step" and any(record.flows.of(t).parameters for t in given)
-        return replace(flow, meaning="exponent" if scaled else "")
-    if name == "exp" and flow.meaning == "exponent" and flow.step:
-        record.decays.append((flow.shift, *flow.step, made.detach().flatten().median()))
+        if not scaled:
+            return replace(flow, meaning="")
+        return replace(flow, meaning="exponent", kept=made.detach().flatten().median().exp())
+    if name == "exp" and flow.meaning == "exponent" and flow.step and flow.kept is not None:
+        record.decays.append((flow.shift, *flow.step, flow.kept))
     is_sum = name in _SUMS and flow.meaning == "size"
     return flow if name in _KEEPING or is_sum else replace(flow, meaning="")
 

@@ -24,7 +24,7 @@ from initguide.graph.operations import (
 
 # Operations that pass the signal on to the activation: sums, norms, dropout, pooling, reshapes.
 _PASSING = re.compile(
-    r"i?add|i?sub|neg|(view|reshape|expand)(_as)?|(un)?flatten|permute|transpose|movedim|contiguous|(un)?squeeze|"
+    r"i?add|i?sub|neg|(view|reshape|expand|type)(_as)?|view_as_(complex|real)|normalize|topk|(un)?flatten|permute|transpose|movedim|contiguous|(un)?squeeze|"
     r"chunk|split|cat|concat|stack|getitem|mean|sum|amax|\w+_pool\dd|(alpha_)?dropout(\dd)?|"
     r"\w+_norm|to|float|type|clone|detach|repeat(_interleave)?|interpolate|pad|"
     r"pixel_shuffle|unbind|roll|flip|m?T|index_(add|select)|scatter(_add|_reduce)?|gather|t|"
@@ -45,6 +45,9 @@ def classify(node: fx.Node, view: ModelGraph) -> tuple[str, str, Any]:
         return "output", "output", None
     if node.op == "call_module":
         return _classify_module(node.meta["module"])
+    if isinstance(node.target, type):
+        # A dataclass or another object that holds the outputs.
+        return "pass", operation_name(node), None
     name = operation_name(node)
     if node in view.layers or computes_with_weight(node):
         return "layer", name, None

@@ -13,15 +13,17 @@ from initguide.graph.layer_info import LayerInfo
 from initguide.graph.model_graph import ModelGraph
 from initguide.graph.operations import (
     MATRIX_PRODUCTS,
-    RESHAPES,
     SPLITS,
     computes_with_weight,
     operation_name,
+    value_inputs,
 )
 from initguide.graph.probe import followers
 
 # Functions that turn a model's last layer into its output, such as a probability.
 _OUTPUTS = {"sigmoid", "tanh", "softsign", "hardsigmoid", "logsigmoid", "softplus", "exp"}
+# Operations that cut a vector into a matrix.
+_CUTS = {"view", "reshape", "unflatten", "view_as", "reshape_as"}
 NOT_KNOWN = "not known"
 
 
@@ -154,11 +156,21 @@ def _kind_as_argument(user: fx.Node, place: _Place, view: ModelGraph) -> str:
         if place.node in (weight, user.kwargs.get("weight")):
             return "weight"
         return "pass" if place.node in (bias, user.kwargs.get("bias")) else ""
-    # A matrix that was cut from a vector, and that an input is multiplied by.
-    is_product = operation_name(user) in MATRIX_PRODUCTS and len(user.all_input_nodes) == 2
-    is_cut = is_product and not RESHAPES.isdisjoint(place.path)
-    other, second = (*user.args, None, None)[:2]
-    return "weight" if is_cut and second is place.node and other not in view.after_layers else ""
+    # A matrix that was cut from a vector. Attention cuts both of its operands into heads.
+    if operation_name(user) not in MATRIX_PRODUCTS or _CUTS.isdisjoint(place.path):
+        return ""
+    others = [each for each in user.all_input_nodes if each is not place.node]
+    return "weight" if len(others) == 1 and _is_uncut_signal(others[0], view) else ""
+
+
+def _is_uncut_signal(node: fx.Node, view: ModelGraph) -> bool:
+    """Return whether a value is that of an input or a layer, through functions and moves alone."""
+    while node not in view.layers and node.op != "placeholder":
+        kind, before = classify(node, view)[0], value_inputs(node)
+        if kind not in ("pass", "activation") or len(before) != 1 or operation_name(node) in _CUTS:
+            return False
+        node = before[0]
+    return True
 
 
 def _step(node: fx.Node) -> str:

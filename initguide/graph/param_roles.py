@@ -57,6 +57,7 @@ _JOINS = {*JOINS, "stack", "where", "setitem", "masked_fill", "embedding", "lerp
 _ADDED = {"addmm", "baddbmm"}
 # Functions of single numbers that a forward may apply to a parameter before it uses it.
 _FUNCTIONS = {"exp", "softplus", "sigmoid", "tanh", "clamp", "square", "abs", "relu", "softmax"}
+_FUNCTIONS |= {"pow", "sqrt", "rsqrt", "reciprocal", "log", "expm1", "log1p", "sin", "cos"}
 # Functions that make one number of a parameter.
 _SUMMARIES = {"sum", "mean", "prod", "dot"}
 # Beside the matrix product, a linear layer may add its bias and move values.
@@ -145,6 +146,9 @@ def role_of(node: fx.Node, parameter: Tensor, dynamic: Collection[fx.Node]) -> R
 def _passed_on(use: Use, parameter: Tensor, dynamic: Collection[fx.Node]) -> Use | None:
     """Return the use with what its node changes, or None if the node is the final use."""
     name, others = operation_name(use.user), _others(use)
+    if name in ("clamp", "clip") and _is_matrix(parameter):
+        # A forward that bounds its weights.
+        return use
     if name in {*MOVES, *TRANSPOSES}:
         use = replace(use, shape=shape_after(use))
     transposes = name in TRANSPOSES or (name == "getattr" and use.user.args[1] in TRANSPOSES)

@@ -15,7 +15,11 @@ from typing import Any, cast
 import torch
 from torch import Tensor, fx, nn
 
-from initguide._torch_internals import names_to_unpack, unchecked_distributions
+from initguide._torch_internals import (
+    names_to_unpack,
+    unchecked_distributions,
+    unmarked_for_compiler,
+)
 from initguide.graph.operations import is_write, operation_name
 from initguide.graph.writes import Writes
 
@@ -207,7 +211,7 @@ class ProxyTracer(fx.Tracer):
         """
         modules = sum(1 for _ in root.modules())
         _Budget.left = OPERATIONS + OPERATIONS_PER_MODULE * modules
-        with self.writes, unchecked_distributions():
+        with self.writes, unchecked_distributions(), unmarked_for_compiler():
             return super().trace(root, concrete_args)
 
     def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:

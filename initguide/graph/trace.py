@@ -6,6 +6,7 @@ one that branches on values. They run on a batch if there is one. Otherwise each
 by itself, and the result notes what stays unknown, and why.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -30,7 +31,7 @@ from initguide.graph.layer_info import (
 from initguide.graph.next_activation import NOT_KNOWN
 from initguide.graph.operations import SUMS, operation_name
 from initguide.graph.param_roles import Role
-from initguide.graph.proxies import EndlessError, NeedsDataError
+from initguide.graph.proxies import EndlessError, NeedsDataError, argument_choices
 from initguide.graph.read_graph import read_graph
 from initguide.graph.recorded import recorded_graph
 
@@ -49,6 +50,7 @@ class Trace:
         graphs: The graphs of the model or of its parts, each with the prefix of its names.
         tables_read_back: The tables whose vectors a tied head reads from the stream at full size.
         needs_example: The modules whose own forward does not run on proxies.
+        left_out_inputs: Whether the forward has inputs that were perhaps not given to it.
     """
 
     layers: dict[str, LayerInfo] = field(default_factory=dict)
@@ -57,6 +59,7 @@ class Trace:
     graphs: list[tuple[str, fx.Graph]] = field(default_factory=list)
     tables_read_back: set[str] = field(default_factory=set)
     needs_example: set[str] = field(default_factory=set)
+    left_out_inputs: bool = False
 
     def layer(self, name: str) -> LayerInfo:
         """Return the information on a layer."""
@@ -109,6 +112,9 @@ def trace_private(model: nn.Module, private: nn.Module, example: Any = None) -> 
         example: As in [trace][initguide.graph.trace.trace].
     """
     result = Trace()
+    with suppress(ValueError):
+        # A scripted forward has no signature.
+        result.left_out_inputs = example is None and len([*argument_choices(private)]) > 2
     with silence():
         for module, copied in zip(model.modules(), private.modules(), strict=True):
             custom_layer(module, copied)

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor, fx
 from torch.fx.node import map_aggregate
+from torch.fx.proxy import Attribute
 from torch.overrides import TorchFunctionMode, is_tensor_method_or_property
 
 
@@ -21,6 +22,9 @@ class Writes(TorchFunctionMode):
 
     def add(self, tensor: Any, result: fx.Proxy) -> None:
         """Let a tensor or a proxy stand for the result of a write to it."""
+        if isinstance(tensor, Attribute):
+            # A write to `weight.data`, such as a clamp, leaves the role of the weight as it is.
+            return
         if isinstance(tensor, fx.Proxy):
             tensor.node = result.node
         elif isinstance(tensor, Tensor):

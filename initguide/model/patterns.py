@@ -69,6 +69,17 @@ def pattern(tensor: Tensor, part: Part) -> str:
     return SMOOTH if _is_smooth(part) else ""
 
 
+def is_orthogonal(tensor: Tensor) -> bool:
+    """Return whether a square matrix, or a convolution of kernel 1, has orthonormal rows."""
+    matrix = tensor.detach().flatten(1)
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+        return False
+    # So few rows tell: those of a random draw are far from orthonormal.
+    rows = matrix[:SIDE].to("cpu", torch.float64)
+    off = (rows @ rows.T - torch.eye(len(rows), dtype=rows.dtype, device="cpu")).abs().max()
+    return off.item() < min(32 * torch.finfo(tensor.dtype).eps, 0.02)
+
+
 def looks_unwritten(part: Part, dtype: torch.dtype) -> bool:
     """Return whether values are those of memory that nothing was written to."""
     sizes = np.abs(part)

@@ -100,7 +100,8 @@ def _without_rule_message(entries: list[ParamPlan], trace: Trace) -> str:
         f"put Rule({names[0]!r}, ...) before the recipe, or 'keep' after it to leave them "
         f"unchanged{used_in if operations or trace.graphs else ''}"
     )
-    if entries[0].param.holders[0][0] in trace.needs_example:
+    is_reached = operations or not trace.left_out_inputs
+    if entries[0].param.holders[0][0] in trace.needs_example or not is_reached:
         advice = f"show how the forward uses them by a batch, as example=batch; or {advice}"
     advice = next(filter(None, map(_of_wrapped, entries)), advice)
     return f"each parameter must have a rule; got none for {listed}: {advice}"

@@ -18,6 +18,7 @@ from initguide.recipes.common import (
     TABLE_RULES,
 )
 from initguide.recipes.custom_params import custom_param_rules
+from initguide.recipes.implicit import sine_rules
 
 # Labels of a plan's column `before`, by the method that suits them.
 LINEAR_LABELS = ("linear", "selu", "attention", "output", NOT_KNOWN)
@@ -58,6 +59,7 @@ def auto(model: nn.Module, trace: Trace) -> list[Rule]:
         *custom_param_rules(model, trace, times, gain="unit"),
         *GATE_RULES,
         *ATTENTION_RULES,
+        *sine_rules(model, trace),
         *branch_ends,
         Rule("*weight", "xavier_normal_", on=LINEAR_LAYERS, before=SATURATING_LABELS, gain="auto"),
         Rule("*weight", "lecun_normal_", on=LINEAR_LAYERS, before=LINEAR_LABELS),

@@ -24,6 +24,7 @@ from initguide.model.patterns import (
     SMOOTH,
     Part,
     can_be_read,
+    is_orthogonal,
     looks_unwritten,
     part_of,
     pattern,
@@ -105,7 +106,12 @@ def _reasons(entries: list[ParamPlan], parts: dict[str, Part], trace: Trace) -> 
             reason = reason or (f"all {part.flat[0]:.4g}" if part.size == 1 else "")
         elif not entry.sampler.std:
             reason = _of_fixed(entry, part, reason)
-        if reason:
+        elif not reason and _is_rotation(entry):
+            reason = "its rows are orthonormal"
+        role = trace.roles.get(entry.param.name)
+        # Ones are a placeholder for the steps of a state-space layer, which are far smaller.
+        is_placeholder = role is not None and role.kind == "time step" and reason == "all 1"
+        if reason and not is_placeholder:
             found[entry.param.name] = reason
     # Training makes these as well.
     doubtful = [n for n, reason in found.items() if reason in _DOUBTFUL or parts[n].size == 1]
@@ -133,6 +139,18 @@ def _reasons(entries: list[ParamPlan], parts: dict[str, Part], trace: Trace) -> 
 
 def _is_weight(entry: ParamPlan) -> bool:
     return bool(entry.sampler.std) and entry.param.tensor.ndim > 1
+
+
+def _is_rotation(entry: ParamPlan) -> bool:
+    """Return whether a weight is an orthogonal matrix of the scale that the plan gives it.
+
+    Such as the invertible convolutions of a flow. Many libraries draw the weights of linear and
+    recurrent layers by an orthogonal method, and these are random draws like others.
+    """
+    tensor = entry.param.tensor
+    is_drawn = isinstance(entry.param.holders[0][1], (nn.Linear, nn.RNNBase, nn.RNNCellBase))
+    has_scale = math.isclose(entry.sampler.std * len(tensor) ** 0.5, 1, rel_tol=0.01)
+    return tensor.ndim > 1 and not is_drawn and has_scale and is_orthogonal(tensor)
 
 
 def _writes(entry: ParamPlan) -> int:

@@ -1,6 +1,7 @@
 """Recipes for networks of sines, which represent a signal by its coordinates."""
 
 import math
+from collections.abc import Mapping
 from glob import escape
 
 import torch
@@ -16,6 +17,8 @@ from initguide.recipes.common import LINEAR_LAYERS
 
 # The recipe for a sine by its label in a plan.
 _SINES = {"sin": "siren", "abs_sin": "finer"}
+# The slope of a sine at zero above which an input of unit scale passes over several of its waves.
+HIGH = 2.0
 
 
 def siren(model: nn.Module, trace: Trace, *, omega: float = 30.0) -> list[Rule]:
@@ -28,7 +31,8 @@ def siren(model: nn.Module, trace: Trace, *, omega: float = 30.0) -> list[Rule]:
     sines = _followed_by("siren", trace)
     if not sines:
         raise ValueError("recipe 'siren' needs a layer with the role 'sine layer'; got none")
-    return _uniform(model, trace, _first(sines, trace), omega)
+    omegas = {name: omega for name, _ in model.named_modules()}
+    return _uniform(model, trace, _first(sines, trace), omegas)
 
 
 def finer(model: nn.Module, trace: Trace, *, bias_bound: float, omega: float = 30.0) -> list[Rule]:
@@ -45,7 +49,21 @@ def finer(model: nn.Module, trace: Trace, *, bias_bound: float, omega: float = 3
         )
     first = _first(sines, trace)
     biases = [Rule(f"{escape(n)}.bias", "uniform_", a=-bias_bound, b=bias_bound) for n in first]
-    return [*biases, *_uniform(model, trace, first, omega)]
+    omegas = {name: omega for name, _ in model.named_modules()}
+    return [*biases, *_uniform(model, trace, first, omegas)]
+
+
+def sine_rules(model: nn.Module, trace: Trace) -> list[Rule]:
+    """Return the rules of SIREN for the layers before a sine of a high frequency, for any model.
+
+    There an input of unit scale would become noise. The frequency is that of the forward.
+    """
+    waves = {name: _frequency(trace.layers[name]) for name in _followed_by("siren", trace)}
+    waves = {name: omega for name, omega in waves.items() if omega > HIGH}
+    rules = _uniform(model, trace, _first([*waves], trace), waves)
+    for rule in rules:
+        rule.note = "before a sine of a high frequency, as in SIREN"
+    return rules
 
 
 def recipe_for_sine(info: LayerInfo) -> str:
@@ -56,18 +74,22 @@ def recipe_for_sine(info: LayerInfo) -> str:
     if info.label in _SINES or info.label in FUNCTIONS:
         return _SINES.get(info.label, "")
     try:
-        function = function_of(info.nonlinearity)
-        x = torch.linspace(-8, 8, 101, dtype=torch.float64, device="cpu")
-        step = torch.tensor([-1e-6, 1e-6], dtype=torch.float64, device="cpu")
-        omega = (function(step).diff() / step.diff()).item()
+        function, omega = function_of(info.nonlinearity), _frequency(info)
         if not 1e-3 < omega < 1e4:
             return ""
-        x = x / omega
+        x = torch.linspace(-8, 8, 101, dtype=torch.float64, device="cpu") / omega
         waves = {"siren": (omega * x).sin(), "finer": (omega * (x.abs() + 1) * x).sin()}
         values = function(x)
     except ValueError:
         return ""
     return next((name for name, y in waves.items() if torch.allclose(values, y, atol=1e-3)), "")
+
+
+def _frequency(info: LayerInfo) -> float:
+    """Return the slope at zero, which is the frequency of a sine; 0 if a large value shows none."""
+    at = torch.tensor([-1e-6, 1e-6, 100.0], dtype=torch.float64, device="cpu")
+    low, high, far = function_of(info.nonlinearity)(at).tolist()
+    return (high - low) / 2e-6 if abs(far) <= 1 + 1e-9 else 0.0
 
 
 def _followed_by(recipe: str, trace: Trace) -> list[str]:
@@ -85,13 +107,16 @@ def _first(layers: list[str], trace: Trace) -> list[str]:
     return found
 
 
-def _uniform(model: nn.Module, trace: Trace, first: list[str], omega: float) -> list[Rule]:
+def _uniform(
+    model: nn.Module, trace: Trace, first: list[str], omegas: Mapping[str, float]
+) -> list[Rule]:
+    """Return the rules for the linear layers among those whose frequencies are given."""
     rules = []
     for name, module in model.named_modules():
-        if not isinstance(module, LINEAR_LAYERS):
+        if not isinstance(module, LINEAR_LAYERS) or name not in omegas:
             continue
         fan_in = trace.fans(full_name(name, "weight"), module, "weight").fan_in
-        bound = 1 / fan_in if name in first else math.sqrt(6 / fan_in) / omega
+        bound = 1 / fan_in if name in first else math.sqrt(6 / fan_in) / omegas[name]
         rules.append(Rule(escape(full_name(name, "weight")), "uniform_", a=-bound, b=bound))
         rules.append(
             Rule(escape(full_name(name, "bias")), "uniform_", a=-(fan_in**-0.5), b=fan_in**-0.5)

@@ -60,6 +60,36 @@ def test_the_input_is_measured_first_after_a_norm_and_before_zeros():
         )
 
 
+class Again(nn.Module):
+    """Two calls of one layer, the second after a norm, and layers after each."""
+
+    def __init__(self, normed):
+        super().__init__()
+        self.shared, self.one, self.two = (nn.Linear(6, 6) for _ in range(3))
+        self.norm = nn.RMSNorm(6) if normed else nn.Identity()
+
+    def forward(self, x):
+        x = self.one(self.shared(x))
+        return self.two(torch.tanh(self.shared(0.01 * self.norm(x))).type_as(x))
+
+
+@pytest.mark.parametrize("normed", [True, False])
+def test_a_norm_before_a_later_call_of_a_layer_counts_after_it(normed):
+    _, layers = record_of(Again(normed), signal(5, 6))
+    assert [layers[name].fresh for name in ("shared", "one", "two")] == [False, False, normed]
+    assert (layers["two"].input is not None) == normed
+
+
+def test_the_second_tensor_of_a_change_of_type_gives_no_values():
+    class Changed(Again):
+        def forward(self, x):
+            y = self.one(x)
+            return self.two(self.shared(x).type_as(y).view_as(y))
+
+    record, layers = record_of(Changed(False), signal(5, 6))
+    assert record.flows.feeds[layers["two"].bit] == 1 << layers["shared"].bit
+
+
 def test_one_input_has_no_std():
     _, layers = record_of(nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 3)), signal(1, 4))
     first = layers["0"]

@@ -176,12 +176,13 @@ class Wave(nn.Module):
 
 def test_the_recipe_is_advised_for_a_sine():
     model = mlp(6, Wave)
-    init.initialize_(model, seed=0)
+    init.initialize_(model, "xavier", seed=0)
     (found,) = measure(model, vectors(0), loss=classes).findings
     assert (found.kind, found.hint) == ("gradient explodes", "for a sine, use the recipe 'siren'")
     # What it advises helps.
-    init.initialize_(model, "siren", seed=0)
-    assert measure(model, vectors(0), loss=classes).findings == []
+    for recipe in ("siren", "auto"):
+        init.initialize_(model, recipe, seed=0)
+        assert measure(model, vectors(0), loss=classes).findings == []
 
 
 def test_no_gain_is_advised_where_it_is_the_right_one():

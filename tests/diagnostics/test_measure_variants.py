@@ -1,5 +1,6 @@
 """`measure` on sound starts of rarer kinds, which have no findings, and on faults beside them."""
 
+import functools
 import math
 
 import pytest
@@ -233,3 +234,30 @@ def test_only_a_small_factor_after_a_norm_has_a_row(factor, measured):
     if measured:
         # After a norm the signal has rms 1.
         assert found["own"] == pytest.approx(factor, rel=0.01)
+
+
+class Pairs(nn.Module):
+    """Logits are cosines of two codes, times a factor in logarithms or a temperature."""
+
+    def __init__(self, factor, *, inverse):
+        super().__init__()
+        self.one, self.two = nn.Linear(WIDTH, 64), nn.Linear(WIDTH, 64)
+        self.factor, self.inverse = nn.Parameter(torch.tensor(float(factor))), inverse
+
+    def forward(self, x, y):
+        x, y = F.normalize(self.one(x), dim=-1), F.normalize(self.two(y), dim=-1)
+        return x @ y.T / self.factor if self.inverse else self.factor.exp() * x @ y.T
+
+
+@pytest.mark.parametrize("inverse", [False, True])
+def test_a_factor_that_makes_logits_large_is_named(inverse):
+    def found(factor):
+        model = Pairs(1 / factor if inverse else math.log(factor), inverse=inverse)
+        init.initialize_(model, seed=0)
+        targets = torch.arange(64)
+        loss = functools.partial(F.cross_entropy, target=targets)
+        report = init.measure(model, normal(64, WIDTH), normal(64, WIDTH), loss=loss)
+        return [(each.kind, each.where) for each in report.findings]
+
+    assert found(14) == []
+    assert found(3000) == [("large outputs", "factor")]

@@ -212,3 +212,46 @@ def test_a_router_ends_no_branch():
     layers: list = [SimpleNamespace(units=n, ends=ends, is_table=False) for n, ends in sizes]
     assert branch_ends(layers) == [layers[0], layers[2]]
     assert branch_ends(layers[3:]) == []
+
+
+class Scan(nn.Module):
+    """A state-space layer that sums the exponents of its steps over a chunk, as Mamba-2 does."""
+
+    def __init__(self, start, name="dt_bias", heads=16, width=64):
+        super().__init__()
+        self.name, self.enter, self.leave = name, nn.Linear(width, width), nn.Linear(width, 4)
+        self.dt = nn.Linear(width, heads, bias=False)
+        self.register_parameter(name, nn.Parameter(start(heads)))
+        self.A_log = nn.Parameter(torch.arange(1.0, heads + 1).log())
+
+    def forward(self, x):
+        step = F.softplus(self.dt(x) + getattr(self, self.name)).clamp(min=1e-4)
+        decay = (-self.A_log.float().exp() * step).permute(0, 2, 1)
+        total = decay.masked_fill(torch.zeros(x.shape[1], dtype=torch.bool), 0).cumsum(-1)
+        keep = (total[..., :, None] - total[..., None, :]).tril().exp().tril().mean(1)
+        y = keep @ (step.mean(-1)[..., None] * self.enter(x))
+        return self.leave(torch.relu(y + total.exp().mean(1)[..., None]))
+
+
+def small(heads):
+    return torch.log(torch.expm1(torch.logspace(-3, -1, heads)))
+
+
+@pytest.mark.parametrize("name", ["dt_bias", "delta"])
+@pytest.mark.parametrize(("start", "found"), [(torch.ones, True), (small, False)])
+def test_the_steps_of_a_scan_are_seen(name, start, found):
+    x = torch.randn(4, 12, 64, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    report = init.measure(Scan(start, name), x)
+    kinds = [("state forgotten", name)] if found else []
+    assert [(each.kind, each.where) for each in report.findings] == kinds
+
+
+@pytest.mark.parametrize("name", ["dt_bias", "delta"])
+def test_a_placeholder_of_the_steps_of_a_state_space_layer_is_drawn_anew(name):
+    model = Scan(torch.ones, name)
+    rows = {row["parameter"]: row for row in init.initialize_(model, seed=0).rows}
+    assert rows[name]["law"] == "time_step_bias_"
+    assert F.softplus(getattr(model, name).detach()).max() <= 0.1001
+    kept = {row["parameter"]: row for row in init.plan(Scan(small, name)).rows}[name]
+    assert kept["note"].startswith("kept")

@@ -290,3 +290,34 @@ def test_a_parameter_whose_use_needs_data_asks_for_an_example():
         init.plan(Waits())
     rows = init.plan(Waits(), example=batch(4, WIDTH)).rows
     assert {row["parameter"]: row["law"] for row in rows}["mark"] == "truncated_normal_"
+
+
+class Capturing(nn.Module):
+    """A model that hooks its blocks at its first call, and reads what the hooks captured."""
+
+    def __init__(self):
+        super().__init__()
+        self.blocks = nn.ModuleList(nn.Linear(8, 8) for _ in range(2))
+        self.head, self.captured = nn.Linear(8, 2), []
+        self._capture_hooks_installed = False
+
+    def forward(self, x):
+        if not getattr(self, "_capture_hooks_installed", False):
+            for block in self.blocks:
+                block.register_forward_hook(lambda _, __, output: self.captured.append(output))
+            self._capture_hooks_installed = True
+        self.captured.clear()
+        for block in self.blocks:
+            x = torch.relu(block(x))
+        return self.head(x + self.captured[0])
+
+
+@pytest.mark.parametrize("called", [False, True])
+def test_a_model_that_hooks_itself_at_its_first_call_is_planned_before_and_after_it(called):
+    model, batch = Capturing(), torch.randn(4, 8)
+    if called:
+        model(batch)
+    hooks = [len(block._forward_hooks) for block in model.blocks]
+    rows = {row["parameter"]: row for row in init.plan(model, example=batch).rows}
+    assert rows["blocks.0.weight"]["before"] == "relu"
+    assert [len(block._forward_hooks) for block in model.blocks] == hooks

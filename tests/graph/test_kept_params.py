@@ -88,3 +88,24 @@ def test_an_error_says_that_the_forward_does_not_read_a_parameter():
 
     with pytest.raises(ValueError, match=r"for w: .*\(the trace of the forward does not reach it"):
         init.plan(Unused())
+
+
+def test_an_error_says_that_a_batch_may_show_what_an_optional_input_reaches():
+    class Both(nn.Module):
+        """Images need sizes as well, so that the trace cannot guess which inputs to give."""
+
+        def __init__(self):
+            super().__init__()
+            self.text, self.w = nn.Linear(8, 8), nn.Parameter(normal(8, 8))
+
+        def forward(self, words, mask=None, images=None, sizes=None):
+            x = self.text(words)
+            if images is not None:
+                x = x + (images @ self.w).relu()[: int(sizes)]
+            return x
+
+    with pytest.raises(ValueError, match=r"for w: show .* as example=batch; or put Rule\('w', "):
+        init.plan(Both())
+    batch = {"words": normal(3, 8), "images": normal(3, 8), "sizes": torch.tensor(3)}
+    rows = {row["parameter"]: row for row in init.plan(Both(), example=batch).rows}
+    assert rows["w"]["before"] == "relu"

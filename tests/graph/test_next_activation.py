@@ -1,5 +1,7 @@
 """Which activation follows a layer, and what a plan notes if that is unknown."""
 
+from dataclasses import dataclass
+
 import pytest
 import torch
 from torch import nn
@@ -39,6 +41,12 @@ FOUND = {
     "after a split": (lambda x: x.chunk(2, -1)[1].sigmoid(), "sigmoid"),
     "after a residual sum": (lambda x: F.relu(x + x.mean()), "relu"),
     "after a scale": (lambda x: torch.relu(x * 0.5 / 3), "relu"),
+    "after a normalization": (lambda x: torch.tanh(F.normalize(x, dim=-1)), "tanh"),
+    "after a rotation": (
+        lambda x: torch.view_as_real(torch.view_as_complex(x.view(1, 4, 2))).relu(),
+        "relu",
+    ),
+    "of the largest values": (lambda x: x.topk(4, -1)[0].sigmoid(), "sigmoid"),
     "after pooling": (lambda x: F.elu(F.max_pool1d(x, 2)), "elu"),
     "swish by hand": (lambda x: x * torch.sigmoid(x), "silu"),
     "swish the other way around": (lambda x: x.sigmoid() * x, "silu"),
@@ -128,3 +136,48 @@ def test_the_operations_before_the_activation_are_kept_in_order():
     )
     assert found.layer("a").between == ("LayerNorm", "add", "dropout")
     assert found.layer("b").between == ()
+
+
+@dataclass
+class Boxes:
+    scores: torch.Tensor
+    places: torch.Tensor
+
+
+@pytest.mark.parametrize("hold", [Boxes, lambda one, two: {"boxes": [Boxes(one, two)]}])
+def test_an_object_that_holds_the_outputs_is_passed_through(hold):
+    class Detector(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body, self.scores, self.places = (nn.Linear(8, 8) for _ in range(3))
+
+        def forward(self, x):
+            x = F.relu(self.body(x))
+            return hold(self.scores(x), self.places(x).sigmoid())
+
+    found = trace(Detector())
+    assert [found.layer(n).label for n in ("body", "scores", "places")] == [
+        "relu",
+        "linear",
+        "output",
+    ]
+    assert found.layer("scores").last
+    assert not any(info.note for info in found.layers.values())
+
+
+@pytest.mark.parametrize("mark", ["mark_static_address", "mark_static"])
+def test_a_mark_for_the_compiler_does_not_stop_the_trace(mark):
+    import torch._dynamo
+
+    class Cached(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer, self.head = nn.Linear(8, 8), nn.Linear(8, 2)
+
+        def forward(self, x):
+            state = torch.tanh(self.layer(x))
+            getattr(torch._dynamo, mark)(state)
+            return self.head(state)
+
+    found = trace(Cached())
+    assert (found.layer("layer").label, found.layer("layer").note) == ("tanh", "")

@@ -75,6 +75,8 @@ NUMBERS = {
     "the mean as well": lambda s, x: (x / torch.exp(s), s.mean().expand(len(x))),
     "noise": lambda s, x: x + s.exp() * torch.randn(len(x), WIDTH),
     "noise around a vector": lambda s, x: F.relu(x + torch.randn(WIDTH) * F.softplus(s)),
+    "a modulus": lambda s, x: x * torch.sqrt(1 - torch.exp(-s.exp()) ** 2),
+    "an angle": lambda s, x: x * torch.cos(s.exp()) + x.flip(-1) * torch.sin(s.exp()),
     "a product of two": lambda s, x: x * torch.exp((s * s).sum(-1)),
 }
 
@@ -120,6 +122,57 @@ def test_what_is_used_as_a_weight_has_no_follower(use, size):
     assert found["make.weight"]["before"] == "not known"
     assert found["make.weight"]["note"].startswith("its output is the weight of a product")
     assert found["code.weight"]["before"] == "relu"
+
+
+class HyperAfter(Hyper):
+    """The operation reads a layer."""
+
+    def __init__(self, use, size):
+        super().__init__(use, size)
+        self.body = nn.Linear(5, 3)
+
+    def forward(self, x, code):
+        return torch.tanh(self.use(self.body(x), self.make(F.relu(self.code(code)))))
+
+
+AFTER_LAYERS = {
+    "by batch": lambda x, w: torch.bmm(F.relu(x)[:, None], w.view(-1, 3, 8)),
+    "an Einstein sum": lambda x, w: torch.einsum("bi,boi->bo", x, w.reshape(len(x), 8, 3)),
+    "weight first": lambda x, w: w.unflatten(-1, (8, 3)) @ F.gelu(x).unsqueeze(-1),
+}
+
+
+@pytest.mark.parametrize("use", AFTER_LAYERS.values(), ids=AFTER_LAYERS)
+def test_a_layer_may_come_before_the_product_with_a_weight_that_a_network_makes(use):
+    found = rows(HyperAfter(use, 24))
+    assert found["make.weight"]["before"] == "not known"
+    assert found["make.weight"]["note"].startswith("its output is the weight of a product")
+    assert found["body.weight"]["before"] in ("relu", "gelu", "linear")
+
+
+ATTENTIONS = {
+    "heads": lambda q, k: q.view(2, 4, 8) @ k.view(2, 4, 8).mT,
+    "an Einstein sum": lambda q, k: torch.einsum(
+        "bhd,bgd->bhg", q.reshape(2, 4, 8), k.reshape(2, 4, 8)
+    ),
+    "no softmax": lambda q, k: F.elu(q.view(2, 4, 8)).mT @ k.unflatten(-1, (4, 8)),
+    "one head": lambda q, k: q @ k.mT,
+}
+
+
+@pytest.mark.parametrize("use", ATTENTIONS.values(), ids=ATTENTIONS)
+def test_attention_makes_no_weights(use):
+    class Attention(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.q, self.k = nn.Linear(6, 32), nn.Linear(6, 32)
+
+        def forward(self, x):
+            return use(self.q(x), self.k(x))
+
+    found = rows(Attention())
+    assert {found[f"{name}.weight"]["before"] for name in "qk"} <= {"linear", "elu"}
+    assert not any("weight of a product" in (row["note"] or "") for row in found.values())
 
 
 def test_a_bias_by_a_network_is_added():

@@ -100,6 +100,37 @@ IN_PLACE = {
 }
 
 
+class Clipped(nn.Module):
+    """A forward that bounds the weights before it uses them."""
+
+    def __init__(self, bound):
+        super().__init__()
+        self.layer, self.own = nn.Linear(WIDTH, 300), nn.Parameter(torch.randn(10, 300))
+        self.bound = bound
+
+    def forward(self, x):
+        return F.relu(self.bound(self, self.layer, self.own, x))
+
+
+def in_data(model, layer, own, x):
+    layer.weight.data.clamp_(-1, 1)
+    own.data.clamp_(min=-1)
+    return F.linear(layer(x), own)
+
+
+def on_the_way(model, layer, own, x):
+    return F.linear(x, layer.weight.clamp(-1, 1)) @ torch.clip(own, max=1).T
+
+
+@pytest.mark.parametrize("on_data", [False, True], ids=["proxies", "data"])
+@pytest.mark.parametrize("bound", [in_data, on_the_way])
+def test_a_bound_on_a_weight_leaves_its_role(bound, on_data):
+    found = trace(Clipped(bound), torch.randn(4, WIDTH) if on_data else None)
+    assert found.roles["own"].kind == "weight"
+    layer = found.layer("layer" if bound is in_data else "layer.weight")
+    assert (layer.label, found.layer("own").label) == ("linear", "relu")
+
+
 @pytest.mark.parametrize("on_data", [False, True], ids=["proxies", "data"])
 @pytest.mark.parametrize("change", IN_PLACE.values(), ids=IN_PLACE)
 def test_an_activation_in_place_follows_if_its_result_is_not_used(change, on_data):

@@ -159,7 +159,36 @@ def gate_bias(module):
     return nn.Sequential(module)
 
 
+class Mixed(nn.Module):
+    """The invertible convolution of a flow, whose determinant the loss needs."""
+
+    def __init__(self, channels=48):
+        super().__init__()
+        self.rotation = nn.Parameter(torch.linalg.qr(torch.randn(channels, channels))[0])
+        self.shift = nn.Conv2d(channels // 2, channels // 2, 3, padding=1)
+
+    def forward(self, x):
+        one, two = F.conv2d(x, self.rotation[:, :, None, None]).chunk(2, 1)
+        return torch.cat([one, two + self.shift(one)], 1), torch.slogdet(self.rotation)[1]
+
+
+class MixedLayer(nn.Module):
+    """The same in a layer of torch, for sound."""
+
+    def __init__(self, channels=8):
+        super().__init__()
+        self.mix = nn.Conv1d(channels, channels, 1, bias=False)
+        nn.init.orthogonal_(self.mix.weight)
+        self.net = nn.Sequential(nn.Conv1d(4, 64, 3, padding=1), nn.Tanh(), nn.Conv1d(64, 4, 1))
+
+    def forward(self, x):
+        one, two = self.mix(x).chunk(2, 1)
+        return torch.cat([one, two + self.net(one)], 1)
+
+
 KEPT = {
+    "a rotation": (Mixed, ["rotation"]),
+    "a layer that rotates": (MixedLayer, ["mix.weight"]),
     "steps in order": (lambda: Steps(), ["dt_proj.bias"]),
     "random steps": (lambda: Steps("delta", ordered=False), ["delta.bias"]),
     "LoRA, layers": (lambda: Adapter(), ["up.weight"]),
@@ -273,6 +302,18 @@ DRAWN = {
     ),
     "GPT-2's draw": (lambda: _normal(0.02), "0.weight"),
     "an orthogonal draw": (lambda: _orthogonal(), "0.weight"),
+    "an orthogonal draw in a linear place": (
+        lambda: nn.Sequential(_orthogonal()[0], nn.Linear(D, D)),
+        "0.weight",
+    ),
+    "an orthogonal draw of the wrong scale": (
+        lambda: nn.Sequential(_rotated(nn.Conv2d(64, 64, 1)), nn.ReLU(), nn.Conv2d(64, 4, 1)),
+        "0.weight",
+    ),
+    "columns that are orthonormal": (
+        lambda: nn.Sequential(_rotated(nn.Conv1d(64, 80, 1)), nn.Conv1d(80, 4, 1)),
+        "0.weight",
+    ),
 }
 
 
@@ -286,6 +327,11 @@ def _normal(std):
     model = nn.Sequential(nn.Linear(D, D), nn.GELU(), nn.Linear(D, 10))
     nn.init.normal_(model[0].weight, std=std)
     return model
+
+
+def _rotated(layer):
+    nn.init.orthogonal_(layer.weight)
+    return layer
 
 
 def _orthogonal():

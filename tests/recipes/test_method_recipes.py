@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from method_models import METHODS, Actor, Residual, Tanh
+from method_models import METHODS, THIRD, Actor, Residual, Tanh
 from models import mlp
 from scipy import stats
 from torch import nn
@@ -65,6 +65,42 @@ def test_a_sine_is_recognized_in_a_module_of_any_name(activation, recipe, option
     init.initialize_(model, recipe, **options, seed=0)
     assert model[0].weight.abs().max().item() == pytest.approx(1 / 2, rel=0.05)
     assert model[2].weight.abs().max().item() == pytest.approx((6 / 64) ** 0.5 / 30, rel=0.01)
+
+
+class Product(nn.Module):
+    """A sine network whose forward is written in one piece, with a head."""
+
+    def __init__(self, omega, width=128):
+        super().__init__()
+        self.omega = omega
+        self.hidden = nn.ModuleList([nn.Linear(3, width), nn.Linear(width, width)])
+        self.hidden.append(nn.Linear(width, width, bias=False))
+        self.head = nn.Linear(width, 1)
+
+    def forward(self, x):
+        for layer in self.hidden:
+            x = torch.sin(self.omega * layer(x))
+        return self.head(x)
+
+
+@pytest.mark.parametrize("omega", [5.0, 30.0, 60.0])
+def test_auto_draws_the_layers_of_a_sine_network_by_its_frequency(omega):
+    model = Product(omega)
+    rows = {row["parameter"]: row for row in init.initialize_(model, seed=0).rows}
+    # Uniform within 1/3, and within sqrt(6 / 128) / omega.
+    assert rows["hidden.0.weight"]["std"] == pytest.approx(THIRD / 3)
+    for name in ("hidden.1.weight", "hidden.2.weight"):
+        assert rows[name]["std"] == pytest.approx((6 / 128) ** 0.5 / omega * THIRD)
+    assert rows["hidden.1.bias"]["std"] == pytest.approx(128**-0.5 * THIRD)
+    assert rows["head.weight"]["std"] == pytest.approx(128**-0.5)
+    assert "SIREN" in rows["hidden.0.weight"]["note"]
+    x = 2 * torch.rand(256, 3, generator=torch.Generator().manual_seed(0)) - 1
+    assert not init.measure(model, x).findings
+
+
+def test_auto_gives_a_sine_of_frequency_one_the_gain_of_an_activation():
+    rows = {row["parameter"]: row for row in init.plan(Product(1.0)).rows}
+    assert rows["hidden.1.weight"]["law"] == "lecun_normal_"
 
 
 ROLES = {
