@@ -478,7 +478,8 @@ model = nn.Sequential(
         """
 first = init.Rule("0.weight", "uniform_", a=-1 / 2, b=1 / 2)
 others = init.Rule("*weight", "lecun_uniform_", gain=2**0.5 / 30)
-print(init.initialize_(model, [first, others, "auto"], seed=0))""",
+biases = init.Rule("*bias", "zeros_")
+print(init.initialize_(model, [first, others, biases, "auto"], seed=0))""",
         """
 for layer in model[::2]:
     bound = (6 / layer.in_features) ** 0.5 / 30
