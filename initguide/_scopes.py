@@ -67,39 +67,37 @@ class Scope:
                 self.remove(name)
 
 
-class _Reached:
-    """The modules that the functions of one module reach by the names in their code.
+def _modules_reached(
+    own: dict[str, Any], used: set[str], loaded: dict[str, dict[str, types.ModuleType]]
+) -> Iterator[dict[str, Any]]:
+    """Yield the globals of the modules that a function reaches by the names in its code.
 
     Args:
-        own: The globals of the functions.
+        own: The globals of the function.
+        used: The names in its code.
+        loaded: The loaded modules by their package, and there by their names.
     """
+    queue = [own]
+    for package in ("", own.get("__package__") or ""):
+        children = loaded.get(package, {})
+        queue += [vars(children[name]) for name in used & children.keys()]
+    met: set[int] = set()
+    for attributes in queue:
+        if id(attributes) not in met and package_of(attributes.get("__name__")) not in _OTHERS:
+            met.add(id(attributes))
+            yield attributes
+            values = (attributes[name] for name in used & attributes.keys())
+            queue += [vars(value) for value in values if isinstance(value, types.ModuleType)]
 
-    def __init__(self, own: dict[str, Any]) -> None:
-        self.own = own
-        self.names: set[str] = set()
-        self.found = {id(own): own}
 
-    def by(self, used: set[str]) -> list[tuple[dict[str, Any], set[str]]]:
-        """Return the globals of modules that more code reaches, each with the names to use there.
-
-        Args:
-            used: The names in the code.
-        """
-        fresh = used - self.names
-        self.names |= fresh
-        reached = [(each, fresh) for each in self.found.values()] if fresh else []
-        for attributes, names in reached:
-            values = [attributes[name] for name in names & attributes.keys()]
-            if attributes is self.own:
-                imported = (f"{self.own.get('__package__')}.{name}" for name in names)
-                values += map(sys.modules.get, (*names, *imported))
-            found = (vars(each) for each in values if isinstance(each, types.ModuleType))
-            for each in found:
-                if id(each) not in self.found and package_of(each.get("__name__")) not in _OTHERS:
-                    self.found[id(each)] = each
-                    # The names of earlier code hold there too.
-                    reached.append((each, {*self.names}))
-        return reached
+def _loaded_modules() -> dict[str, dict[str, types.ModuleType]]:
+    """Return the loaded modules by the name of their package, and there by their own names."""
+    found: dict[str, dict[str, types.ModuleType]] = {}
+    for full, module in [*sys.modules.items()]:
+        if isinstance(module, types.ModuleType):
+            package, _, name = full.rpartition(".")
+            found.setdefault(package, {})[name] = module
+    return found
 
 
 @contextmanager
@@ -122,7 +120,7 @@ def reached_scopes(copies: Copies) -> list[Scope]:
     may be more than what runs.
     """
     scopes: dict[int, Scope] = {}
-    modules: dict[int, _Reached] = {}
+    loaded = _loaded_modules()
     names, met = {*_CALLED_BY_PYTHON}, set()
     copies.fill()
     functions = [*copies.functions]
@@ -132,7 +130,7 @@ def reached_scopes(copies: Copies) -> list[Scope]:
             if function not in met:
                 met.add(function)
                 names |= _names_in(function.__code__)
-                for scope, used in _scopes_of_function(function, scopes, modules):
+                for scope, used in _scopes_of_function(function, scopes, loaded):
                     scope.names |= used
                     functions += _use(scope, used, copies)
         copies.fill()
@@ -168,7 +166,9 @@ def _functions_in(value: Any) -> list[types.FunctionType]:
 
 
 def _scopes_of_function(
-    function: types.FunctionType, scopes: dict[int, Scope], modules: dict[int, _Reached]
+    function: types.FunctionType,
+    scopes: dict[int, Scope],
+    loaded: dict[str, dict[str, types.ModuleType]],
 ) -> Iterator[tuple[Scope, set[str]]]:
     """Yield the scopes that a function reads, each with the names that it may use there."""
 
@@ -190,10 +190,9 @@ def _scopes_of_function(
     attributes = _DEFAULTS if is_other else used | _DEFAULTS | vars(function).keys()
     yield scope_of_attributes(function, partial(_attributes, function)), attributes
     if not is_other:
-        reached = modules.setdefault(id(own), _Reached(own))
-        for each, names in reached.by(used):
+        for each in _modules_reached(own, used, loaded):
             parts = partial(dict, each), each.__setitem__, each.__delitem__
-            yield scope_of(each, *parts), names
+            yield scope_of(each, *parts), used
 
 
 def _content(cell: types.CellType) -> dict[str, Any]:
