@@ -5,11 +5,9 @@ may use, and the names in the code of those functions say more. Nothing runs to 
 """
 
 import functools
-import gc
 import sys
 import types
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -100,19 +98,6 @@ def _loaded_modules() -> dict[str, dict[str, types.ModuleType]]:
     return found
 
 
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Pause the garbage collector, which would look at all objects of a program several times."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
-@_collector_paused()
 def reached_scopes(copies: Copies) -> list[Scope]:
     """Return the scopes that the methods of the copied objects reach, by the names in their code.
 
@@ -143,7 +128,7 @@ def reached_scopes(copies: Copies) -> list[Scope]:
 
 
 def _use(scope: Scope, names: set[str], copies: Copies) -> list[types.FunctionType]:
-    """Copy what a scope has under some names, and return the functions in it."""
+    """Copy the values of a scope under some names, and return the functions among them."""
     # The names of all code that is reached are many, and most scopes hold few names.
     more = (names & scope.before.keys()) - scope.copied
     scope.copied |= more

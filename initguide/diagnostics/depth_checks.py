@@ -7,7 +7,7 @@ from itertools import pairwise
 from statistics import median
 
 from initguide.diagnostics.flows import Flows
-from initguide.diagnostics.hooks import Layer
+from initguide.diagnostics.layer import Layer
 from initguide.diagnostics.layer_checks import cut_off
 from initguide.diagnostics.messages import branch_ends, hidden, name_of, read_by, remedy, std_of
 from initguide.diagnostics.report import Finding, finding

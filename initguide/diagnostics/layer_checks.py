@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 
 from initguide.diagnostics.flows import Flows
-from initguide.diagnostics.hooks import Layer
+from initguide.diagnostics.layer import Layer
 from initguide.diagnostics.messages import more, name_of, remedy, scale, std_of
 from initguide.diagnostics.report import Finding, finding
 from initguide.diagnostics.weights import OwnWeight, drawn, same

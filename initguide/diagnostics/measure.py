@@ -19,13 +19,8 @@ from initguide._torch_internals import run_eagerly, unwrapped, without_checkpoin
 from initguide._tree import argument_tensors, tensors
 from initguide._undoing import ValuesKept, side_effects_undone
 from initguide.diagnostics import depth_checks, layer_checks, own_checks
-from initguide.diagnostics.hooks import (
-    Layer,
-    Recording,
-    place_in_branches,
-    recording,
-    start_from,
-)
+from initguide.diagnostics.hooks import Recording, place_in_branches, recording, start_from
+from initguide.diagnostics.layer import Layer
 from initguide.diagnostics.messages import hidden, name_of, read_by
 from initguide.diagnostics.reached import layers_of, not_measured
 from initguide.diagnostics.report import Finding, Report

@@ -16,13 +16,8 @@ from initguide._state import naming_the_layer
 from initguide._torch_internals import run_eagerly, unwrapped
 from initguide._tree import tensors
 from initguide._undoing import contents_kept, training_undone
-from initguide.diagnostics.hooks import (
-    Layer,
-    Recording,
-    place_in_branches,
-    recording,
-    start_from,
-)
+from initguide.diagnostics.hooks import Recording, place_in_branches, recording, start_from
+from initguide.diagnostics.layer import Layer
 from initguide.diagnostics.measure import check_finite, check_scalar, copy_numbers
 from initguide.diagnostics.messages import more
 from initguide.diagnostics.reached import not_measured

@@ -7,7 +7,7 @@ from statistics import mode
 from torch import nn
 
 from initguide.activations import FUNCTIONS
-from initguide.diagnostics.hooks import EMBEDDINGS, Layer
+from initguide.diagnostics.layer import EMBEDDINGS, Layer
 from initguide.diagnostics.weights import OwnWeight
 from initguide.gains import unit_gain
 from initguide.graph.custom_layers import CustomLinear

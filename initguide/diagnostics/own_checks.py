@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from statistics import median
 
 from initguide.diagnostics.flows import bits
-from initguide.diagnostics.hooks import Layer, Recording
+from initguide.diagnostics.hooks import Recording
+from initguide.diagnostics.layer import Layer
 from initguide.diagnostics.messages import branch_ends, name_of, not_understood, read_by
 from initguide.diagnostics.report import Finding, finding
 from initguide.diagnostics.watch import ClassLoss

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from initguide.diagnostics import layer_checks
-from initguide.diagnostics.hooks import Layer
+from initguide.diagnostics.layer import Layer
 from initguide.diagnostics.messages import hidden, more, name_of
 from initguide.diagnostics.report import Finding, finding
 from initguide.diagnostics.training_history import History

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from initguide.diagnostics.hooks import Layer
+from initguide.diagnostics.layer import Layer
 from initguide.diagnostics.messages import name_of
 from initguide.diagnostics.statistics import norm, plain
 from initguide.diagnostics.weights import OwnWeight

@@ -17,7 +17,8 @@ from torch.overrides import TorchFunctionMode
 from initguide._tree import tensors
 from initguide.activations import FUNCTIONS
 from initguide.diagnostics.flows import Flow
-from initguide.diagnostics.hooks import Layer, Recording, add_layer, axes, normalize
+from initguide.diagnostics.hooks import Recording, add_layer, axes, normalize
+from initguide.diagnostics.layer import Layer
 from initguide.diagnostics.statistics import counts, has_numbers, plain, size
 from initguide.diagnostics.weights import OwnWeight, fan_in_of
 from initguide.graph.operations import (

@@ -1,7 +1,8 @@
-"""Follow what a forward on proxies writes in place.
+"""Follow the writes in place of a forward that runs on proxies.
 
-A graph holds no memory, so after each write a tensor stands for the node of that write. A forward
-may also write to a tensor that it made itself, such as `torch.zeros(4, 8)`, which is no proxy.
+A graph holds no memory, so each write makes a node, and the tensor is this node from then on. A
+forward may also write to a tensor that it made itself, such as `torch.zeros(4, 8)`, which is no
+proxy.
 """
 
 from typing import Any
@@ -21,7 +22,7 @@ class Writes(TorchFunctionMode):
         self._written: dict[int, tuple[Tensor, fx.Proxy]] = {}
 
     def add(self, tensor: Any, result: fx.Proxy) -> None:
-        """Let a tensor or a proxy stand for the result of a write to it."""
+        """Use the result of a write in place of the tensor or the proxy that was written to."""
         if isinstance(tensor, Attribute):
             # A write to `weight.data`, such as a clamp, leaves the role of the weight as it is.
             return

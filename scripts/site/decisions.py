@@ -20,10 +20,9 @@ NOTE = """\
 The number in front of a std, such as 1.41, is the *gain*. If there is none, the gain is 1. With
 its gain, a layer turns inputs of size 1 into outputs of size 1. Tanh and sigmoid cannot do this,
 because their outputs are below 1. Their gain keeps the sums, which go into the activation, at
-size 1. For 30 and more tanh layers, orthogonal weights with gain 1 are better than the table's
-Xavier. In a convolution fan_in counts the places of the kernel too. *N* is the number of residual
-branches. *T* is the number of steps that an LSTM should remember; if you do not know it, use a
-bias of 1."""
+size 1. For 30 and more tanh layers use orthogonal weights with gain 1 instead. In a convolution
+fan_in counts the places of the kernel too. *N* is the number of residual branches. *T* is the
+number of steps that an LSTM should remember; if you do not know it, use a bias of 1."""
 
 
 class Draw(NamedTuple):

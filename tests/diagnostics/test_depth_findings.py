@@ -9,7 +9,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from initguide.diagnostics import depth_checks
 from initguide.diagnostics.flows import Flows
-from initguide.diagnostics.hooks import Layer
+from initguide.diagnostics.layer import Layer
 from initguide.diagnostics.weights import OwnWeight, Weights
 from initguide.graph.layer_info import LayerInfo
 

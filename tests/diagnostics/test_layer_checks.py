@@ -8,7 +8,7 @@ from torch import nn
 
 from initguide.diagnostics import layer_checks, training_checks
 from initguide.diagnostics.flows import INPUTS, Flow, Flows, bits
-from initguide.diagnostics.hooks import Layer
+from initguide.diagnostics.layer import Layer
 from initguide.diagnostics.messages import hidden, more, read_by, remedy, scale, std_of
 from initguide.diagnostics.training_history import History, row_of, summary
 from initguide.diagnostics.weights import Weights

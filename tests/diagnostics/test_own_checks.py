@@ -10,7 +10,7 @@ from torch import nn
 
 from initguide.diagnostics import own_checks, watch
 from initguide.diagnostics.flows import Flow, Flows
-from initguide.diagnostics.hooks import Layer
+from initguide.diagnostics.layer import Layer
 from initguide.diagnostics.watch import ClassLoss
 from initguide.diagnostics.weights import OwnWeight, Weights
 from initguide.graph.layer_info import LayerInfo
